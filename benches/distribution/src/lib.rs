@@ -1,0 +1,1 @@
+//! The architectural tests live in `tests/`.

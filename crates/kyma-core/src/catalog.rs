@@ -1,0 +1,347 @@
+//! The catalog: what exists, what is visible, what is to be done. One implementation, on PostgreSQL.
+//!
+//! Promises of every [`Catalog`], checked by the conformance suite in `kyma-testkit`:
+//!
+//! 1. **Snapshots.** Each commit takes the next sequence of each database it touches. An extent is visible at `s`
+//!    when `added <= s` and it was not removed at or before `s`. What a pinned sequence shows never changes
+//!    while its removed extents are within the grace period.
+//! 2. **Commit is one transaction**: extents, receipts and the reservation's end, or nothing.
+//! 3. **Fencing.** A commit whose reservation was revoked fails with `Conflict` (code `catalog.reservation_revoked`)
+//!    and changes nothing. A revoked reservation never becomes valid again, so its object may be deleted.
+//! 4. **Once.** Of any number of commits with the same (database, idempotency key) one succeeds; the others fail with
+//!    `Conflict` (code `catalog.receipt_exists`) and change nothing.
+//! 5. **Removals revalidate.** `replace` fails with `Conflict` unless every source is still visible.
+//! 6. **Tasks.** A claim returns a fencing token; complete, fail and renew need the current one.
+//!
+//! Times are integer nanoseconds; ranges are closed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::extent::{Extent, NewExtent};
+use crate::ids::{DatabaseId, ExtentId, NodeId, ReservationId, Sequence, TableId, TaskId};
+use crate::schema::{Column, Schema};
+use crate::time::TimeRange;
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// Its identity.
+    pub id: DatabaseId,
+    /// Its name.
+    pub name: String,
+}
+
+/// A table and its schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its identity.
+    pub id: TableId,
+    /// Its database.
+    pub database: DatabaseId,
+    /// Its database's name.
+    pub database_name: String,
+    /// Its name, unique in the database.
+    pub name: String,
+    /// Its columns, in order of first appearance.
+    pub schema: Schema,
+    /// Rises whenever the schema changes.
+    pub schema_version: i64,
+    /// Name of the event-time column: a `datetime` column of `schema`.
+    pub time_column: String,
+    /// Columns that rows are sorted by within an extent, before the event time.
+    pub sort_key: Vec<String>,
+    /// Name of the `SegmentFormat` for new extents.
+    pub format: String,
+}
+
+/// What a new table starts with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTable {
+    /// Its first columns; must hold `time_column` as `datetime`.
+    pub schema: Schema,
+    /// Name of the event-time column.
+    pub time_column: String,
+    /// Columns to sort by before the event time.
+    pub sort_key: Vec<String>,
+    /// Name of the `SegmentFormat`.
+    pub format: String,
+}
+
+/// Sums over the visible extents of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableTotals {
+    /// Visible extents.
+    pub extents: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their stored bytes.
+    pub bytes: u64,
+    /// The input bytes they came from.
+    pub raw_bytes: u64,
+}
+
+/// Databases, tables and columns.
+#[async_trait]
+pub trait Tables: Send + Sync {
+    /// Creates the database unless it exists, and returns it.
+    async fn ensure_database(&self, name: &str) -> Result<Database>;
+
+    /// The database `name`, if it exists.
+    async fn database(&self, name: &str) -> Result<Option<Database>>;
+
+    /// Every database, by name.
+    async fn databases(&self) -> Result<Vec<Database>>;
+
+    /// Creates the table unless it exists, and returns it as it is (which may differ from `new`).
+    async fn ensure_table(&self, database: DatabaseId, name: &str, new: &NewTable) -> Result<Table>;
+
+    /// The table `name`, if it exists.
+    async fn table(&self, database: DatabaseId, name: &str) -> Result<Option<Table>>;
+
+    /// The table with this identity, if it exists.
+    async fn table_by_id(&self, table: TableId) -> Result<Option<Table>>;
+
+    /// Every table of a database, by name.
+    async fn tables(&self, database: DatabaseId) -> Result<Vec<Table>>;
+
+    /// Adds columns and widens types, and returns the table as it then is. A column that exists keeps its type unless
+    /// the given one is wider (`int` → `long` → `real`); columns beyond
+    /// [`crate::limits::TABLE_COLUMNS_MAX`] are not added. Concurrent calls agree on one answer.
+    async fn grow_table(&self, table: TableId, columns: &[Column]) -> Result<Table>;
+
+    /// Removes a table: its extents are removed at the next sequence, its name is free at once.
+    async fn drop_table(&self, table: TableId) -> Result<()>;
+
+    /// Sums over what is visible at `at`.
+    async fn totals(&self, table: TableId, at: Sequence) -> Result<TableTotals>;
+}
+
+/// The right to register one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Its identity.
+    pub id: ReservationId,
+    /// Key of the object it is for.
+    pub object_key: String,
+    /// Who asked.
+    pub writer: NodeId,
+}
+
+/// What an idempotent request was answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Database of the request.
+    pub database: DatabaseId,
+    /// The client's `Idempotency-Key`.
+    pub key: String,
+    /// The answer, without its sequence.
+    pub answer: serde_json::Value,
+}
+
+/// Everything that one flush adds, in one transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// Ends with the commit; must not have been revoked. One object holds every extent of the commit.
+    pub reservation: Option<Reservation>,
+    /// New extents.
+    pub extents: Vec<NewExtent>,
+    /// Answers to remember.
+    pub receipts: Vec<Receipt>,
+}
+
+/// What a commit took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The sequence of each database that the commit touched.
+    pub sequences: BTreeMap<DatabaseId, Sequence>,
+}
+
+/// In which order extents are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExtentOrder {
+    /// Latest `time.end` first.
+    #[default]
+    NewestFirst,
+    /// Earliest `time.start` first.
+    OldestFirst,
+}
+
+/// Which extents are wanted.
+#[derive(Debug, Clone)]
+pub struct ExtentQuery {
+    /// Of this table.
+    pub table: TableId,
+    /// Visible at this sequence.
+    pub at: Sequence,
+    /// Whose time overlaps this closed range.
+    pub time: TimeRange,
+    /// In this order.
+    pub order: ExtentOrder,
+}
+
+/// Snapshots, extents and receipts.
+#[async_trait]
+pub trait Extents: Send + Sync {
+    /// The latest sequence of a database: what a query pins.
+    async fn pin(&self, database: DatabaseId) -> Result<Sequence>;
+
+    /// Reserves an object key for `writer`. Must precede the put.
+    async fn reserve(&self, writer: NodeId, object_key: &str) -> Result<Reservation>;
+
+    /// Adds extents, receipts and the reservation's end in one transaction.
+    ///
+    /// An `Unavailable` error with code `catalog.commit_unknown` means that the outcome is not known: ask [`Extents::outcome`].
+    async fn commit(&self, commit: &Commit) -> Result<Committed>;
+
+    /// Whether the commit of this reservation took place: its sequences if so, `None` if it certainly did not and,
+    /// because this call revoked the reservation, never will.
+    async fn outcome(&self, reservation: &Reservation) -> Result<Option<Committed>>;
+
+    /// The remembered answer to an idempotency key, with its sequence.
+    async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>>;
+
+    /// Visible extents that overlap a time range, in order, streamed.
+    fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>>;
+
+    /// Removes `sources` and adds what `commit` says, in one transaction.
+    async fn replace(&self, table: TableId, sources: &[ExtentId], commit: &Commit) -> Result<Committed>;
+}
+
+/// An object that may be deleted, or whose row may be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoomedObject {
+    /// Key of the object.
+    pub key: String,
+}
+
+/// What may be deleted from the store. Order of use: doom in the catalog → delete the object → forget.
+#[async_trait]
+pub trait Garbage: Send + Sync {
+    /// Revokes reservations older than `age` that never committed; their objects are doomed.
+    async fn revoke_stale(&self, age: Duration, limit: usize) -> Result<Vec<DoomedObject>>;
+
+    /// Dooms objects whose every extent was removed longer than `grace` ago.
+    async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>>;
+
+    /// Of `keys` found in the store, dooms those that no row knows, and returns them.
+    async fn doom_unknown(&self, keys: &[String]) -> Result<Vec<DoomedObject>>;
+
+    /// Objects doomed earlier and not yet forgotten: a collector that died left them.
+    async fn doomed(&self, limit: usize) -> Result<Vec<DoomedObject>>;
+
+    /// Forgets a doomed object after it is confirmed gone, with the rows of its extents.
+    async fn forget(&self, key: &str) -> Result<()>;
+}
+
+/// A running process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its identity, new at every start.
+    pub id: NodeId,
+    /// What it does: `ingest`, `query`, `worker`.
+    pub roles: Vec<String>,
+    /// Where its HTTP port is.
+    pub http_address: String,
+    /// Where its gRPC port is.
+    pub grpc_address: String,
+    /// Its version.
+    pub version: String,
+    /// Its availability zone, or "".
+    pub zone: String,
+}
+
+/// Who is there.
+#[async_trait]
+pub trait Nodes: Send + Sync {
+    /// Adds or renews a node's row. The catalog's clock counts.
+    async fn heartbeat(&self, node: &Node) -> Result<()>;
+
+    /// Removes a node's row.
+    async fn leave(&self, node: NodeId) -> Result<()>;
+
+    /// Nodes heard from within `within`.
+    async fn live(&self, within: Duration) -> Result<Vec<Node>>;
+}
+
+/// Work to enqueue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewTask {
+    /// What kind of work, `garbage` for example.
+    pub kind: String,
+    /// At most one task of a kind and key is queued or running.
+    pub dedup_key: String,
+    /// The work's own parameters.
+    pub payload: serde_json::Value,
+    /// Higher first.
+    pub priority: i32,
+    /// Not before this many nanoseconds from now.
+    pub delay: Duration,
+    /// Attempts before the task is parked.
+    pub attempts_max: i32,
+}
+
+/// A claimed task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimedTask {
+    /// Its identity.
+    pub id: TaskId,
+    /// Its kind.
+    pub kind: String,
+    /// Its parameters.
+    pub payload: serde_json::Value,
+    /// The fencing token of this claim.
+    pub token: i64,
+    /// Which attempt this is, from 1.
+    pub attempt: i32,
+}
+
+/// A task as people see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    /// Its identity.
+    pub id: TaskId,
+    /// Its kind.
+    pub kind: String,
+    /// `queued`, `running`, `done` or `parked`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: i32,
+    /// The last error.
+    pub error: Option<String>,
+}
+
+/// The queue of background work, claimed with `FOR UPDATE SKIP LOCKED`.
+#[async_trait]
+pub trait Tasks: Send + Sync {
+    /// Enqueues, unless one of the kind and key is queued or running; whether it did.
+    async fn enqueue(&self, task: &NewTask) -> Result<bool>;
+
+    /// Claims the next due task of one of `kinds` for `lease`, also one whose lease ran out.
+    async fn claim(&self, node: NodeId, kinds: &[String], lease: Duration) -> Result<Option<ClaimedTask>>;
+
+    /// Extends the lease. `Conflict` when the token is not current.
+    async fn renew(&self, task: TaskId, token: i64, lease: Duration) -> Result<()>;
+
+    /// Ends a task. `Conflict` when the token is not current.
+    async fn complete(&self, task: TaskId, token: i64) -> Result<()>;
+
+    /// Gives a task back with an error: retried with backoff, then parked. `Conflict` when the token is not current.
+    async fn fail(&self, task: TaskId, token: i64, error: &str) -> Result<()>;
+
+    /// The latest tasks, newest first.
+    async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>>;
+}
+
+/// The whole catalog.
+#[async_trait]
+pub trait Catalog: Tables + Extents + Garbage + Nodes + Tasks + fmt::Debug {
+    /// Answers when the catalog does; the error says why it does not.
+    async fn ping(&self) -> Result<()>;
+}

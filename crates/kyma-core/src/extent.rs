@@ -1,0 +1,133 @@
+//! What the catalog knows of stored rows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{DatabaseId, ExtentId, Sequence, TableId};
+use crate::predicate::ColumnRef;
+use crate::prune::StatsSource;
+use crate::schema::Schema;
+use crate::stats::ColumnStats;
+use crate::time::TimeRange;
+use crate::types::Type;
+
+/// One byte range of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ObjectRange {
+    /// Key of the object below the store's prefix.
+    pub key: String,
+    /// First byte of the extent.
+    pub offset: u64,
+    /// Bytes of the extent.
+    pub length: u64,
+}
+
+/// The statistics of one column over one extent, with the type it was written with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ColumnBounds {
+    /// The type the extent stores.
+    #[serde(rename = "type")]
+    pub ty: Type,
+    /// Its statistics.
+    #[serde(flatten)]
+    pub stats: ColumnStats,
+}
+
+/// An extent that is not yet in the catalog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewExtent {
+    /// Chosen by the writer.
+    pub id: ExtentId,
+    /// Database of the table.
+    pub database: DatabaseId,
+    /// The table whose rows it holds.
+    pub table: TableId,
+    /// Name of the `SegmentFormat`.
+    pub format: String,
+    /// Where its bytes are.
+    pub location: ObjectRange,
+    /// Bytes of the footer at the end of the range: opening takes one exact read.
+    pub footer_length: u32,
+    /// Rows.
+    pub rows: u64,
+    /// Blocks.
+    pub blocks: u32,
+    /// Bytes of the input that became these rows.
+    pub raw_bytes: u64,
+    /// Closed bounds of the event time; `i64::MIN..=i64::MAX` when some row has none.
+    pub time: TimeRange,
+    /// 0 as ingested; higher after compaction.
+    pub level: u8,
+    /// Column names the rows are sorted by.
+    pub sorted_by: Vec<String>,
+    /// Free marks.
+    pub tags: Vec<String>,
+    /// Dynamic paths that occur, as `column.key.key`; `None` when there were too many to list.
+    pub paths: Option<Vec<String>>,
+    /// Columns that occur, with bounds where they are worth it.
+    pub columns: BTreeMap<String, ColumnBounds>,
+}
+
+/// An extent as the catalog knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Extent {
+    /// What the writer said.
+    #[serde(flatten)]
+    pub new: NewExtent,
+    /// The commit that added it.
+    pub added: Sequence,
+    /// The commit that removed it, if one did.
+    pub removed: Option<Sequence>,
+}
+
+impl std::ops::Deref for Extent {
+    type Target = NewExtent;
+
+    fn deref(&self) -> &NewExtent {
+        &self.new
+    }
+}
+
+/// Catalog-level statistics of one extent, read with a table's schema.
+#[derive(Debug)]
+pub struct ExtentStats<'a> {
+    /// The extent.
+    pub extent: &'a NewExtent,
+    /// The schema the query reads with.
+    pub schema: &'a Schema,
+    /// Name of the event-time column.
+    pub time_column: &'a str,
+    /// Whether null strings read as `""`.
+    pub null_strings_are_empty: bool,
+}
+
+impl StatsSource for ExtentStats<'_> {
+    fn stats(&self, column: &ColumnRef) -> Option<ColumnStats> {
+        let rows = self.extent.rows;
+        if !column.path.is_empty() {
+            let paths = self.extent.paths.as_ref()?;
+            let wanted = column.to_string();
+            let below =
+                |path: &String| *path == wanted || (path.starts_with(&wanted) && path[wanted.len()..].starts_with('.'));
+            return (!paths.iter().any(below)).then(|| ColumnStats::all_null(rows));
+        }
+        let to = self.schema.column(&column.column)?.ty;
+        match self.extent.columns.get(&column.column) {
+            Some(bounds) => Some(bounds.stats.promoted(bounds.ty, to)),
+            None => Some(ColumnStats::all_null(rows)),
+        }
+    }
+
+    fn is_time(&self, column: &ColumnRef) -> bool {
+        column.path.is_empty() && column.column == self.time_column
+    }
+
+    fn null_strings_are_empty(&self) -> bool {
+        self.null_strings_are_empty
+    }
+
+    fn column_type(&self, column: &ColumnRef) -> Option<Type> {
+        if column.path.is_empty() { self.schema.column(&column.column).map(|column| column.ty) } else { None }
+    }
+}

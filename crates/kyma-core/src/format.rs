@@ -1,0 +1,245 @@
+//! How an extent's bytes are laid out: the seam behind which TLM, Parquet and test formats live.
+//!
+//! Promises of every [`SegmentFormat`], checked by the conformance suite in `kyma-testkit`:
+//!
+//! 1. What is encoded is read back: same rows, same order, same nulls, every type; a dynamic may have its
+//!    key order and number spelling normalised, never its value.
+//! 2. Opening takes one read of exactly the footer's bytes, and no read when the footer is handed in.
+//! 3. Blocks hold [`crate::limits::BLOCK_ROWS`] rows (or the number asked for), the last one fewer, whatever the input batches were.
+//! 4. Reading columns reads only their bytes, by ranges; reading a path of a dynamic column gives exactly
+//!    [`crate::dynamic::get`] of the whole value.
+//! 5. Statistics are sound: never a bound that a value refutes.
+//! 6. `prune` never drops a block that holds a matching row.
+//! 7. Any changed byte gives a `Corrupt` error that names the section, or a byte-equal answer; never a wrong
+//!    answer, a panic or an allocation beyond the declared sizes.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::buffer::BooleanBuffer;
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::extent::ColumnBounds;
+use crate::ids::{DatabaseId, ExtentId, TableId};
+use crate::predicate::{ColumnRef, Predicate};
+use crate::prune::Reason;
+use crate::schema::Schema;
+use crate::stats::ColumnStats;
+use crate::time::TimeRange;
+use crate::types::Type;
+
+/// Reads byte ranges of one extent. Offsets count from the extent's first byte.
+#[async_trait]
+pub trait RangeReader: Send + Sync + fmt::Debug {
+    /// Reads every range, in order; neighbouring ranges may be fetched together.
+    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>;
+}
+
+/// What goes into an extent beside its rows.
+#[derive(Debug, Clone)]
+pub struct EncodeOptions {
+    /// The extent's identity, kept in the footer so that the catalog can be rebuilt.
+    pub extent: ExtentId,
+    /// Its database.
+    pub database: DatabaseId,
+    /// Its database's name.
+    pub database_name: String,
+    /// Its table.
+    pub table: TableId,
+    /// Its table's name.
+    pub table_name: String,
+    /// Name of the event-time column.
+    pub time_column: String,
+    /// Columns the rows are sorted by already.
+    pub sorted_by: Vec<String>,
+    /// 0 at ingest; higher levels may spend more time for fewer bytes.
+    pub level: u8,
+    /// Rows of a block.
+    pub block_rows: usize,
+}
+
+/// An encoded extent and what the catalog should know of it.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// The extent's bytes.
+    pub bytes: Bytes,
+    /// Bytes of the footer at the end.
+    pub footer_length: u32,
+    /// Rows.
+    pub rows: u64,
+    /// Blocks.
+    pub blocks: u32,
+    /// Closed bounds of the event time; everything when some row has none.
+    pub time: TimeRange,
+    /// Per column that occurs (has a non-null value): type and statistics.
+    pub columns: std::collections::BTreeMap<String, ColumnBounds>,
+    /// Dynamic paths that occur, `column.key.key`; `None` when there are more than the format lists.
+    pub paths: Option<Vec<String>>,
+}
+
+/// Where an extent's bytes are and how to open them.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// The extent, for errors.
+    pub extent: ExtentId,
+    /// Bytes of the extent.
+    pub length: u64,
+    /// Bytes of its footer.
+    pub footer_length: u32,
+    /// The footer's bytes, when they are at hand.
+    pub footer: Option<Bytes>,
+}
+
+/// One column of a read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ReadColumn {
+    /// The column, or a path inside a dynamic column.
+    pub source: ColumnRef,
+    /// The type to give. For a column: the type it has, or one it promotes to ([`crate::stats::can_promote`]); other
+    /// stored types read null. For a path: the value converted by [`crate::dynamic`]; `Dynamic` gives its JSON text.
+    pub ty: Type,
+}
+
+impl ReadColumn {
+    /// The column `name` read as `ty`.
+    pub fn column(name: impl Into<String>, ty: Type) -> Self {
+        ReadColumn { source: ColumnRef::column(name), ty }
+    }
+}
+
+/// What `prune` found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Blocks that may hold matching rows, ascending.
+    pub blocks: Vec<u32>,
+    /// How many blocks fell, by reason.
+    pub reasons: std::collections::BTreeMap<Reason, u64>,
+}
+
+/// One way to lay out an extent.
+#[async_trait]
+pub trait SegmentFormat: Send + Sync + fmt::Debug {
+    /// The stable name that the catalog stores.
+    fn name(&self) -> &'static str;
+
+    /// Encodes rows that are in `options.sorted_by` order already; batches share one schema whose fields are tagged
+    /// with their kyma type. Blocks do not depend on how the rows are cut into batches.
+    ///
+    /// # Errors
+    /// `Invalid` for a column type outside [`Type`]'s Arrow types.
+    fn encode(&self, rows: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded>;
+
+    /// Opens an extent by its footer.
+    ///
+    /// # Errors
+    /// `Corrupt` when the footer is not one of this format's; otherwise the reader's errors.
+    async fn open(&self, source: Arc<dyn RangeReader>, options: &OpenOptions) -> Result<Arc<dyn SegmentReader>>;
+}
+
+/// An open extent. Cheap to keep: it holds the footer, not data.
+#[async_trait]
+pub trait SegmentReader: Send + Sync + fmt::Debug {
+    /// The columns stored.
+    fn schema(&self) -> &Schema;
+
+    /// Rows of the extent.
+    fn rows(&self) -> u64;
+
+    /// Rows of each block.
+    fn block_rows(&self) -> &[u32];
+
+    /// Bytes of memory this reader holds.
+    fn memory_bytes(&self) -> usize;
+
+    /// Statistics of a column or path over one block, or over the extent; in the stored type, which comes with
+    /// them. `None` when nothing is known. What certainly does not occur is all null.
+    fn stats(&self, block: Option<u32>, column: &ColumnRef) -> Option<(Type, ColumnStats)>;
+
+    /// Blocks of `candidates` that may hold a row for which `predicate` is true. `schema` is the one the query reads
+    /// with; `null_strings_are_empty` as in [`crate::prune::StatsSource`]. May read index sections from `source`.
+    async fn prune(&self, source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned>;
+
+    /// Reads columns of one block, all rows or those whose bit is set in `selection` (one bit per row of the
+    /// block). The batch's columns are `columns` in order, fields named `c0`, `c1`, ... A column that is not stored
+    /// reads null.
+    async fn read(
+        &self,
+        source: &dyn RangeReader,
+        block: u32,
+        columns: &[ReadColumn],
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<RecordBatch>;
+
+    /// Compressed bytes that reading `columns` of `block` would fetch, for budgets and plans.
+    fn read_bytes(&self, block: u32, columns: &[ReadColumn]) -> u64;
+
+    /// A description of the layout for `kyma inspect`: sections, columns, encodings, sizes.
+    fn describe(&self) -> serde_json::Value;
+}
+
+/// What to prune by.
+#[derive(Debug, Clone, Copy)]
+pub struct PruneRequest<'a> {
+    /// The condition.
+    pub predicate: &'a Predicate,
+    /// The schema the query reads with.
+    pub schema: &'a Schema,
+    /// Name of the event-time column.
+    pub time_column: &'a str,
+    /// Whether null strings read as `""`.
+    pub null_strings_are_empty: bool,
+    /// The blocks to look at, ascending.
+    pub candidates: &'a [u32],
+}
+
+/// The block pruning that every format can share: statistics of each candidate block.
+pub fn prune_by_stats(reader: &dyn SegmentReader, request: &PruneRequest<'_>) -> Pruned {
+    let mut pruned = Pruned::default();
+    for &block in request.candidates {
+        let source = BlockStats { reader, block, request };
+        let outcome = crate::prune::evaluate(request.predicate, &source);
+        match outcome.is_none() {
+            true => *pruned.reasons.entry(outcome.reason.unwrap_or(Reason::Bounds)).or_default() += 1,
+            false => pruned.blocks.push(block),
+        }
+    }
+    pruned
+}
+
+/// The statistics of one block, read with the query's schema.
+#[derive(Debug)]
+pub struct BlockStats<'a> {
+    /// The open extent.
+    pub reader: &'a dyn SegmentReader,
+    /// The block.
+    pub block: u32,
+    /// The schema and the meaning of nulls.
+    pub request: &'a PruneRequest<'a>,
+}
+
+impl crate::prune::StatsSource for BlockStats<'_> {
+    fn stats(&self, column: &ColumnRef) -> Option<ColumnStats> {
+        let (stored, stats) = self.reader.stats(Some(self.block), column)?;
+        if !column.path.is_empty() {
+            return Some(stats);
+        }
+        let read_as = self.request.schema.column(&column.column)?.ty;
+        Some(stats.promoted(stored, read_as))
+    }
+
+    fn is_time(&self, column: &ColumnRef) -> bool {
+        column.path.is_empty() && column.column == self.request.time_column
+    }
+
+    fn null_strings_are_empty(&self) -> bool {
+        self.request.null_strings_are_empty
+    }
+
+    fn column_type(&self, column: &ColumnRef) -> Option<Type> {
+        if column.path.is_empty() { self.request.schema.column(&column.column).map(|column| column.ty) } else { None }
+    }
+}

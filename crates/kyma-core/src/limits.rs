@@ -1,0 +1,18 @@
+//! Limits that more than one crate must agree on. Each crate names its own beside its settings.
+
+/// Rows of a block: the unit of pruning and of column IO.
+pub const BLOCK_ROWS: usize = 65_536;
+/// Rows of a page: the unit of decoding, postings and selection.
+pub const PAGE_ROWS: usize = 1_024;
+/// Columns of a table; further keys go to `_unmapped`.
+pub const TABLE_COLUMNS_MAX: usize = 1_000;
+/// Longest single string value, in bytes; a longer one rejects its row.
+pub const STRING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest query text, in bytes.
+pub const QUERY_TEXT_BYTES_MAX: usize = 1024 * 1024;
+/// Rows of a query's answer unless asked otherwise.
+pub const RESULT_ROWS_MAX: usize = 500_000;
+/// Bytes of a query's answer unless asked otherwise.
+pub const RESULT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+const _: () = assert!(BLOCK_ROWS.is_multiple_of(PAGE_ROWS));

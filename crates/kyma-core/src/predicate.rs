@@ -1,0 +1,194 @@
+//! What a filter says about single columns, in a form that every pruner understands.
+//!
+//! A predicate is a *weakening* of the query's filter: whatever cannot be expressed becomes
+//! [`Predicate::Opaque`], which may be true, false or null. Logic is three-valued, as in SQL.
+
+use std::fmt;
+
+use crate::value::Value;
+
+/// A column, or a path inside a dynamic column.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ColumnRef {
+    /// The column's name.
+    pub column: String,
+    /// Object keys inside the column; empty for the column itself.
+    pub path: Vec<String>,
+}
+
+impl ColumnRef {
+    /// The column `name` itself.
+    pub fn column(name: impl Into<String>) -> Self {
+        ColumnRef { column: name.into(), path: Vec::new() }
+    }
+
+    /// The path `path` inside the dynamic column `name`.
+    pub fn path(name: impl Into<String>, path: Vec<String>) -> Self {
+        ColumnRef { column: name.into(), path }
+    }
+}
+
+impl fmt::Display for ColumnRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.column)?;
+        self.path.iter().try_for_each(|key| write!(f, ".{key}"))
+    }
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CompareOp {
+    /// `=`
+    Equal,
+    /// `<>`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl CompareOp {
+    /// The operator with its sides swapped.
+    pub fn flip(self) -> Self {
+        match self {
+            CompareOp::Less => CompareOp::Greater,
+            CompareOp::LessOrEqual => CompareOp::GreaterOrEqual,
+            CompareOp::Greater => CompareOp::Less,
+            CompareOp::GreaterOrEqual => CompareOp::LessOrEqual,
+            same => same,
+        }
+    }
+}
+
+/// A test of text. Unless `case_sensitive`, letters compare by Unicode simple case folding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextOp {
+    /// Contains the needle as whole terms (maximal alphanumeric runs): Kusto's `has`.
+    Has,
+    /// Contains a term that starts with the needle: `hasprefix`.
+    HasPrefix,
+    /// Contains a term that ends with the needle: `hassuffix`.
+    HasSuffix,
+    /// Contains the needle anywhere: `contains`.
+    Contains,
+    /// `startswith`.
+    StartsWith,
+    /// `endswith`.
+    EndsWith,
+    /// Equal but for case: `=~`.
+    Equal,
+    /// Matches the needle as a regular expression of the `regex` crate.
+    Regex,
+}
+
+/// A condition over one row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Predicate {
+    /// True for every row.
+    True,
+    /// Not known: true, false or null.
+    Opaque,
+    /// All hold. Empty is true.
+    And(Vec<Predicate>),
+    /// At least one holds. Empty is false.
+    Or(Vec<Predicate>),
+    /// Does not hold; null stays null.
+    Not(Box<Predicate>),
+    /// A comparison with a constant; null when the column is null.
+    Compare {
+        /// Left side.
+        column: ColumnRef,
+        /// How.
+        op: CompareOp,
+        /// Right side, never null.
+        value: Value,
+    },
+    /// Equal to one of the constants; null when the column is null.
+    In {
+        /// Left side.
+        column: ColumnRef,
+        /// The set; no nulls.
+        values: Vec<Value>,
+    },
+    /// The column is null; never null itself.
+    IsNull(ColumnRef),
+    /// A test of text; null when the column is null.
+    Text {
+        /// Left side: a string column, or a path read as text.
+        column: ColumnRef,
+        /// How.
+        op: TextOp,
+        /// What is looked for.
+        needle: String,
+        /// Whether case counts.
+        case_sensitive: bool,
+    },
+}
+
+impl Predicate {
+    /// All of `parts`, flattened; `True` parts fall away.
+    pub fn and(parts: impl IntoIterator<Item = Predicate>) -> Predicate {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Predicate::True => {}
+                Predicate::And(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match flat.len() {
+            0 => Predicate::True,
+            1 => flat.remove(0),
+            _ => Predicate::And(flat),
+        }
+    }
+
+    /// The top-level conjuncts.
+    pub fn conjuncts(&self) -> &[Predicate] {
+        match self {
+            Predicate::And(parts) => parts,
+            Predicate::True => &[],
+            other => std::slice::from_ref(other),
+        }
+    }
+
+    /// Calls `visit` with every column the predicate speaks of.
+    pub fn for_each_column<'a>(&'a self, visit: &mut impl FnMut(&'a ColumnRef)) {
+        match self {
+            Predicate::True | Predicate::Opaque => {}
+            Predicate::And(parts) | Predicate::Or(parts) => parts.iter().for_each(|part| part.for_each_column(visit)),
+            Predicate::Not(inner) => inner.for_each_column(visit),
+            Predicate::Compare { column, .. }
+            | Predicate::In { column, .. }
+            | Predicate::IsNull(column)
+            | Predicate::Text { column, .. } => visit(column),
+        }
+    }
+
+    /// The closed range that `column` must lie in for the predicate to be true, by its conjuncts.
+    pub fn time_range(&self, time_column: &str) -> crate::time::TimeRange {
+        let mut range = crate::time::TimeRange::ALL;
+        for part in self.conjuncts() {
+            let Predicate::Compare { column, op, value: Value::Datetime(at) } = part else { continue };
+            if column.column != time_column || !column.path.is_empty() {
+                continue;
+            }
+            match op {
+                CompareOp::Equal => range = range.intersect(&crate::time::TimeRange::new(*at, *at)),
+                CompareOp::Less if *at == i64::MIN => range.end = i64::MIN.min(range.end),
+                CompareOp::Less => range.end = range.end.min(at - 1),
+                CompareOp::LessOrEqual => range.end = range.end.min(*at),
+                CompareOp::Greater if *at == i64::MAX => range.start = i64::MAX.max(range.start),
+                CompareOp::Greater => range.start = range.start.max(at + 1),
+                CompareOp::GreaterOrEqual => range.start = range.start.max(*at),
+                CompareOp::NotEqual => {}
+            }
+        }
+        range
+    }
+}

@@ -1,0 +1,1 @@
+//! Plan to rows: prune, assign, scan, execute.

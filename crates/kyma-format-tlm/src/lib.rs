@@ -1,0 +1,1 @@
+//! TLM, the telemetry format: blocks, pages, statistics, footer.

@@ -1,0 +1,1 @@
+//! Scalar, aggregate and table kernels: Arrow arrays in, arrays out.

@@ -1,0 +1,1 @@
+//! Rows to committed extents: decode, route, buffer, seal, commit.

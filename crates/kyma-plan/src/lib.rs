@@ -1,0 +1,1 @@
+//! The typed, language-neutral query plan and the QueryFrontend trait.

@@ -1,0 +1,1 @@
+//! A node: HTTP edge, gRPC services, identity, heartbeat.

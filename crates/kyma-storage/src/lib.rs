@@ -1,0 +1,1 @@
+//! Opens an object store from a URL and decorates it.

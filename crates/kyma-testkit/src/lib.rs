@@ -1,0 +1,1 @@
+//! Builders, conformance suites, throw-away Postgres and S3, faulty stores.

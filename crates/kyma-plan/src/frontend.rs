@@ -1,0 +1,102 @@
+//! A language: text and schemas in, plan and diagnostics out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kyma_core::{Schema, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::command::Command;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::node::Plan;
+
+/// A table as a frontend sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSchema {
+    /// Its database's name.
+    pub database: String,
+    /// Its name.
+    pub name: String,
+    /// Its columns.
+    pub schema: Schema,
+    /// Name of its event-time column.
+    pub time_column: String,
+}
+
+/// The tables there are, as of the query's snapshot.
+pub trait SchemaSource: Send + Sync {
+    /// The table `name` of `database`. Names compare with case.
+    fn table(&self, database: &str, name: &str) -> Option<TableSchema>;
+
+    /// Names of the tables of `database`, sorted.
+    fn tables(&self, database: &str) -> Vec<String>;
+
+    /// Names of the databases, sorted.
+    fn databases(&self) -> Vec<String>;
+}
+
+/// What a frontend may know beside the text.
+pub struct PlanContext<'a> {
+    /// The tables.
+    pub schemas: &'a dyn SchemaSource,
+    /// The database that unqualified names are looked up in.
+    pub database: &'a str,
+    /// The query's one `now()`, in nanoseconds.
+    pub now: i64,
+    /// Values of declared query parameters, as literals of the language or plain text.
+    pub parameters: &'a BTreeMap<String, serde_json::Value>,
+}
+
+impl fmt::Debug for PlanContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanContext").field("database", &self.database).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// How a client should draw a result: `render timechart with (title="...")`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Visualization {
+    /// `table`, `timechart`, `barchart`, ...
+    pub kind: String,
+    /// Properties by name, as JSON values.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// One tabular result of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Its name, when it has one (`as`).
+    pub name: Option<String>,
+    /// Its rows.
+    pub plan: Plan,
+    /// How to draw it.
+    pub visualization: Option<Visualization>,
+}
+
+/// A whole query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// One per tabular statement.
+    pub statements: Vec<Statement>,
+    /// `set` statements: options by name.
+    pub options: BTreeMap<String, Value>,
+    /// Warnings.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A query language.
+///
+/// Promises: pure (same text and context, same plan); never panics or overflows the stack on any text; every error has a
+/// span inside the text.
+pub trait QueryFrontend: Send + Sync + fmt::Debug {
+    /// The name clients ask for: `kql`, `sql`.
+    fn language(&self) -> &'static str;
+
+    /// Reads a text.
+    fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Query, Diagnostics>;
+
+    /// Reads a management command; `None` when the text is not one.
+    fn command(&self, _text: &str) -> Option<Result<Command, Diagnostics>> {
+        None
+    }
+}

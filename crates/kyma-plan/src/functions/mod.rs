@@ -1,0 +1,362 @@
+//! Signatures of every built-in: what frontends check against, what completion and docs are made from, and what
+//! `kyma-functions` must have a kernel for (a test there compares the two).
+//!
+//! One file per family adds its rows to a table; [`resolve_scalar`], [`resolve_aggregate`] and [`resolve_window`] look
+//! names up (without case, aliases included), check counts and types, and say which conversions the arguments need.
+
+mod aggregate;
+mod scalar;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use kyma_core::Type;
+
+/// What an argument may be. A `dynamic` argument is accepted wherever a scalar is wanted, by conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Any type, as it is.
+    Any,
+    /// A `string`; every other type is converted by `tostring`.
+    Text,
+    /// A `string` (or a dynamic, converted).
+    String,
+    /// `bool` (or a dynamic or number, converted).
+    Bool,
+    /// `int` or `long`, as it is; a dynamic becomes `long`.
+    Integral,
+    /// `long`; `int` and dynamic are converted, `real` is refused.
+    Long,
+    /// Any number, as it is; a dynamic becomes `real`.
+    Number,
+    /// `real`; other numbers and dynamics are converted.
+    Real,
+    /// `datetime`; a string or dynamic is converted.
+    Datetime,
+    /// `timespan`; a dynamic is converted.
+    Timespan,
+    /// Numbers, datetime or timespan, as they are; a dynamic becomes `real`.
+    Summable,
+    /// `dynamic`; other types are refused.
+    Dynamic,
+    /// `dynamic`; other types become a dynamic that holds them.
+    ToDynamic,
+    /// `guid`.
+    Guid,
+}
+
+/// The type of a result.
+#[derive(Debug, Clone, Copy)]
+pub enum Returns {
+    /// Always this.
+    Is(Type),
+    /// The type of the argument at this place, after conversion.
+    Arg(usize),
+    /// The common type of the arguments from this place on, to which they are converted (`iff`, `coalesce`, `max_of`).
+    CommonFrom(usize),
+    /// By a rule over the arguments' types (before conversion where `Any`).
+    Rule(fn(&[Type]) -> Type),
+}
+
+/// How a result column is named when the query does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// `Column1`, `Column2`, ... (`print_0`, ... in `print`).
+    Numbered,
+    /// The name of the first argument, where that is a column: `bin(t, 1h)` is `t`.
+    FirstArgument,
+    /// `prefix_` and the name of the first argument: `sum_x`; just `prefix_` without one: `count_`.
+    Prefixed(&'static str),
+    /// `prefix` and nothing else.
+    Fixed(&'static str),
+}
+
+/// A scalar or window function.
+#[derive(Debug, Clone, Copy)]
+pub struct ScalarFunction {
+    /// Canonical name, lower case.
+    pub name: &'static str,
+    /// Other names, lower case.
+    pub aliases: &'static [&'static str],
+    /// Classes of the arguments; the last one repeats when `max_args` is larger.
+    pub params: &'static [Class],
+    /// Fewest arguments.
+    pub min_args: usize,
+    /// Most arguments.
+    pub max_args: usize,
+    /// The result's type.
+    pub returns: Returns,
+    /// The result column's name.
+    pub naming: Naming,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+/// An aggregate function.
+#[derive(Debug, Clone, Copy)]
+pub struct AggregateFunction {
+    /// Canonical name, lower case.
+    pub name: &'static str,
+    /// Other names, lower case.
+    pub aliases: &'static [&'static str],
+    /// Classes of the arguments; the last one repeats when `max_args` is larger.
+    pub params: &'static [Class],
+    /// Fewest arguments.
+    pub min_args: usize,
+    /// Most arguments.
+    pub max_args: usize,
+    /// The result's type (the first one where there are several).
+    pub returns: Returns,
+    /// The result column's name.
+    pub naming: Naming,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+/// A function found, with the types its arguments must be converted to.
+#[derive(Debug, Clone)]
+pub struct Resolved<F: 'static> {
+    /// The function.
+    pub function: &'static F,
+    /// The type each argument must have.
+    pub args: Vec<Type>,
+    /// The result's type.
+    pub ty: Type,
+}
+
+/// Why a call is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallError {
+    /// No such function; the nearest name, if one is near.
+    Unknown {
+        /// A name that is spelled much like it.
+        near: Option<&'static str>,
+    },
+    /// The number of arguments.
+    Count {
+        /// Fewest.
+        min: usize,
+        /// Most (`usize::MAX`: any number).
+        max: usize,
+    },
+    /// The type of an argument.
+    Argument {
+        /// Which, from 0.
+        index: usize,
+        /// What is wanted.
+        wanted: Class,
+        /// What was given.
+        given: Type,
+    },
+    /// The arguments have no common type.
+    NoCommonType {
+        /// Which argument does not fit, from 0.
+        index: usize,
+        /// Its type.
+        given: Type,
+        /// The type of those before it.
+        others: Type,
+    },
+}
+
+static SCALARS: LazyLock<HashMap<&'static str, &'static ScalarFunction>> = LazyLock::new(|| {
+    let names = |function: &'static ScalarFunction| {
+        std::iter::once(function.name).chain(function.aliases.iter().copied()).map(move |name| (name, function))
+    };
+    scalar::TABLES.iter().flat_map(|table| table.iter()).flat_map(names).collect()
+});
+
+static WINDOWS: LazyLock<HashMap<&'static str, &'static ScalarFunction>> = LazyLock::new(|| {
+    let names = |function: &'static ScalarFunction| {
+        std::iter::once(function.name).chain(function.aliases.iter().copied()).map(move |name| (name, function))
+    };
+    window::TABLE.iter().flat_map(names).collect()
+});
+
+static AGGREGATES: LazyLock<HashMap<&'static str, &'static AggregateFunction>> = LazyLock::new(|| {
+    let names = |function: &'static AggregateFunction| {
+        std::iter::once(function.name).chain(function.aliases.iter().copied()).map(move |name| (name, function))
+    };
+    aggregate::TABLE.iter().flat_map(names).collect()
+});
+
+/// Every scalar function, in table order.
+pub fn scalars() -> impl Iterator<Item = &'static ScalarFunction> {
+    scalar::TABLES.iter().flat_map(|table| table.iter())
+}
+
+/// Every aggregate function, in table order.
+pub fn aggregates() -> impl Iterator<Item = &'static AggregateFunction> {
+    aggregate::TABLE.iter()
+}
+
+/// Every window function, in table order.
+pub fn windows() -> impl Iterator<Item = &'static ScalarFunction> {
+    window::TABLE.iter()
+}
+
+/// The scalar function called `name`, in any case.
+pub fn scalar(name: &str) -> Option<&'static ScalarFunction> {
+    SCALARS.get(name.to_ascii_lowercase().as_str()).copied()
+}
+
+/// The aggregate function called `name`, in any case.
+pub fn aggregate(name: &str) -> Option<&'static AggregateFunction> {
+    AGGREGATES.get(name.to_ascii_lowercase().as_str()).copied()
+}
+
+/// The window function called `name`, in any case.
+pub fn window(name: &str) -> Option<&'static ScalarFunction> {
+    WINDOWS.get(name.to_ascii_lowercase().as_str()).copied()
+}
+
+/// Checks a call of a scalar function.
+pub fn resolve_scalar(name: &str, args: &[Type]) -> Result<Resolved<ScalarFunction>, CallError> {
+    let function = scalar(name).ok_or_else(|| CallError::Unknown { near: nearest(name, SCALARS.keys().copied()) })?;
+    let (args, ty) = resolve(function.params, (function.min_args, function.max_args), function.returns, args)?;
+    Ok(Resolved { function, args, ty })
+}
+
+/// Checks a call of an aggregate function.
+pub fn resolve_aggregate(name: &str, args: &[Type]) -> Result<Resolved<AggregateFunction>, CallError> {
+    let function =
+        aggregate(name).ok_or_else(|| CallError::Unknown { near: nearest(name, AGGREGATES.keys().copied()) })?;
+    let (args, ty) = resolve(function.params, (function.min_args, function.max_args), function.returns, args)?;
+    Ok(Resolved { function, args, ty })
+}
+
+/// Checks a call of a window function.
+pub fn resolve_window(name: &str, args: &[Type]) -> Result<Resolved<ScalarFunction>, CallError> {
+    let function = window(name).ok_or_else(|| CallError::Unknown { near: nearest(name, WINDOWS.keys().copied()) })?;
+    let (args, ty) = resolve(function.params, (function.min_args, function.max_args), function.returns, args)?;
+    Ok(Resolved { function, args, ty })
+}
+
+fn resolve(
+    params: &[Class],
+    (min, max): (usize, usize),
+    returns: Returns,
+    given: &[Type],
+) -> Result<(Vec<Type>, Type), CallError> {
+    if given.len() < min || given.len() > max {
+        return Err(CallError::Count { min, max });
+    }
+    let class_of = |index: usize| params.get(index).or(params.last()).copied().unwrap_or(Class::Any);
+    let mut args = Vec::with_capacity(given.len());
+    for (index, &ty) in given.iter().enumerate() {
+        let wanted = class_of(index);
+        args.push(wanted.accept(ty).ok_or(CallError::Argument { index, wanted, given: ty })?);
+    }
+    let ty = match returns {
+        Returns::Is(ty) => ty,
+        Returns::Arg(index) => args.get(index).copied().unwrap_or(Type::Dynamic),
+        Returns::Rule(rule) => rule(&args),
+        Returns::CommonFrom(from) => {
+            let common = common_of(&args, from)?;
+            args.iter_mut().skip(from).for_each(|arg| *arg = common);
+            common
+        }
+    };
+    Ok((args, ty))
+}
+
+fn common_of(args: &[Type], from: usize) -> Result<Type, CallError> {
+    let mut rest = args.iter().copied().enumerate().skip(from);
+    let Some((_, first)) = rest.next() else { return Ok(Type::Dynamic) };
+    rest.try_fold(first, |common, (index, ty)| {
+        common_type(common, ty).ok_or(CallError::NoCommonType { index, given: ty, others: common })
+    })
+}
+
+/// The type to which values of both types are converted to be compared or chosen between; `None` when there is none.
+pub fn common_type(a: Type, b: Type) -> Option<Type> {
+    use Type::{Decimal, Dynamic, Int, Long, Real};
+    Some(match (a, b) {
+        (a, b) if a == b => a,
+        (Int, Long) | (Long, Int) => Long,
+        (Int | Long, Real) | (Real, Int | Long) => Real,
+        (Int | Long | Real, Decimal) | (Decimal, Int | Long | Real) => Decimal,
+        (Dynamic, _) | (_, Dynamic) => Dynamic,
+        _ => return None,
+    })
+}
+
+impl Class {
+    /// The type that an argument of type `given` must be converted to; `None` when it is refused.
+    pub fn accept(self, given: Type) -> Option<Type> {
+        use Type::{Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
+        match self {
+            Class::Any => Some(given),
+            Class::Text => Some(String),
+            Class::String => matches!(given, String | Dynamic).then_some(String),
+            Class::Bool => (matches!(given, Bool | Dynamic) || given.is_numeric()).then_some(Bool),
+            Class::Integral => match given {
+                Int | Long => Some(given),
+                Dynamic => Some(Long),
+                _ => None,
+            },
+            Class::Long => matches!(given, Int | Long | Dynamic).then_some(Long),
+            Class::Number => match given {
+                Dynamic => Some(Real),
+                _ => given.is_numeric().then_some(given),
+            },
+            Class::Real => (given.is_numeric() || given == Dynamic).then_some(Real),
+            Class::Datetime => matches!(given, Datetime | String | Dynamic).then_some(Datetime),
+            Class::Timespan => matches!(given, Timespan | Dynamic).then_some(Timespan),
+            Class::Summable => match given {
+                Dynamic => Some(Real),
+                Datetime | Timespan => Some(given),
+                _ => given.is_numeric().then_some(given),
+            },
+            Class::Dynamic => (given == Dynamic).then_some(Dynamic),
+            Class::ToDynamic => Some(Dynamic),
+            Class::Guid => matches!(given, Guid | String | Dynamic).then_some(Guid),
+        }
+    }
+}
+
+/// The candidate most like `name`, when it is at most a third of the letters away.
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let limit = (name.chars().count() / 3).max(1);
+    let near = candidates.map(|candidate| (distance(&name, &candidate.to_lowercase()), candidate));
+    near.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
+}
+
+/// Optimal string alignment distance (Damerau 1964, without overlapping transpositions).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before_last[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_suggested() {
+        assert_eq!(nearest("tolwer", ["tolower", "toupper"].into_iter()), Some("tolower"));
+        assert_eq!(nearest("zzz", ["tolower"].into_iter()), None);
+    }
+
+    #[test]
+    fn common_types() {
+        assert_eq!(common_type(Type::Int, Type::Real), Some(Type::Real));
+        assert_eq!(common_type(Type::String, Type::Long), None);
+    }
+}

@@ -1,0 +1,6 @@
+//! Scalar functions, one table per family.
+
+use super::ScalarFunction;
+
+/// Every table.
+pub(super) static TABLES: &[&[ScalarFunction]] = &[];

@@ -1,0 +1,6 @@
+//! Functions over the whole ordered input.
+
+use super::ScalarFunction;
+
+/// Every window function.
+pub(super) static TABLE: &[ScalarFunction] = &[];

@@ -243,3 +243,37 @@ impl crate::prune::StatsSource for BlockStats<'_> {
         if column.path.is_empty() { self.request.schema.column(&column.column).map(|column| column.ty) } else { None }
     }
 }
+
+/// The formats that this process can read, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Formats {
+    by_name: std::collections::BTreeMap<&'static str, Arc<dyn SegmentFormat>>,
+}
+
+impl Formats {
+    /// A registry of `formats`; the first of two with one name counts.
+    pub fn new(formats: Vec<Arc<dyn SegmentFormat>>) -> Self {
+        let mut by_name = std::collections::BTreeMap::new();
+        for format in formats {
+            by_name.entry(format.name()).or_insert(format);
+        }
+        Formats { by_name }
+    }
+
+    /// The format called `name`.
+    ///
+    /// # Errors
+    /// `NotFound` with code `format.unknown`: the extent was written by a newer or differently built kyma.
+    pub fn get(&self, name: &str) -> Result<Arc<dyn SegmentFormat>> {
+        let known = || self.by_name.keys().copied().collect::<Vec<_>>().join(", ");
+        self.by_name.get(name).cloned().ok_or_else(|| {
+            crate::error::Error::not_found("format.unknown", format!("segment format is not known here: format={name}"))
+                .hint(format!("this process knows: {}", known()))
+        })
+    }
+
+    /// Every name.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.keys().copied()
+    }
+}

@@ -1,1 +1,36 @@
 //! Opens an object store from a URL and decorates it.
+//!
+//! Owns: the cloud features of `object_store`, every file-system write of the product (the local object store and the
+//! disk cache), deadlines and retries, range coalescing, and the range cache. Start with [`open`] and [`Store`], then
+//! `reader` (what a range read does, in steps).
+//!
+//! Must not know: extents' layout, the catalog, tables. It moves bytes under keys.
+//!
+//! # Errors
+//! | code | kind | when |
+//! |---|---|---|
+//! | `store.unavailable` | unavailable | the store did not answer within [`StoreSettings::request_timeout`] |
+//! | `store.denied` | unavailable | the store refuses our credentials |
+//! | `store.object_missing` | not found | no object under that key |
+//! | `store.object_exists` | conflict | another object is under that key |
+//! | `store.key_invalid` | invalid | the key could leave the store's prefix |
+//! | `store.url_invalid` | invalid | the URL or an option is not understood |
+//! | `storage.corrupt` | corrupt | an object is shorter than a range that it must have |
+
+mod cache;
+mod error;
+pub mod fault;
+mod key;
+mod local;
+mod metrics;
+mod open;
+mod reader;
+mod retry;
+mod settings;
+mod store;
+
+pub use cache::{BlockCache, DiskCache, MemoryCache, RangeKey, TieredCache};
+pub use object_store;
+pub use open::open;
+pub use settings::StoreSettings;
+pub use store::{Store, StoredObject};

@@ -1,0 +1,262 @@
+//! Range reads of one extent.
+//!
+//! 1. Each range is checked against the extent's length and moved to the object's offsets.
+//! 2. Ranges found in the cache are taken from it.
+//! 3. Of the others, ranges that another reader is fetching right now are waited for; the rest become ours.
+//! 4. Ours are grouped: neighbours at most [`GAP_BYTES_MAX`] apart share a request of at most [`REQUEST_BYTES_MAX`].
+//! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each with the store's deadline and retries.
+//! 6. What arrives is handed to the cache and to whoever waits. A waiter whose fetcher failed or went away fetches by
+//!    itself, so one cancelled query never fails another.
+//!
+//! A request that the store answers with fewer bytes than asked, or refuses because the object ends earlier, is
+//! `Corrupt`: extents are immutable and their length is in the catalog.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use kyma_core::extent::ObjectRange;
+use kyma_core::format::RangeReader;
+use kyma_core::profile::IoCounters;
+use kyma_core::{Error, Result};
+use object_store::{ObjectStoreExt, path::Path};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::cache::RangeKey;
+use crate::key;
+use crate::retry::call;
+use crate::store::Store;
+
+/// Ranges this near each other share a request.
+const GAP_BYTES_MAX: u64 = 64 * 1024;
+/// Largest request made of several ranges.
+const REQUEST_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Requests of one call that run at a time.
+const REQUESTS_IN_FLIGHT: usize = 8;
+
+/// Ranges that are being fetched, so that two readers of the same range share one request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flights(Arc<Mutex<HashMap<RangeKey, watch::Receiver<Option<Bytes>>>>>);
+
+/// The right and duty to fetch one range. Dropped without an answer, its waiters fetch by themselves.
+struct Flight {
+    flights: Flights,
+    key: RangeKey,
+    sender: watch::Sender<Option<Bytes>>,
+}
+
+enum Claim {
+    Ours(Flight),
+    Theirs(watch::Receiver<Option<Bytes>>),
+}
+
+impl Flights {
+    fn claim(&self, key: &RangeKey) -> Claim {
+        let mut flights = self.0.lock();
+        if let Some(receiver) = flights.get(key) {
+            return Claim::Theirs(receiver.clone());
+        }
+        let (sender, receiver) = watch::channel(None);
+        flights.insert(key.clone(), receiver);
+        Claim::Ours(Flight { flights: self.clone(), key: key.clone(), sender })
+    }
+}
+
+impl Flight {
+    fn arrive(self, bytes: &Bytes) {
+        self.sender.send_replace(Some(bytes.clone()));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.flights.0.lock().remove(&self.key);
+    }
+}
+
+/// Reads ranges of one extent.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    store: Arc<Store>,
+    object: Arc<str>,
+    offset: u64,
+    length: u64,
+    counters: Arc<IoCounters>,
+}
+
+/// Ranges of one request, with their places in the caller's list.
+struct Group {
+    range: Range<u64>,
+    parts: Vec<(usize, Flight)>,
+}
+
+impl Extent {
+    pub(crate) fn new(store: Arc<Store>, location: &ObjectRange, counters: Arc<IoCounters>) -> Self {
+        Extent {
+            store,
+            object: Arc::from(location.key.as_str()),
+            offset: location.offset,
+            length: location.length,
+            counters,
+        }
+    }
+
+    /// The absolute range, if it lies within the extent.
+    fn absolute(&self, range: &Range<u64>) -> Result<RangeKey> {
+        let ends = (self.offset.checked_add(range.start), self.offset.checked_add(range.end));
+        match ends {
+            (Some(start), Some(end)) if range.start <= range.end && range.end <= self.length => {
+                Ok(RangeKey { object: Arc::clone(&self.object), start, end })
+            }
+            _ => Err(Error::corrupt(format!(
+                "a range lies outside its extent: object={:?} range={range:?} length={}",
+                self.object, self.length
+            ))),
+        }
+    }
+
+    async fn cached(&self, key: &RangeKey) -> Option<Bytes> {
+        let found = self.store.cache.get(key).await?;
+        self.counters.cache(found.len() as u64);
+        self.store.metrics.cache_hits.inc();
+        self.store.metrics.cache_hit_bytes.inc_by(found.len() as u64);
+        Some(found)
+    }
+
+    /// One request of one range, with retries.
+    async fn fetch(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
+        let wanted = range.end - range.start;
+        let get = || {
+            self.store.metrics.get_requests.inc();
+            self.store.inner.get_range(path, range.clone())
+        };
+        let found = match call(self.store.policy, get).await {
+            Ok((bytes, _)) => bytes,
+            Err(failure) => {
+                let error = failure.explain("read a range", &self.object);
+                return Err(self.store.count(self.too_short(&range).await.unwrap_or(error)));
+            }
+        };
+        self.counters.store(found.len() as u64);
+        self.store.metrics.get_bytes.inc_by(found.len() as u64);
+        if found.len() as u64 == wanted {
+            return Ok(found);
+        }
+        Err(self.store.count(Error::corrupt(format!(
+            "object is shorter than its extents: object={:?} range={range:?} received={}",
+            self.object,
+            found.len()
+        ))))
+    }
+
+    /// A `Corrupt` error when the reason of a failed read is that the object ends before the range does.
+    async fn too_short(&self, range: &Range<u64>) -> Option<Error> {
+        let size = self.store.size(&self.object).await.ok().flatten()?;
+        let message =
+            format!("object is shorter than its extents: object={:?} range={range:?} size={size}", self.object);
+        (size < range.end).then(|| Error::corrupt(message))
+    }
+
+    async fn fetch_group(&self, path: &Path, group: Group) -> Result<Vec<(usize, Bytes)>> {
+        let whole = self.fetch(path, group.range.clone()).await?;
+        let mut answers = Vec::with_capacity(group.parts.len());
+        let shared = group.parts.len() > 1;
+        for (place, flight) in group.parts {
+            let from = (flight.key.start - group.range.start) as usize;
+            let part = whole.slice(from..from + flight.key.bytes() as usize);
+            // A part of a shared request is copied: a kept slice would keep the whole request in memory.
+            let part = if shared { Bytes::copy_from_slice(&part) } else { part };
+            self.store.cache.put(flight.key.clone(), part.clone());
+            flight.arrive(&part);
+            answers.push((place, part));
+        }
+        Ok(answers)
+    }
+
+    /// Waits for another reader's request; fetches by itself when that one does not deliver.
+    async fn await_other(
+        &self,
+        path: &Path,
+        key: &RangeKey,
+        mut receiver: watch::Receiver<Option<Bytes>>,
+    ) -> Result<Bytes> {
+        let arrived = receiver.wait_for(Option::is_some).await.ok().and_then(|bytes| bytes.clone());
+        if let Some(bytes) = arrived {
+            self.store.metrics.shared_reads.inc();
+            self.counters.cache(bytes.len() as u64);
+            return Ok(bytes);
+        }
+        let bytes = self.fetch(path, key.range()).await?;
+        self.store.cache.put(key.clone(), bytes.clone());
+        Ok(bytes)
+    }
+}
+
+/// Groups neighbours into requests.
+fn group(mut claimed: Vec<(usize, Flight)>) -> Vec<Group> {
+    claimed.sort_by_key(|(_, flight)| (flight.key.start, flight.key.end));
+    let mut groups: Vec<Group> = Vec::new();
+    for (place, flight) in claimed {
+        let next = flight.key.range();
+        if let Some(last) = groups.last_mut() {
+            let near = next.start <= last.range.end.saturating_add(GAP_BYTES_MAX);
+            let end = last.range.end.max(next.end);
+            if near && end - last.range.start <= REQUEST_BYTES_MAX {
+                last.range.end = end;
+                last.parts.push((place, flight));
+                continue;
+            }
+        }
+        groups.push(Group { range: next, parts: vec![(place, flight)] });
+    }
+    groups
+}
+
+#[async_trait]
+impl RangeReader for Extent {
+    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let path = key::parse(&self.object)?;
+        let mut answers: Vec<Option<Bytes>> = vec![None; ranges.len()];
+        let (mut ours, mut theirs, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first_place: HashMap<RangeKey, usize> = HashMap::new();
+        for (place, range) in ranges.iter().enumerate() {
+            let key = self.absolute(range)?;
+            if key.bytes() == 0 {
+                answers[place] = Some(Bytes::new());
+            } else if let Some(&first) = first_place.get(&key) {
+                repeated.push((place, first));
+            } else if let Some(bytes) = self.cached(&key).await {
+                answers[place] = Some(bytes);
+            } else {
+                first_place.insert(key.clone(), place);
+                self.store.metrics.cache_misses.inc();
+                match self.store.flights.claim(&key) {
+                    Claim::Ours(flight) => ours.push((place, flight)),
+                    Claim::Theirs(receiver) => theirs.push((place, key, receiver)),
+                }
+            }
+        }
+        let fetches = group(ours).into_iter().map(|group| self.fetch_group(&path, group));
+        let mut arriving = stream::iter(fetches).buffer_unordered(REQUESTS_IN_FLIGHT);
+        while let Some(parts) = arriving.try_next().await? {
+            for (place, bytes) in parts {
+                answers[place] = Some(bytes);
+            }
+        }
+        // Only now: two readers that wait for each other before they fetch would wait for ever.
+        for (place, key, receiver) in theirs {
+            answers[place] = Some(self.await_other(&path, &key, receiver).await?);
+        }
+        for (place, first) in repeated {
+            answers[place] = answers[first].clone();
+        }
+        answers
+            .into_iter()
+            .map(|answer| answer.ok_or_else(|| Error::internal("a range was asked for and not answered")))
+            .collect()
+    }
+}

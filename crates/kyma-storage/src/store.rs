@@ -1,0 +1,228 @@
+//! The store that the rest of kyma sees: whole puts, range reads, deletes, lists; every call with a deadline.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use kyma_core::extent::ObjectRange;
+use kyma_core::format::RangeReader;
+use kyma_core::profile::IoCounters;
+use kyma_core::{Error, Result};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use prometheus_client::registry::Registry;
+use tokio::time::timeout;
+
+use crate::cache::{BlockCache, MemoryCache};
+use crate::error::{explain, is_unsupported, timed_out};
+use crate::key;
+use crate::metrics::Metrics;
+use crate::reader::{Extent, Flights};
+use crate::retry::{Failure, Policy, call};
+use crate::settings::StoreSettings;
+
+/// Longest wait for [`Store::ping`].
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Memory cache of a store made by [`Store::from_object_store`].
+const TEST_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Its key below the store's prefix.
+    pub key: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When the store says it was last written, in nanoseconds since the epoch by the store's clock.
+    pub modified_nanos: i64,
+}
+
+/// An object store with deadlines, retries, metrics and a range cache.
+pub struct Store {
+    pub(crate) inner: Arc<dyn ObjectStore>,
+    pub(crate) policy: Policy,
+    pub(crate) cache: Arc<dyn BlockCache>,
+    pub(crate) flights: Flights,
+    pub(crate) metrics: Metrics,
+    conditional_puts: AtomicBool,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("inner", &format_args!("{}", self.inner)).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, policy: Policy, cache: Arc<dyn BlockCache>) -> Self {
+        Store {
+            inner,
+            policy,
+            cache,
+            flights: Flights::default(),
+            metrics: Metrics::default(),
+            conditional_puts: AtomicBool::new(true),
+        }
+    }
+
+    /// Decorates any object store with default deadlines and a small memory cache; for tests.
+    pub fn from_object_store(inner: Arc<dyn ObjectStore>) -> Arc<Store> {
+        let (total, attempt) = (Duration::from_secs(30), Duration::from_secs(10));
+        Self::with_deadlines(inner, total, attempt)
+    }
+
+    /// Decorates any object store with the given deadlines and a small memory cache; for tests of failures.
+    pub fn with_deadlines(inner: Arc<dyn ObjectStore>, total: Duration, attempt: Duration) -> Arc<Store> {
+        let policy = Policy { total, attempt, attempts_max: 8 };
+        Arc::new(Store::new(inner, policy, Arc::new(MemoryCache::new(TEST_CACHE_BYTES))))
+    }
+
+    /// Decorates any object store as `settings` say, without a disk cache; the settings' URL is not used.
+    pub fn decorate(inner: Arc<dyn ObjectStore>, settings: &StoreSettings) -> Arc<Store> {
+        let policy = Policy {
+            total: settings.request_timeout,
+            attempt: settings.attempt_timeout,
+            attempts_max: settings.attempts_max,
+        };
+        Arc::new(Store::new(inner, policy, Arc::new(MemoryCache::new(settings.cache_memory_bytes))))
+    }
+
+    /// Decorates any object store with the given cache; for tests of caches.
+    pub fn with_cache(inner: Arc<dyn ObjectStore>, cache: Arc<dyn BlockCache>) -> Arc<Store> {
+        let policy = Policy { total: Duration::from_secs(30), attempt: Duration::from_secs(10), attempts_max: 8 };
+        Arc::new(Store::new(inner, policy, cache))
+    }
+
+    /// Adds the store's counters to `registry`, as `kyma_store_*`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// Puts a new object. When this returns, the object is durable.
+    ///
+    /// Where the store can tell, an object that is there already is never overwritten: `Conflict`, unless it is what an
+    /// earlier attempt of this very call left, byte for byte. Where it cannot, the put overwrites; keys are unique, so
+    /// correctness never rests on this.
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
+        let path = key::parse(key)?;
+        let size = bytes.len();
+        let policy = self.policy.for_upload(size);
+        let payload = PutPayload::from_bytes(bytes.clone());
+        let put = || async {
+            let conditional = self.conditional_puts.load(Ordering::Relaxed);
+            let mode = if conditional { PutMode::Create } else { PutMode::Overwrite };
+            self.metrics.put_requests.inc();
+            match self.inner.put_opts(&path, payload.clone(), PutOptions::from(mode)).await {
+                Err(error) if conditional && is_unsupported(&error) => {
+                    self.conditional_puts.store(false, Ordering::Relaxed);
+                    self.inner.put_opts(&path, payload.clone(), PutOptions::from(PutMode::Overwrite)).await
+                }
+                other => other,
+            }
+        };
+        match call(policy, put).await {
+            Ok(_) => {
+                self.metrics.put_bytes.inc_by(size as u64);
+                Ok(())
+            }
+            Err(Failure::Said(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }, attempt))
+                if attempt > 1 && self.holds(&path, &bytes).await =>
+            {
+                Ok(())
+            }
+            Err(failure) => Err(self.count(failure.explain("store an object", key))),
+        }
+    }
+
+    /// Whether the object under `path` is `bytes`: an earlier attempt arrived although its answer did not.
+    async fn holds(&self, path: &object_store::path::Path, bytes: &Bytes) -> bool {
+        let read = || async { self.inner.get(path).await?.bytes().await };
+        matches!(call(self.policy, read).await, Ok((found, _)) if found == *bytes)
+    }
+
+    /// Reads ranges of one extent; offsets count from its first byte. See the steps in `reader`.
+    pub fn reader(self: &Arc<Self>, location: &ObjectRange, counters: Arc<IoCounters>) -> Arc<dyn RangeReader> {
+        Arc::new(Extent::new(Arc::clone(self), location, counters))
+    }
+
+    /// Deletes an object; it is no error when there is none.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        let path = key::parse(key)?;
+        self.metrics.other_requests.inc();
+        match call(self.policy, || self.inner.delete(&path)).await {
+            Ok(_) | Err(Failure::Said(StoreError::NotFound { .. }, _)) => Ok(()),
+            Err(failure) => Err(self.count(failure.explain("delete an object", key))),
+        }
+    }
+
+    /// Whether there is an object under `key`.
+    pub async fn exists(&self, key: &str) -> Result<bool> {
+        Ok(self.size(key).await?.is_some())
+    }
+
+    /// The size of the object under `key`, if there is one.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>> {
+        let path = key::parse(key)?;
+        self.metrics.other_requests.inc();
+        match call(self.policy, || self.inner.head(&path)).await {
+            Ok((meta, _)) => Ok(Some(meta.size)),
+            Err(Failure::Said(StoreError::NotFound { .. }, _)) => Ok(None),
+            Err(failure) => Err(self.count(failure.explain("look up an object", key))),
+        }
+    }
+
+    /// Every object whose key lies under `prefix` (whole segments; `""` for all), in no order, streamed. Each step of
+    /// the listing has the deadline of one call; a listing that fails ends with the error.
+    pub fn list(&self, prefix: &str) -> BoxStream<'static, Result<StoredObject>> {
+        let path = match prefix {
+            "" => None,
+            prefix => match key::parse(prefix) {
+                Ok(path) => Some(path),
+                Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
+            },
+        };
+        self.metrics.other_requests.inc();
+        let (total, prefix) = (self.policy.total, prefix.to_owned());
+        let listing = self.inner.list(path.as_ref());
+        futures::stream::unfold(Some(listing), move |listing| {
+            let prefix = prefix.clone();
+            async move {
+                let mut listing = listing?;
+                match timeout(total, listing.next()).await {
+                    Ok(None) => None,
+                    Ok(Some(Ok(meta))) => Some((Ok(stored(meta)), Some(listing))),
+                    Ok(Some(Err(error))) => Some((Err(explain("list objects", &prefix, error)), None)),
+                    Err(_elapsed) => Some((Err(timed_out("list objects", &prefix, None)), None)),
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// Answers when the store does; the error says why it does not.
+    pub async fn ping(&self) -> Result<()> {
+        let mut listing = self.inner.list(None);
+        match timeout(PING_TIMEOUT, listing.next()).await {
+            Ok(None | Some(Ok(_))) => Ok(()),
+            Ok(Some(Err(error))) => Err(Error::unavailable("store.unavailable", "the object store does not answer")
+                .hint("check the store's URL, credentials and that the bucket exists")
+                .because(error)),
+            Err(_elapsed) => Err(timed_out("answer", "", None)),
+        }
+    }
+
+    pub(crate) fn count(&self, error: Error) -> Error {
+        self.metrics.failures.inc();
+        error
+    }
+}
+
+fn stored(meta: object_store::ObjectMeta) -> StoredObject {
+    StoredObject {
+        key: meta.location.to_string(),
+        bytes: meta.size,
+        modified_nanos: kyma_core::time::nanos_of(meta.last_modified.naive_utc()),
+    }
+}

@@ -55,6 +55,10 @@ pub enum Returns {
     Arg(usize),
     /// The common type of the arguments from this place on, to which they are converted (`iff`, `coalesce`, `max_of`).
     CommonFrom(usize),
+    /// As `CommonFrom`, but a dynamic among scalars is converted to them (`iff(c, d.x, "")` is a string).
+    CommonValueFrom(usize),
+    /// As `CommonValueFrom`, over the values of `case(predicate, value, ..., value)`; predicates become `bool`.
+    CommonOfCase,
     /// By a rule over the arguments' types (before conversion where `Any`).
     Rule(fn(&[Type]) -> Type),
 }
@@ -257,8 +261,34 @@ fn resolve(
             args.iter_mut().skip(from).for_each(|arg| *arg = common);
             common
         }
+        Returns::CommonValueFrom(from) => unify(&mut args, |index| index >= from)?,
+        Returns::CommonOfCase => {
+            let last = given.len().saturating_sub(1);
+            let is_value = |index: usize| index % 2 == 1 || index == last;
+            if let Some(index) = (0..last).find(|&index| !is_value(index) && Class::Bool.accept(args[index]).is_none())
+            {
+                return Err(CallError::Argument { index, wanted: Class::Bool, given: args[index] });
+            }
+            (0..last).filter(|&index| !is_value(index)).for_each(|index| args[index] = Type::Bool);
+            unify(&mut args, is_value)?
+        }
     };
     Ok((args, ty))
+}
+
+/// Gives the arguments at the chosen places their common type; dynamics follow the scalars.
+fn unify(args: &mut [Type], chosen: impl Fn(usize) -> bool) -> Result<Type, CallError> {
+    let mut common: Option<Type> = None;
+    for (index, &given) in args.iter().enumerate().filter(|(index, _)| chosen(*index)) {
+        common = Some(match common {
+            None | Some(Type::Dynamic) => given,
+            Some(others) if given == Type::Dynamic => others,
+            Some(others) => common_type(others, given).ok_or(CallError::NoCommonType { index, given, others })?,
+        });
+    }
+    let common = common.unwrap_or(Type::Dynamic);
+    args.iter_mut().enumerate().filter(|(index, _)| chosen(*index)).for_each(|(_, arg)| *arg = common);
+    Ok(common)
 }
 
 fn common_of(args: &[Type], from: usize) -> Result<Type, CallError> {

@@ -1,0 +1,48 @@
+//! Scalar functions, one table per family.
+//!
+//! A row is `row(name, aliases, parameters, (fewest, most), result, naming, sentence)`.
+
+mod conversion;
+mod datetime;
+mod dynamic;
+mod hash;
+mod logic;
+mod math;
+mod network;
+mod parse;
+mod predicate;
+mod series;
+mod text;
+
+use super::{Class, Naming, Returns, ScalarFunction};
+
+/// Most arguments of a function that takes any number.
+const MANY: usize = 64;
+
+/// Every table.
+pub(super) static TABLES: &[&[ScalarFunction]] = &[
+    predicate::TABLE,
+    logic::TABLE,
+    conversion::TABLE,
+    text::TABLE,
+    datetime::TABLE,
+    dynamic::TABLE,
+    math::TABLE,
+    network::TABLE,
+    parse::TABLE,
+    hash::TABLE,
+    series::TABLE,
+];
+
+/// One row of a table.
+pub(super) const fn row(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    params: &'static [Class],
+    (min_args, max_args): (usize, usize),
+    returns: Returns,
+    naming: Naming,
+    doc: &'static str,
+) -> ScalarFunction {
+    ScalarFunction { name, aliases, params, min_args, max_args, returns, naming, doc }
+}

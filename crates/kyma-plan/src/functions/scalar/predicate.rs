@@ -1,0 +1,126 @@
+//! Text operators. A negated operator is `not` of these; a string is never null, so neither is the answer.
+
+use kyma_core::Type;
+
+use super::Class::*;
+use super::Naming::*;
+use super::Returns::*;
+use super::{MANY, ScalarFunction, row};
+
+/// Text operators. A negated operator is `not` of these; a string is never null, so neither is the answer.
+pub(super) static TABLE: &[ScalarFunction] = &[
+    row(
+        "has",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the text contains the term, without case.",
+    ),
+    row("has_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text contains the term."),
+    row(
+        "hasprefix",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether a term of the text starts so, without case.",
+    ),
+    row("hasprefix_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether a term of the text starts so."),
+    row(
+        "hassuffix",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether a term of the text ends so, without case.",
+    ),
+    row("hassuffix_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether a term of the text ends so."),
+    row(
+        "contains",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the text contains the substring, without case.",
+    ),
+    row(
+        "contains_cs",
+        &["containscs"],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the text contains the substring.",
+    ),
+    row(
+        "startswith",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the text starts so, without case.",
+    ),
+    row("startswith_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text starts so."),
+    row("endswith", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text ends so, without case."),
+    row("endswith_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text ends so."),
+    row(
+        "equal_ci",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the texts are equal without case: `=~`.",
+    ),
+    row(
+        "matches_regex",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the expression occurs in the text: `matches regex`.",
+    ),
+    row(
+        "has_any",
+        &[],
+        &[Text, Any],
+        (2, MANY * 1024),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the text has any of the terms; an array gives its elements.",
+    ),
+    row(
+        "has_all",
+        &[],
+        &[Text, Any],
+        (2, MANY * 1024),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the text has all of the terms; an array gives its elements.",
+    ),
+    row(
+        "like",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the whole text fits the pattern of `*` wildcards, without case.",
+    ),
+    row(
+        "like_cs",
+        &[],
+        &[Text, Text],
+        (2, 2),
+        Is(Type::Bool),
+        Numbered,
+        "Whether the whole text fits the pattern of `*` wildcards.",
+    ),
+];

@@ -1,0 +1,9 @@
+//! What kyma's architecture promises, checked against the tree, the dependency graph and real processes.
+
+mod bans;
+mod compose;
+mod invariants;
+mod layers;
+mod paths;
+mod process;
+mod tree;

@@ -1,0 +1,139 @@
+//! Real kyma processes over a real PostgreSQL and a real S3 server.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use kyma_testkit::postgres::TestDatabase;
+use kyma_testkit::s3::TestS3;
+use serde_json::{Value, json};
+
+/// The binary that this run built: `cargo test --workspace` builds it because its package has integration tests.
+pub(crate) fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the test knows its own path");
+    let path = test.ancestors().nth(2).expect("target/<profile>").join("kyma");
+    assert!(path.exists(), "{} is missing: run `cargo test --workspace`, or `cargo build -p kyma` first", path.display());
+    path
+}
+
+/// Runs the binary to its end with a clean environment.
+pub(crate) fn run(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).output().expect("kyma starts")
+}
+
+/// What nodes share: a catalog and a bucket.
+pub(crate) struct Cluster {
+    database: TestDatabase,
+    s3: TestS3,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Cluster {
+        let database = kyma_testkit::postgres::database().await.expect("a throw-away PostgreSQL");
+        let s3 = kyma_testkit::s3::server().await.expect("a throw-away S3 server");
+        let cluster = Cluster { database, s3 };
+        let out = cluster.command("migrate", Path::new("/nonexistent")).output().expect("kyma migrate starts");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        cluster
+    }
+
+    fn command(&self, verb: &str, cache: &Path) -> Command {
+        let mut command = Command::new(binary());
+        command.arg(verb).env("KYMA_CATALOG_URL", &self.database.url).env("KYMA_STORE_URL", self.s3.url.as_str());
+        for (key, value) in &self.s3.options {
+            command.env(format!("KYMA_STORE_OPTIONS__{}", key.to_uppercase()), value);
+        }
+        if verb == "serve" {
+            command.env("KYMA_CACHE_DIR", cache);
+        }
+        command
+    }
+
+    /// Starts a node and waits until it is ready.
+    pub(crate) async fn node(&self) -> Node {
+        let cache = tempfile::tempdir().expect("a temporary folder");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let log = cache.path().with_extension("log");
+        let output = || std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
+        let child = self
+            .command("serve", &cache.path().join("cache"))
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .stdin(Stdio::null())
+            .stdout(output())
+            .stderr(output())
+            .spawn()
+            .expect("kyma serve starts");
+        let node = Node { child, url: format!("http://127.0.0.1:{port}"), cache, log, client: reqwest::Client::new() };
+        node.ready().await
+    }
+}
+
+/// One running kyma process, killed when dropped.
+pub(crate) struct Node {
+    child: Child,
+    pub(crate) url: String,
+    cache: tempfile::TempDir,
+    log: PathBuf,
+    client: reqwest::Client,
+}
+
+impl Node {
+    async fn ready(mut self) -> Node {
+        for _ in 0..600 {
+            if let Ok(reply) = self.client.get(format!("{}/readyz", self.url)).send().await
+                && reply.status().is_success()
+            {
+                return self;
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("kyma serve ended with {status}:\n{}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("kyma serve was not ready within a minute:\n{}", self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The node's cache folder.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.cache.path().join("cache")
+    }
+
+    /// `kill -9`, and its disk is gone.
+    pub(crate) fn kill_and_wipe(mut self) {
+        self.child.kill().expect("the process is killed");
+        self.child.wait().expect("the process is reaped");
+    }
+
+    /// Sends rows as NDJSON under an idempotency key; the acknowledgement, if there was one.
+    pub(crate) async fn ingest(&self, table: &str, key: &str, rows: &[Value]) -> Option<Value> {
+        let body: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        let request = self.client.post(format!("{}/v1/ingest/default/{table}", self.url)).header("Idempotency-Key", key).body(body);
+        let reply = request.send().await.ok()?;
+        match reply.status().is_success() {
+            true => reply.json().await.ok(),
+            false => None,
+        }
+    }
+
+    /// The rows of a query's answer.
+    pub(crate) async fn query(&self, text: &str) -> Vec<Value> {
+        let body = json!({"query": text, "language": "kql", "database": "default"});
+        let reply = self.client.post(format!("{}/v1/query", self.url)).json(&body).send().await.expect("an answer");
+        let status = reply.status();
+        let answer: Value = reply.json().await.expect("a JSON answer");
+        assert!(status.is_success(), "{text}: {answer}\n{}", self.log());
+        answer["rows"].as_array().cloned().expect("rows")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.log);
+    }
+}

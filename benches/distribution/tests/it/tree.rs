@@ -1,0 +1,98 @@
+//! The repository and its dependency graph, as the tests read them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("two folders up is the root").to_owned()
+}
+
+/// A file of the repository, by its path from the root.
+pub(crate) fn read(path: &str) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every Rust source below `folder`, by path from the root.
+pub(crate) fn sources(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    walk(&root().join(folder), &mut |path| {
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
+            found.push((name, std::fs::read_to_string(path).expect("a readable source")));
+        }
+    });
+    assert!(!found.is_empty(), "no sources below {folder}");
+    found
+}
+
+fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("a folder entry").path();
+        match path.is_dir() {
+            true if path.file_name().is_some_and(|name| name == "target") => {}
+            true => walk(&path, visit),
+            false => visit(&path),
+        }
+    }
+}
+
+static METADATA: LazyLock<Value> = LazyLock::new(|| {
+    let out = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo metadata runs");
+    assert!(out.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).expect("cargo metadata gives JSON")
+});
+
+/// A dependency edge of a package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Edge {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) dev_only: bool,
+}
+
+/// Every edge of the resolved graph, by package name.
+pub(crate) fn edges() -> BTreeSet<Edge> {
+    let names: BTreeMap<&str, &str> = array(&METADATA["packages"]).map(|p| (text(&p["id"]), text(&p["name"]))).collect();
+    let mut edges = BTreeSet::new();
+    for node in array(&METADATA["resolve"]["nodes"]) {
+        for dep in array(&node["deps"]) {
+            let dev_only = array(&dep["dep_kinds"]).all(|kind| kind["kind"] == "dev");
+            let (from, to) = (names[text(&node["id"])].to_owned(), names[text(&dep["pkg"])].to_owned());
+            edges.insert(Edge { from, to, dev_only });
+        }
+    }
+    edges
+}
+
+/// Every version in the graph, by package name.
+pub(crate) fn versions() -> BTreeMap<String, BTreeSet<String>> {
+    let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in array(&METADATA["packages"]) {
+        versions.entry(text(&package["name"]).to_owned()).or_default().insert(text(&package["version"]).to_owned());
+    }
+    versions
+}
+
+/// Names of the workspace's own packages.
+pub(crate) fn members() -> BTreeSet<String> {
+    let ids: BTreeSet<&str> = array(&METADATA["workspace_members"]).map(text).collect();
+    array(&METADATA["packages"]).filter(|p| ids.contains(text(&p["id"]))).map(|p| text(&p["name"]).to_owned()).collect()
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string of cargo metadata")
+}

@@ -43,12 +43,14 @@ impl DiskCache {
     /// # Errors
     /// `Unavailable` when the folder cannot be used; the caller goes on without.
     pub async fn open(dir: &Path, bytes: u64) -> Result<Self> {
-        let unusable = |error: foyer::Error| {
+        let unusable = |error: &dyn std::fmt::Display| {
             Error::unavailable("store.cache_unusable", format!("disk cache cannot be used: dir={}", dir.display()))
                 .because(error.to_string())
         };
+        // First by ourselves: foyer panics where the folder cannot be made.
+        std::fs::create_dir_all(dir).map_err(|error| unusable(&error))?;
         let capacity = usize::try_from(bytes.max(DISK_BYTES_MIN)).unwrap_or(usize::MAX);
-        let device = FsDeviceBuilder::new(dir).with_capacity(capacity).build().map_err(unusable)?;
+        let device = FsDeviceBuilder::new(dir).with_capacity(capacity).build().map_err(|error| unusable(&error))?;
         let ranges = HybridCacheBuilder::new()
             .with_name("kyma-ranges")
             .with_policy(HybridCachePolicy::WriteOnInsertion)
@@ -63,8 +65,15 @@ impl DiskCache {
             .with_recover_mode(RecoverMode::Quiet)
             .build()
             .await
-            .map_err(unusable)?;
+            .map_err(|error| unusable(&error))?;
         Ok(DiskCache { ranges, failures: AtomicU32::new(0) })
+    }
+
+    /// Writes out what is on its way to the disk and stops. Lookups are misses from then on.
+    pub async fn close(&self) {
+        if let Err(error) = self.ranges.close().await {
+            tracing::debug!(error = %error, "disk cache did not close cleanly");
+        }
     }
 
     fn given_up(&self) -> bool {

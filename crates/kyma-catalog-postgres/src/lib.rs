@@ -1,1 +1,26 @@
-//! The Catalog on PostgreSQL.
+//! The `Catalog` on PostgreSQL, and a private PostgreSQL for laptops and tests.
+//!
+//! Start with [`PostgresCatalog::connect`]. `commit.rs` holds the one transaction that everything else leans on;
+//! `migrations/` at the root of the repository holds the tables. [`local`] finds and runs a PostgreSQL process.
+//!
+//! The hot path is tokio-postgres with prepared statements; sqlx owns migrations. Connections are without TLS for now:
+//! use a unix socket, a private network or a proxy beside the node.
+//!
+//! This crate must not know about object stores, formats, queries or HTTP.
+
+mod bounds;
+mod commit;
+mod error;
+mod extents;
+mod garbage;
+pub mod local;
+mod migrate;
+mod nodes;
+mod pool;
+mod rows;
+mod settings;
+mod tables;
+mod tasks;
+
+pub use pool::PostgresCatalog;
+pub use settings::CatalogSettings;

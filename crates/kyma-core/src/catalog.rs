@@ -224,6 +224,12 @@ pub struct DoomedObject {
 /// What may be deleted from the store. Order of use: doom in the catalog → delete the object → forget.
 #[async_trait]
 pub trait Garbage: Send + Sync {
+    /// When this catalog came to be, in nanoseconds: an object that is older belongs to an earlier catalog of the same
+    /// bucket, from which it can be rebuilt, and is nobody's garbage. `i64::MAX` when not known: nothing is swept.
+    async fn created(&self) -> Result<i64> {
+        Ok(i64::MAX)
+    }
+
     /// Revokes reservations older than `age` that never committed; their objects are doomed.
     async fn revoke_stale(&self, age: Duration, limit: usize) -> Result<Vec<DoomedObject>>;
 

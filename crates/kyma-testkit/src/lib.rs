@@ -1,1 +1,11 @@
 //! Builders, conformance suites, throw-away Postgres and S3, faulty stores.
+
+pub mod catalog;
+pub mod postgres;
+pub mod s3;
+mod watchdog;
+
+/// Whether servers run in containers instead of private processes.
+fn use_containers() -> bool {
+    std::env::var("KYMA_TEST_CONTAINERS").is_ok_and(|value| value == "1")
+}

@@ -1,0 +1,83 @@
+//! What may be deleted from the store.
+//!
+//! Order of use: doom here, delete the object, forget here. Revoking is one UPDATE of the row that a commit must change
+//! too, so an object is either registered or doomed. A collector that dies in between leaves the row, and
+//! [`Garbage::doomed`] finds it again.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kyma_core::Result;
+use kyma_core::catalog::{DoomedObject, Garbage};
+use tokio_postgres::Row;
+
+use crate::error;
+use crate::pool::{PostgresCatalog, execute, get};
+
+#[async_trait]
+impl Garbage for PostgresCatalog {
+    async fn created(&self) -> Result<i64> {
+        let sql = "SELECT (extract(epoch FROM created_at) * 1000000)::bigint FROM catalog";
+        let rows = self.rows("created", sql, &[]).await?;
+        let micros: i64 = rows.first().map(|row| get(row, 0)).transpose()?.unwrap_or(i64::MAX);
+        Ok(micros.saturating_mul(1_000))
+    }
+
+    async fn revoke_stale(&self, age: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
+        let sql = "UPDATE objects SET state = 'revoked' WHERE key IN (\
+                       SELECT key FROM objects WHERE state = 'reserved' \
+                       AND reserved_at < clock_timestamp() - make_interval(secs => $1) \
+                       ORDER BY reserved_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+                   RETURNING key";
+        let rows = self.rows("revoke stale", sql, &[&age.as_secs_f64(), &bounded(limit)]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
+        let sql = "UPDATE objects SET state = 'doomed' WHERE state = 'registered' AND key IN (\
+                       SELECT DISTINCT r.object_key FROM extents r JOIN objects o ON o.key = r.object_key \
+                       WHERE o.state = 'registered' \
+                       AND r.removed_at < clock_timestamp() - make_interval(secs => $1) \
+                       AND NOT EXISTS (SELECT 1 FROM extents e WHERE e.object_key = r.object_key AND (\
+                           e.removed_at IS NULL OR e.removed_at >= clock_timestamp() - make_interval(secs => $1))) \
+                       LIMIT $2) \
+                   RETURNING key";
+        let rows = self.rows("doom removed", sql, &[&grace.as_secs_f64(), &bounded(limit)]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn doom_unknown(&self, keys: &[String]) -> Result<Vec<DoomedObject>> {
+        let sql = "INSERT INTO objects (key, state) SELECT DISTINCT unnest($1::text[]), 'doomed' \
+                   ON CONFLICT (key) DO NOTHING RETURNING key";
+        let rows = self.rows("doom unknown", sql, &[&keys]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn doomed(&self, limit: usize) -> Result<Vec<DoomedObject>> {
+        let sql = "SELECT key FROM objects WHERE state IN ('revoked', 'doomed') ORDER BY key LIMIT $1";
+        let rows = self.rows("doomed", sql, &[&bounded(limit)]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn forget(&self, key: &str) -> Result<()> {
+        let doing = "forget";
+        self.bounded(doing, async {
+            let mut client = self.client().await?;
+            let transaction = client.transaction().await.map_err(error::statement(doing))?;
+            let forget = "DELETE FROM objects WHERE key = $1 AND state IN ('revoked', 'doomed')";
+            if execute(&transaction, doing, forget, &[&key]).await? == 1 {
+                execute(&transaction, doing, "DELETE FROM extents WHERE object_key = $1", &[&key]).await?;
+            }
+            transaction.commit().await.map_err(error::statement(doing))
+        })
+        .await
+    }
+}
+
+fn read(row: &Row) -> Result<DoomedObject> {
+    Ok(DoomedObject { key: get(row, 0)? })
+}
+
+fn bounded(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

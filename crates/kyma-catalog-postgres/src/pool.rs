@@ -1,0 +1,178 @@
+//! Connections: made on demand, checked before use, given up after a bounded time.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deadpool_postgres::{GenericClient, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use kyma_core::catalog::Catalog;
+use kyma_core::{Error, Result};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, NoTls, Row};
+
+use crate::error;
+use crate::settings::CatalogSettings;
+
+/// The oldest PostgreSQL that kyma is tested on, as `server_version_num` says it.
+const SERVER_VERSION_MIN: i32 = 150_000;
+
+/// The catalog on PostgreSQL. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct PostgresCatalog {
+    pub(crate) pool: Pool,
+    pub(crate) settings: CatalogSettings,
+    url: Arc<str>,
+    /// Host, port and database: what may be printed.
+    place: Arc<str>,
+}
+
+impl fmt::Debug for PostgresCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresCatalog").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl PostgresCatalog {
+    /// Connects to `postgres://user@host:port/database` or `postgres:///database?host=/socket/directory&user=name`.
+    ///
+    /// Fails when nothing answers within the connect timeout, and when the server is older than PostgreSQL 15. Does not
+    /// migrate: see [`PostgresCatalog::migrate`].
+    pub async fn connect(url: &str, settings: &CatalogSettings) -> Result<Arc<PostgresCatalog>> {
+        let config = client_config(url, settings)?;
+        let place = format!("{:?}:{:?}/{}", config.get_hosts(), config.get_ports(), config.get_dbname().unwrap_or(""));
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
+        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+            .max_size(settings.connections_max.max(1))
+            .runtime(Runtime::Tokio1)
+            .create_timeout(Some(settings.connect_timeout()))
+            .recycle_timeout(Some(settings.connect_timeout()))
+            .wait_timeout(Some(settings.statement_timeout()))
+            .build()
+            .map_err(|error| Error::internal("the connection pool cannot be built").because(error))?;
+        let catalog = PostgresCatalog { pool, settings: settings.clone(), url: url.into(), place: place.into() };
+        catalog.check_version().await?;
+        Ok(Arc::new(catalog))
+    }
+
+    /// Creates or upgrades the catalog's tables. Safe to call from many nodes at once; does nothing when up to date.
+    pub async fn migrate(&self) -> Result<()> {
+        crate::migrate::run(&self.url, &self.settings).await
+    }
+
+    async fn check_version(&self) -> Result<()> {
+        let version: i32 = self
+            .bounded("connect", async {
+                let client = self.client().await?;
+                let row = one(&client, "connect", "SELECT current_setting('server_version_num')::int", &[]).await?;
+                get(&row, 0)
+            })
+            .await?;
+        if version >= SERVER_VERSION_MIN {
+            return Ok(());
+        }
+        Err(Error::invalid("catalog.server_too_old", format!("the catalog's PostgreSQL is too old: version={version}"))
+            .hint("use PostgreSQL 15 or newer"))
+    }
+
+    pub(crate) async fn client(&self) -> Result<Object> {
+        self.pool.get().await.map_err(error::of_pool)
+    }
+
+    /// Runs an operation within the operation timeout. A connection that is dropped in the middle is checked before
+    /// anyone uses it again.
+    pub(crate) async fn bounded<T>(&self, doing: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(self.settings.operation_timeout(), work).await {
+            Ok(result) => result,
+            Err(_) => Err(error::timed_out(doing)),
+        }
+    }
+
+    /// Runs one statement and returns its rows.
+    pub(crate) async fn rows(
+        &self,
+        doing: &'static str,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        self.bounded(doing, async { query(&self.client().await?, doing, sql, params).await }).await
+    }
+
+    /// Runs one statement and returns how many rows it changed.
+    pub(crate) async fn change(
+        &self,
+        doing: &'static str,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64> {
+        self.bounded(doing, async { execute(&self.client().await?, doing, sql, params).await }).await
+    }
+}
+
+#[async_trait]
+impl Catalog for PostgresCatalog {
+    async fn ping(&self) -> Result<()> {
+        self.rows("ping", "SELECT 1 FROM catalog", &[]).await.map(drop)
+    }
+}
+
+/// The client's configuration: the URL's, with bounded waits on both sides.
+///
+/// `idle_in_transaction_session_timeout` frees the locks of a node that hangs in the middle of a commit.
+fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
+    let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+        Error::invalid("catalog.url_invalid", "the catalog URL is not understood")
+            .hint("write postgres://user:password@host:5432/database or postgres:///database?host=/socket/directory&user=name")
+            .because(error)
+    })?;
+    let millis = settings.statement_timeout().as_millis();
+    let ours = format!(
+        "-c statement_timeout={millis} -c lock_timeout={millis} -c idle_in_transaction_session_timeout={millis} -c jit=off"
+    );
+    let options = config.get_options().map_or_else(|| ours.clone(), |theirs| format!("{ours} {theirs}"));
+    config.options(options);
+    config.connect_timeout(settings.connect_timeout());
+    config.tcp_user_timeout(settings.operation_timeout());
+    config.keepalives_idle(settings.statement_timeout());
+    if config.get_application_name().is_none() {
+        config.application_name("kyma");
+    }
+    Ok(config)
+}
+
+pub(crate) async fn query(
+    client: &impl GenericClient,
+    doing: &'static str,
+    sql: &'static str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>> {
+    let prepared = client.prepare_cached(sql).await.map_err(error::statement(doing))?;
+    client.query(&prepared, params).await.map_err(error::statement(doing))
+}
+
+pub(crate) async fn one(
+    client: &impl GenericClient,
+    doing: &'static str,
+    sql: &'static str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Row> {
+    let rows = query(client, doing, sql, params).await?;
+    rows.into_iter().next().ok_or_else(|| Error::internal(format!("a catalog statement gave no row: doing={doing}")))
+}
+
+pub(crate) async fn execute(
+    client: &impl GenericClient,
+    doing: &'static str,
+    sql: &'static str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<u64> {
+    let prepared = client.prepare_cached(sql).await.map_err(error::statement(doing))?;
+    client.execute(&prepared, params).await.map_err(error::statement(doing))
+}
+
+/// The value at `place` of a row.
+pub(crate) fn get<'row, T: tokio_postgres::types::FromSql<'row>>(row: &'row Row, place: usize) -> Result<T> {
+    row.try_get(place).map_err(|error| {
+        Error::internal(format!("a catalog row has an unexpected shape: column={place}")).because(error)
+    })
+}

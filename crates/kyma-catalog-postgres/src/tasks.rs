@@ -1,0 +1,106 @@
+//! The queue of background work.
+//!
+//! A claim raises the task's token and starts a lease; renew, complete and fail change the row only under the current
+//! token, so a worker that stalled past its lease cannot end a task that another one runs. A task whose lease ran
+//! out at its last attempt is parked, so that work which kills its worker does not kill the next one for ever.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kyma_core::catalog::{ClaimedTask, NewTask, TaskStatus, Tasks};
+use kyma_core::{Error, NodeId, Result, TaskId};
+use tokio_postgres::types::Json;
+
+use crate::pool::{PostgresCatalog, execute, get, query};
+
+/// Wait before the second attempt; doubles with each.
+const BACKOFF_FIRST_SECS: f64 = 1.0;
+/// Longest wait between attempts.
+const BACKOFF_SECS_MAX: f64 = 600.0;
+
+const PARK: &str = "UPDATE tasks SET state = 'parked', changed_at = clock_timestamp(), \
+                    error = coalesce(error || '; ', '') || 'the lease ran out at the last attempt' \
+                    WHERE state = 'running' AND lease_until < now() AND attempts >= attempts_max AND kind = ANY($1)";
+
+const CLAIM: &str = "WITH next AS (\
+                         SELECT id FROM tasks WHERE state IN ('queued', 'running') AND kind = ANY($1) \
+                         AND (state = 'queued' AND run_at <= now() \
+                              OR state = 'running' AND lease_until < now() AND attempts < attempts_max) \
+                         ORDER BY priority DESC, run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
+                     UPDATE tasks t SET state = 'running', token = t.token + 1, attempts = t.attempts + 1, node_id = $2, \
+                     lease_until = now() + make_interval(secs => $3), changed_at = clock_timestamp() \
+                     FROM next WHERE t.id = next.id RETURNING t.id, t.kind, t.payload, t.token, t.attempts";
+
+#[async_trait]
+impl Tasks for PostgresCatalog {
+    async fn enqueue(&self, task: &NewTask) -> Result<bool> {
+        let sql = "INSERT INTO tasks (kind, dedup_key, payload, priority, attempts_max, run_at) \
+                   VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6)) \
+                   ON CONFLICT (kind, dedup_key) WHERE state IN ('queued', 'running') DO NOTHING";
+        let NewTask { kind, dedup_key, payload, priority, delay, attempts_max } = task;
+        let (payload, delay) = (Json(payload), delay.as_secs_f64());
+        let added = self.change("enqueue", sql, &[kind, dedup_key, &payload, priority, attempts_max, &delay]).await?;
+        Ok(added == 1)
+    }
+
+    async fn claim(&self, node: NodeId, kinds: &[String], lease: Duration) -> Result<Option<ClaimedTask>> {
+        let doing = "claim";
+        self.bounded(doing, async {
+            let client = self.client().await?;
+            execute(&client, doing, PARK, &[&kinds]).await?;
+            let rows = query(&client, doing, CLAIM, &[&kinds, &node.0, &lease.as_secs_f64()]).await?;
+            let Some(row) = rows.first() else { return Ok(None) };
+            let Json(payload): Json<serde_json::Value> = get(row, 2)?;
+            let (id, kind) = (TaskId(get(row, 0)?), get(row, 1)?);
+            Ok(Some(ClaimedTask { id, kind, payload, token: get(row, 3)?, attempt: get(row, 4)? }))
+        })
+        .await
+    }
+
+    async fn renew(&self, task: TaskId, token: i64, lease: Duration) -> Result<()> {
+        let sql = "UPDATE tasks SET lease_until = now() + make_interval(secs => $3), changed_at = clock_timestamp() \
+                   WHERE id = $1 AND token = $2 AND state = 'running'";
+        let renewed = self.change("renew", sql, &[&task.0, &token, &lease.as_secs_f64()]).await?;
+        current(task, renewed)
+    }
+
+    /// Also removes tasks that were done more than a week ago.
+    async fn complete(&self, task: TaskId, token: i64) -> Result<()> {
+        let sql = "WITH swept AS (DELETE FROM tasks WHERE state = 'done' AND changed_at < now() - interval '7 days') \
+                   UPDATE tasks SET state = 'done', error = NULL, lease_until = NULL, changed_at = clock_timestamp() \
+                   WHERE id = $1 AND token = $2 AND state = 'running'";
+        let completed = self.change("complete", sql, &[&task.0, &token]).await?;
+        current(task, completed)
+    }
+
+    async fn fail(&self, task: TaskId, token: i64, error: &str) -> Result<()> {
+        let sql = "UPDATE tasks SET state = CASE WHEN attempts >= attempts_max THEN 'parked' ELSE 'queued' END, \
+                   run_at = now() + make_interval(secs => least($4 * power(2, least(attempts - 1, 30)), $5)), \
+                   error = $3, lease_until = NULL, changed_at = clock_timestamp() \
+                   WHERE id = $1 AND token = $2 AND state = 'running'";
+        let error = error.replace('\0', "\u{fffd}");
+        let failed =
+            self.change("fail", sql, &[&task.0, &token, &error, &BACKOFF_FIRST_SECS, &BACKOFF_SECS_MAX]).await?;
+        current(task, failed)
+    }
+
+    async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
+        let sql = "SELECT id, kind, state, attempts, error FROM tasks ORDER BY id DESC LIMIT $1";
+        let rows = self.rows("recent", sql, &[&i64::try_from(limit).unwrap_or(i64::MAX)]).await?;
+        let read = |row| {
+            let (id, kind, state) = (TaskId(get(row, 0)?), get(row, 1)?, get(row, 2)?);
+            Ok(TaskStatus { id, kind, state, attempts: get(row, 3)?, error: get(row, 4)? })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+fn current(task: TaskId, changed: u64) -> Result<()> {
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "catalog.token_stale",
+        format!("the task was claimed by someone else, or has ended: task={task}"),
+    ))
+}

@@ -1,0 +1,114 @@
+//! The private server: starts, restarts, recovers, and refuses.
+
+use std::path::Path;
+
+use kyma_catalog_postgres::local::{Options, Server, find_binaries};
+use kyma_catalog_postgres::{CatalogSettings, PostgresCatalog};
+use kyma_core::catalog::Tables;
+
+async fn catalog(server: &Server) -> std::sync::Arc<PostgresCatalog> {
+    let catalog = PostgresCatalog::connect(&server.url(), &CatalogSettings::default()).await.unwrap();
+    catalog.migrate().await.unwrap();
+    catalog
+}
+
+/// A directory that the server's user may enter.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    directory
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[tokio::test]
+async fn data_outlives_a_stop_and_a_lost_owner() {
+    find_binaries().expect("PostgreSQL 15 or newer is installed");
+    let directory = directory();
+    let data = directory.path().join("catalog");
+    let server = Server::start(Options::durable(&data)).await.unwrap();
+    let made = catalog(&server).await.ensure_database("logs").await.unwrap();
+    let taken = Server::start(Options::durable(&data)).await.unwrap_err();
+    assert_eq!(taken.code(), "local.in_use");
+    let pid = server.pid();
+    server.stop().await.unwrap();
+    assert!(!is_alive(pid), "a stopped server is gone");
+
+    let server = Server::start(Options::durable(&data)).await.unwrap();
+    assert_eq!(catalog(&server).await.database("logs").await.unwrap().as_ref(), Some(&made));
+    // The owner is killed: its lock goes, its server stays.
+    kill(server.pid(), "-KILL");
+    drop(server);
+    wait_for_children(&data).await;
+    let server = Server::start(Options::durable(&data)).await.unwrap();
+    assert_eq!(catalog(&server).await.database("logs").await.unwrap(), Some(made));
+    server.stop().await.unwrap();
+}
+
+/// A `postmaster.pid` may name a process that has nothing to do with PostgreSQL: pids are used again.
+#[tokio::test]
+async fn a_stale_pid_file_does_not_block_the_start() {
+    let directory = directory();
+    let data = directory.path().join("catalog");
+    Server::start(Options::throw_away(&data)).await.unwrap().stop().await.unwrap();
+    let own = std::process::id();
+    write(&data.join("postmaster.pid"), &format!("{own}\n{}\n0\n5432\n\n\n\nready\n", data.display()));
+    let server = Server::start(Options::throw_away(&data)).await.unwrap();
+    catalog(&server).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_foreign_directory_is_refused_untouched() {
+    let directory = directory();
+    write(&directory.path().join("thesis.txt"), "years of work");
+    let error = Server::start(Options::durable(directory.path())).await.unwrap_err();
+    assert_eq!(error.code(), "local.directory_foreign");
+    assert!(directory.path().join("thesis.txt").exists());
+}
+
+#[tokio::test]
+async fn a_long_path_gets_a_short_socket_and_a_failed_start_says_why() {
+    let directory = directory();
+    let data = directory.path().join("long".repeat(30));
+    let server = Server::start(Options::throw_away(&data)).await.unwrap();
+    catalog(&server).await;
+    server.stop().await.unwrap();
+    write(&data.join("postgresql.conf"), "no_such_setting = 1\n");
+    let error = Server::start(Options::throw_away(&data)).await.unwrap_err();
+    assert!(error.message().contains("no_such_setting"), "{error:?}");
+}
+
+/// Root's server runs as another user, who cannot enter a private folder of root's.
+#[tokio::test]
+async fn a_private_folder_of_root_works_too() {
+    let directory = tempfile::tempdir().unwrap(); // 0700
+    let data = directory.path().join("catalog");
+    let server = Server::start(Options::durable(&data)).await.unwrap();
+    catalog(&server).await;
+    let real = server.data_dir().to_owned();
+    server.stop().await.unwrap();
+    let server = Server::start(Options::durable(&data)).await.unwrap();
+    assert_eq!(server.data_dir(), real, "it is found again");
+    server.stop().await.unwrap();
+    std::fs::remove_dir_all(real).unwrap();
+}
+
+fn kill(pid: u32, signal: &str) {
+    std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+}
+
+/// After its postmaster was killed, PostgreSQL's other processes end by themselves.
+async fn wait_for_children(data: &Path) {
+    let socket = data.join(".s.PGSQL.5432.lock");
+    let _ = socket;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+}
+
+#[allow(clippy::disallowed_methods)] // A test's own files.
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}

@@ -1,0 +1,5 @@
+//! The catalog on a real PostgreSQL.
+
+mod conformance;
+mod local;
+mod outage;

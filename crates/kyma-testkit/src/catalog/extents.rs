@@ -1,0 +1,246 @@
+//! Snapshots, commits, receipts and lists.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use kyma_core::catalog::{Receipt, TableTotals};
+
+use super::*;
+
+/// Every field survives, with values that JSON and SQL would like to change.
+pub(super) async fn what_is_committed_is_read_back(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let reservation = reserve(catalog).await;
+    let mut plain = extent(&table, &reservation.object_key, i64::MIN, i64::MAX);
+    plain.paths = None;
+    let mut odd = extent(&table, &reservation.object_key, -5, 5);
+    odd.paths = Some(vec!["a\0b.\"c\"".to_owned()]);
+    odd.level = 255;
+    odd.footer_length = u32::MAX;
+    for (name, value) in [
+        ("decimal\0", Value::Decimal(i128::MAX)),
+        ("guid", Value::Guid(u128::MAX)),
+        ("real", Value::Real(-0.0)),
+        ("text", Value::String("\0'\"\\".to_owned())),
+    ] {
+        let stats = ColumnStats { min: Some(value.clone()), sum: Some(value.clone()), ..ColumnStats::unknown(10) };
+        odd.columns.insert(name.to_owned(), ColumnBounds { ty: value.ty(), stats });
+    }
+    let commit = Commit { reservation: Some(reservation), extents: vec![plain.clone(), odd.clone()], receipts: vec![] };
+    let at = catalog.commit(&commit).await.unwrap().sequences[&table.database];
+    let listed = list(catalog, &table, at, TimeRange::ALL, ExtentOrder::NewestFirst).await;
+    let expected = [plain, odd].map(|new| Extent { new, added: at, removed: None });
+    assert_eq!(listed, expected);
+    let totals = catalog.totals(table.id, at).await.unwrap();
+    assert_eq!(totals, TableTotals { extents: 2, rows: 20, bytes: 200, raw_bytes: 2_000 });
+    let again = Commit { reservation: Some(reserve(catalog).await), ..commit };
+    refused(catalog.commit(&again).await, Kind::Invalid, "catalog.object_mismatch");
+}
+
+pub(super) async fn a_snapshot_does_not_change(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let empty = catalog.pin(table.database).await.unwrap();
+    let (first, after_first) = add(catalog, &table, 0, 9).await;
+    let (second, after_second) = add(catalog, &table, 10, 19).await;
+    let reservation = reserve(catalog).await;
+    let merged = extent(&table, &reservation.object_key, 0, 19);
+    let commit = Commit { reservation: Some(reservation), extents: vec![merged.clone()], receipts: vec![] };
+    let sources = [first.id, second.id];
+    let after_merge = catalog.replace(table.id, &sources, &commit).await.unwrap().sequences[&table.database];
+    assert!(empty < after_first && after_first < after_second && after_second < after_merge);
+    assert_eq!(catalog.pin(table.database).await.unwrap(), after_merge);
+    assert!(visible(catalog, &table, empty).await.is_empty());
+    assert_eq!(visible(catalog, &table, after_first).await, [first.id]);
+    assert_eq!(visible(catalog, &table, after_second).await, [second.id, first.id]);
+    assert_eq!(visible(catalog, &table, after_merge).await, [merged.id]);
+    assert_eq!(catalog.totals(table.id, after_second).await.unwrap().extents, 2);
+}
+
+pub(super) async fn lists_are_in_order_and_overlap(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let reservation = reserve(catalog).await;
+    let ranges = [(0, 9), (10, 19), (5, 30), (20, 20), (i64::MIN, i64::MAX)];
+    let extents: Vec<NewExtent> =
+        ranges.iter().map(|&(start, end)| extent(&table, &reservation.object_key, start, end)).collect();
+    let commit = Commit { reservation: Some(reservation), extents, receipts: vec![] };
+    let at = catalog.commit(&commit).await.unwrap().sequences[&table.database];
+    for (start, end) in [(0, 0), (9, 10), (20, 25), (31, 40), (i64::MIN, i64::MAX), (7, 3)] {
+        let wanted = TimeRange::new(start, end);
+        let overlaps = |range: &&(i64, i64)| !wanted.is_empty() && wanted.overlaps(&TimeRange::new(range.0, range.1));
+        let mut expected: Vec<(i64, i64)> = ranges.iter().filter(overlaps).copied().collect();
+        let times = |listed: Vec<Extent>| listed.iter().map(|e| (e.time.start, e.time.end)).collect::<Vec<_>>();
+        expected.sort_by_key(|range| std::cmp::Reverse(range.1));
+        let newest = times(list(catalog, &table, at, wanted, ExtentOrder::NewestFirst).await);
+        assert_eq!(newest, expected, "newest first over {wanted:?}");
+        expected.sort_by_key(|range| range.0);
+        let oldest = times(list(catalog, &table, at, wanted, ExtentOrder::OldestFirst).await);
+        assert_eq!(oldest, expected, "oldest first over {wanted:?}");
+    }
+}
+
+/// Many extents, many of them with equal times, each exactly once; and a reader that stops early.
+pub(super) async fn ten_thousand_extents_are_streamed(catalog: &Arc<dyn Catalog>) {
+    const EXTENTS: i64 = 10_000;
+    let table = table(catalog).await;
+    let reservation = reserve(catalog).await;
+    let extents: Vec<NewExtent> =
+        (0..EXTENTS).map(|i| extent(&table, &reservation.object_key, i / 700, i / 700 + 5)).collect();
+    let commit = Commit { reservation: Some(reservation), extents, receipts: vec![] };
+    let at = catalog.commit(&commit).await.unwrap().sequences[&table.database];
+    for order in [ExtentOrder::NewestFirst, ExtentOrder::OldestFirst] {
+        let listed = list(catalog, &table, at, TimeRange::ALL, order).await;
+        let distinct: BTreeSet<ExtentId> = listed.iter().map(|extent| extent.id).collect();
+        assert_eq!((listed.len(), distinct.len()), (EXTENTS as usize, EXTENTS as usize));
+        let in_order = match order {
+            ExtentOrder::NewestFirst => listed.is_sorted_by_key(|extent| std::cmp::Reverse(extent.time.end)),
+            ExtentOrder::OldestFirst => listed.is_sorted_by_key(|extent| extent.time.start),
+        };
+        assert!(in_order, "{order:?}");
+    }
+    let query = ExtentQuery { table: table.id, at, time: TimeRange::ALL, order: ExtentOrder::NewestFirst };
+    let first: Vec<_> = catalog.list(query).take(3).collect().await;
+    assert_eq!(first.len(), 3);
+}
+
+pub(super) async fn one_of_many_commits_with_a_key_succeeds(catalog: &Arc<dyn Catalog>) {
+    const RACERS: usize = 16;
+    let table = table(catalog).await;
+    let mut commits = Vec::new();
+    for racer in 0..RACERS {
+        let reservation = reserve(catalog).await;
+        let extents = vec![extent(&table, &reservation.object_key, 0, 9)];
+        let receipt = Receipt {
+            database: table.database,
+            key: "key-1".to_owned(),
+            answer: serde_json::json!({ "racer": racer }),
+        };
+        commits.push(Commit { reservation: Some(reservation), extents, receipts: vec![receipt] });
+    }
+    assert_eq!(catalog.receipt(table.database, "key-1").await.unwrap(), None);
+    let results = join_all(commits.iter().map(|commit| catalog.commit(commit))).await;
+    let mut won = Vec::new();
+    for (racer, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(committed) => won.push((racer, committed.sequences[&table.database])),
+            Err(error) => {
+                assert_eq!((error.kind(), error.code()), (Kind::Conflict, "catalog.receipt_exists"), "{error:?}");
+                assert!(error.message().contains("key-1"), "{error:?}");
+            }
+        }
+    }
+    let [(winner, sequence)] = won[..] else { panic!("one commit wins: {won:?}") };
+    let receipt = catalog.receipt(table.database, "key-1").await.unwrap();
+    assert_eq!(receipt, Some((serde_json::json!({ "racer": winner }), sequence)));
+    let now = catalog.pin(table.database).await.unwrap();
+    assert_eq!(visible(catalog, &table, now).await, [commits[winner].extents[0].id]);
+    // A loser's reservation still stands: the writer may commit the rest of its flush.
+    let loser = &commits[(winner + 1) % RACERS];
+    catalog.commit(&Commit { receipts: vec![], ..loser.clone() }).await.unwrap();
+}
+
+pub(super) async fn a_refused_commit_changes_nothing(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let receipt = |key: &str| Receipt { database: table.database, key: key.to_owned(), answer: serde_json::json!(1) };
+    let first = Commit { receipts: vec![receipt("taken")], ..Commit::default() };
+    let before = catalog.commit(&first).await.unwrap().sequences[&table.database];
+    let reservation = reserve(catalog).await;
+    let extents = vec![extent(&table, &reservation.object_key, 0, 9)];
+    let receipts = vec![receipt("free"), receipt("taken")];
+    let refused_commit = Commit { reservation: Some(reservation.clone()), extents, receipts };
+    refused(catalog.commit(&refused_commit).await, Kind::Conflict, "catalog.receipt_exists");
+    assert_eq!(catalog.pin(table.database).await.unwrap(), before);
+    assert_eq!(catalog.receipt(table.database, "free").await.unwrap(), None);
+    assert!(visible(catalog, &table, before).await.is_empty());
+    assert_eq!(catalog.outcome(&reservation).await.unwrap(), None);
+    let twice = Commit { receipts: vec![receipt("twice"), receipt("twice")], ..Commit::default() };
+    refused(catalog.commit(&twice).await, Kind::Conflict, "catalog.receipt_exists");
+}
+
+pub(super) async fn concurrent_commits_take_distinct_sequences(catalog: &Arc<dyn Catalog>) {
+    const WRITERS: usize = 24;
+    let table = table(catalog).await;
+    let before = catalog.pin(table.database).await.unwrap();
+    let added = join_all((0..WRITERS).map(|i| add(catalog, &table, i as i64, i as i64))).await;
+    let sequences: BTreeSet<Sequence> = added.iter().map(|(_, sequence)| *sequence).collect();
+    let expected: BTreeSet<Sequence> = (1..=WRITERS as i64).map(|i| Sequence(before.0 + i)).collect();
+    assert_eq!(sequences, expected);
+    for (extent, sequence) in &added {
+        assert!(visible(catalog, &table, *sequence).await.contains(&extent.id));
+        assert!(!visible(catalog, &table, Sequence(sequence.0 - 1)).await.contains(&extent.id));
+    }
+}
+
+/// Commits that touch the same databases in opposite orders all end.
+pub(super) async fn commits_over_several_databases_do_not_block_each_other_for_ever(catalog: &Arc<dyn Catalog>) {
+    let (left, right) = (table(catalog).await, table(catalog).await);
+    let one = |forwards: bool, round: usize| {
+        let (left, right) = (&left, &right);
+        async move {
+            let reservation = reserve(catalog).await;
+            let mut extents: Vec<NewExtent> =
+                [left, right].iter().map(|table| extent(table, &reservation.object_key, 0, 9)).collect();
+            let mut receipts: Vec<Receipt> = [left, right]
+                .iter()
+                .map(|table| Receipt {
+                    database: table.database,
+                    key: format!("{forwards}{round}"),
+                    answer: round.into(),
+                })
+                .collect();
+            if !forwards {
+                extents.reverse();
+                receipts.reverse();
+            }
+            catalog.commit(&Commit { reservation: Some(reservation), extents, receipts }).await
+        }
+    };
+    let commits = (0..20).map(|round| one(round % 2 == 0, round));
+    for committed in join_all(commits).await {
+        assert_eq!(committed.unwrap().sequences.len(), 2);
+    }
+}
+
+pub(super) async fn a_replacement_revalidates_its_sources(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let (first, _) = add(catalog, &table, 0, 9).await;
+    let (second, _) = add(catalog, &table, 10, 19).await;
+    let both = [first.id, second.id];
+    let mut commits = Vec::new();
+    for _ in 0..6 {
+        let reservation = reserve(catalog).await;
+        let extents = vec![extent(&table, &reservation.object_key, 0, 19)];
+        commits.push(Commit { reservation: Some(reservation), extents, receipts: vec![] });
+    }
+    let results = join_all(commits.iter().map(|commit| catalog.replace(table.id, &both, commit))).await;
+    let won: Vec<usize> = (0..results.len()).filter(|&i| results[i].is_ok()).collect();
+    assert_eq!(won.len(), 1, "{results:?}");
+    for error in results.into_iter().filter_map(Result::err) {
+        assert_eq!((error.kind(), error.code()), (Kind::Conflict, "catalog.sources_changed"), "{error:?}");
+    }
+    let now = catalog.pin(table.database).await.unwrap();
+    assert_eq!(visible(catalog, &table, now).await, [commits[won[0]].extents[0].id]);
+    let elsewhere = super::table(catalog).await;
+    let (foreign, _) = add(catalog, &elsewhere, 0, 9).await;
+    let foreign_source = catalog.replace(table.id, &[foreign.id], &Commit::default()).await;
+    refused(foreign_source, Kind::Conflict, "catalog.sources_changed");
+    let removal_only = catalog.replace(elsewhere.id, &[foreign.id], &Commit::default()).await.unwrap();
+    assert!(visible(catalog, &elsewhere, removal_only.sequences[&elsewhere.database]).await.is_empty());
+}
+
+/// Asking for the outcome answers with the sequences, or makes the commit impossible.
+pub(super) async fn an_outcome_is_final(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let reservation = reserve(catalog).await;
+    let extents = vec![extent(&table, &reservation.object_key, 0, 9)];
+    let commit = Commit { reservation: Some(reservation.clone()), extents, receipts: vec![] };
+    let committed = catalog.commit(&commit).await.unwrap();
+    assert_eq!(catalog.outcome(&reservation).await.unwrap(), Some(committed.clone()));
+    assert_eq!(catalog.outcome(&reservation).await.unwrap(), Some(committed));
+    refused(catalog.commit(&commit).await, Kind::Conflict, "catalog.reservation_revoked");
+
+    let abandoned = reserve(catalog).await;
+    assert_eq!(catalog.outcome(&abandoned).await.unwrap(), None);
+    let extents = vec![extent(&table, &abandoned.object_key, 0, 9)];
+    let late = Commit { reservation: Some(abandoned), extents, receipts: vec![] };
+    refused(catalog.commit(&late).await, Kind::Conflict, "catalog.reservation_revoked");
+}

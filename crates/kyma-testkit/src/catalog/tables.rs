@@ -1,0 +1,75 @@
+//! Databases, tables and columns.
+
+use futures::future::join_all;
+
+use super::*;
+
+pub(super) async fn names_are_checked_and_unique(catalog: &Arc<dyn Catalog>) {
+    refused(catalog.ensure_database("a/b").await, Kind::Invalid, "name.invalid");
+    let name = unique("db");
+    assert_eq!(catalog.database(&name).await.unwrap(), None);
+    let made = join_all((0..8).map(|_| catalog.ensure_database(&name))).await;
+    let made: Vec<Database> = made.into_iter().map(Result::unwrap).collect();
+    assert!(made.iter().all(|database| *database == made[0]), "{made:?}");
+    assert!(catalog.databases().await.unwrap().contains(&made[0]));
+    let hostile = catalog.database("'; DROP TABLE databases; --").await.unwrap();
+    assert_eq!(hostile, None);
+}
+
+pub(super) async fn a_table_is_created_once_by_many(catalog: &Arc<dyn Catalog>) {
+    let database = database(catalog).await;
+    let new = new_table();
+    let made = join_all((0..8).map(|_| catalog.ensure_table(database.id, "Logs", &new))).await;
+    let made: Vec<Table> = made.into_iter().map(Result::unwrap).collect();
+    assert!(made.iter().all(|table| *table == made[0]), "{made:?}");
+    assert_eq!(made[0].schema, new.schema);
+    assert_eq!(made[0].database_name, database.name);
+    assert_eq!(catalog.table(database.id, "Logs").await.unwrap().as_ref(), Some(&made[0]));
+    assert_eq!(catalog.table_by_id(made[0].id).await.unwrap().as_ref(), Some(&made[0]));
+    assert_eq!(catalog.tables(database.id).await.unwrap(), made[..1]);
+    let nowhere = kyma_core::DatabaseId(i64::MAX);
+    refused(catalog.ensure_table(nowhere, "Logs", &new).await, Kind::NotFound, "catalog.database_unknown");
+    let timeless = NewTable { time_column: "Message".to_owned(), ..new };
+    refused(catalog.ensure_table(database.id, "Other", &timeless).await, Kind::Invalid, "catalog.time_column_missing");
+}
+
+/// Columns are added once, widened, never narrowed, and every caller gets what then is.
+pub(super) async fn grown_columns_agree(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let common = column("count", Type::Int);
+    let wanted: Vec<Vec<Column>> =
+        (0..8).map(|i| vec![common.clone(), column(&format!("own{i}\0"), Type::Bool)]).collect();
+    for grown in join_all(wanted.iter().map(|columns| catalog.grow_table(table.id, columns))).await {
+        assert!(grown.unwrap().schema.column("count").is_some());
+    }
+    let grown = catalog.table_by_id(table.id).await.unwrap().unwrap();
+    assert_eq!(grown.schema.len(), table.schema.len() + 1 + wanted.len());
+    assert_eq!(grown.schema_version, table.schema_version + 8);
+    let widened = catalog.grow_table(table.id, &[column("count", Type::Long), column("Message", Type::Int)]).await;
+    let widened = widened.unwrap();
+    assert_eq!(widened.schema.column("count").unwrap().ty, Type::Long);
+    assert_eq!(widened.schema.column("Message").unwrap().ty, Type::String);
+    let same = catalog.grow_table(table.id, std::slice::from_ref(&common)).await.unwrap();
+    assert_eq!(same, widened);
+    let many: Vec<Column> = (0..1_100).map(|i| column(&format!("many{i}"), Type::Long)).collect();
+    let full = catalog.grow_table(table.id, &many).await.unwrap();
+    assert_eq!(full.schema.len(), kyma_core::limits::TABLE_COLUMNS_MAX);
+}
+
+pub(super) async fn a_dropped_table_is_gone_but_its_past_is_not(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let (extent, before) = add(catalog, &table, 0, 9).await;
+    catalog.drop_table(table.id).await.unwrap();
+    assert_eq!(catalog.table_by_id(table.id).await.unwrap(), None);
+    assert_eq!(visible(catalog, &table, before).await, [extent.id]);
+    let now = catalog.pin(table.database).await.unwrap();
+    assert!(now > before);
+    assert!(visible(catalog, &table, now).await.is_empty());
+    let reservation = reserve(catalog).await;
+    let late = super::extent(&table, &reservation.object_key, 0, 9);
+    let commit = Commit { reservation: Some(reservation), extents: vec![late], receipts: vec![] };
+    refused(catalog.commit(&commit).await, Kind::NotFound, "catalog.table_unknown");
+    refused(catalog.drop_table(table.id).await, Kind::NotFound, "catalog.table_unknown");
+    let again = catalog.ensure_table(table.database, "Logs", &new_table()).await.unwrap();
+    assert_ne!(again.id, table.id);
+}

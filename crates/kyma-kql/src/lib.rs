@@ -1,1 +1,48 @@
-//! KQL text to a typed plan, with diagnostics.
+//! KQL: text to AST to typed plan, with diagnostics that carry places and hints.
+//!
+//! Start with [`Kql`]. A text goes through `lex` (tokens), `parse` (syntax tree), `bind` (names, types, plan);
+//! management commands (`.show tables`) through `command`. Limits are in [`limits`].
+//!
+//! This crate must not know about storage, DataFusion or any clock but the one in the `PlanContext`.
+
+mod ast;
+mod bind;
+mod command;
+mod lex;
+pub mod limits;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use kyma_core::error::Span;
+use kyma_core::limits::QUERY_TEXT_BYTES_MAX;
+use kyma_plan::{Command, Diagnostic, Diagnostics, PlanContext, Query, QueryFrontend};
+
+/// The Kusto query language.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kql;
+
+impl QueryFrontend for Kql {
+    fn language(&self) -> &'static str {
+        "kql"
+    }
+
+    fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
+        check_length(text)?;
+        let (statements, errors) = parse::parse(text);
+        bind::bind(&statements, errors, context)
+    }
+
+    fn command(&self, text: &str) -> Option<Result<Command, Diagnostics>> {
+        command::command(text)
+    }
+}
+
+fn check_length(text: &str) -> Result<(), Diagnostics> {
+    if text.len() <= QUERY_TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let message =
+        format!("the query text is longer than the limit: bytes={}, limit={QUERY_TEXT_BYTES_MAX}", text.len());
+    Err(Diagnostic::error("kql.too_long", message, Span::new(0, 0)).into())
+}

@@ -1,0 +1,448 @@
+//! Syntax tree to typed plan: names are looked up, types checked, conversions made explicit.
+//!
+//! 1. Statements in order: `let` binds a value at once (tables and scalars) or keeps a function for its calls.
+//! 2. A pipeline is bound operator by operator, each over the schema of the one before ([`operators`], [`summarize`],
+//!    [`join`], [`expand`], [`series`]).
+//! 3. Expressions are bound over a [`Row`]: [`expr`] (operators and members) and [`call`] (functions).
+//!    Aggregates and functions over the ordered input are collected aside and replaced by columns.
+//!
+//! Columns hide names from `let`. Everything that copies plans or expressions counts them against a limit.
+
+mod call;
+mod expand;
+mod expr;
+mod fold;
+mod join;
+mod lambda;
+mod naming;
+mod operators;
+mod plugin;
+mod search;
+mod series;
+mod sources;
+mod summarize;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use kyma_core::error::Span;
+use kyma_core::{Schema, Type, Value};
+use kyma_plan::{
+    AggregateCall, Diagnostic, Diagnostics, Expr, Node, Plan, PlanContext, Query, Statement as PlanStatement,
+    Visualization, WindowCall,
+};
+
+use crate::ast::{self, Lambda, StatementKind};
+use crate::limits::{ERRORS_MAX, PLAN_EXPRS_MAX, PLAN_NODES_MAX, STACK_PIECE, STACK_RED_ZONE};
+
+/// What binding gives; the error ends its statement.
+pub(crate) type Bind<T> = Result<T, Box<Diagnostic>>;
+
+/// Place of a name in [`Binder::scopes`]; names known there are its own and those of its parents.
+type ScopeId = usize;
+
+/// No names.
+const ROOT: ScopeId = usize::MAX;
+
+/// Code of errors that follow from one already reported.
+const FOLLOWS: &str = "kql.follows";
+
+#[derive(Debug, Clone)]
+enum Binding {
+    /// A value; `row` is the row that its columns belong to, if it uses any.
+    Scalar {
+        expr: Expr,
+        row: usize,
+    },
+    Table(Plan),
+    Function {
+        lambda: Rc<Lambda>,
+        scope: ScopeId,
+    },
+    /// What could not be bound; uses are not reported again.
+    Poison,
+}
+
+struct Entry {
+    name: String,
+    binding: Binding,
+    parent: ScopeId,
+}
+
+/// A value of either kind.
+enum Bound {
+    Scalar(Expr),
+    Table(Plan),
+}
+
+/// What an expression is bound over.
+struct Row {
+    /// Columns by name; none for constants.
+    schema: Schema,
+    /// Distinguishes rows, so that a column is not used over another one.
+    id: usize,
+    scope: ScopeId,
+    /// `$left` or `$right`, when this is a side of a join.
+    side: Option<&'static str>,
+    /// Aggregates met, when they are allowed.
+    aggregates: Option<Aggregates>,
+    /// Functions over the ordered input met, when they are allowed. Their results are columns after the schema's.
+    windows: Option<Vec<WindowCall>>,
+}
+
+/// Aggregates of one `summarize`, whose results are columns after the keys.
+struct Aggregates {
+    calls: Vec<AggregateCall>,
+    /// The column of the next result.
+    next: usize,
+    /// Names and types of the keys, which are the first columns of the result.
+    keys: Vec<(String, Type)>,
+}
+
+pub(crate) struct Binder<'a> {
+    context: &'a PlanContext<'a>,
+    scopes: Vec<Entry>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    visualization: Option<Visualization>,
+    result_name: Option<String>,
+    rows: usize,
+    nodes: usize,
+    exprs: usize,
+    materialized: usize,
+    call_depth: usize,
+}
+
+/// Binds the statements of a text.
+pub(crate) fn bind(
+    statements: &[ast::Statement],
+    errors: Vec<Diagnostic>,
+    context: &PlanContext<'_>,
+) -> Result<Query, Diagnostics> {
+    let syntax_errors = !errors.is_empty();
+    let mut binder = Binder {
+        context,
+        scopes: Vec::new(),
+        errors,
+        warnings: Vec::new(),
+        visualization: None,
+        result_name: None,
+        rows: 0,
+        nodes: 0,
+        exprs: 0,
+        materialized: 0,
+        call_depth: 0,
+    };
+    let query = binder.query(statements);
+    if query.statements.is_empty() && binder.errors.is_empty() {
+        let message = "the query has no tabular statement";
+        binder.errors.push(Diagnostic::error("kql.no_result", message, Span::default()));
+    }
+    if binder.errors.is_empty() && !syntax_errors {
+        return Ok(Query { warnings: binder.warnings, ..query });
+    }
+    binder.errors.truncate(ERRORS_MAX);
+    Err(Diagnostics(binder.errors))
+}
+
+/// An error at a place.
+fn fail<T>(code: &str, message: impl Into<String>, span: Span) -> Bind<T> {
+    Err(Box::new(Diagnostic::error(code, message, span)))
+}
+
+fn fail_with_hint<T>(code: &str, message: impl Into<String>, span: Span, hint: Option<String>) -> Bind<T> {
+    Err(Box::new(Diagnostic { hint, ..Diagnostic::error(code, message, span) }))
+}
+
+fn unsupported<T>(what: &str, span: Span) -> Bind<T> {
+    fail("kql.unsupported", format!("{what} is not supported"), span)
+}
+
+impl Binder<'_> {
+    fn query(&mut self, statements: &[ast::Statement]) -> Query {
+        let mut query = Query { statements: Vec::new(), options: BTreeMap::new(), warnings: Vec::new() };
+        let mut scope = ROOT;
+        for statement in statements {
+            let bound = match &statement.kind {
+                StatementKind::Query(expr) => self.results(expr, scope).map(|results| query.statements.extend(results)),
+                StatementKind::Set(name, value) => self.option(name, value.as_ref()).map(|value| {
+                    query.options.insert(name.text.clone(), value);
+                }),
+                other => self.declaration(other, statement.span, &mut scope),
+            };
+            if let Err(error) = bound {
+                self.report(*error);
+            }
+        }
+        query
+    }
+
+    fn report(&mut self, error: Diagnostic) {
+        if error.code != FOLLOWS && !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    /// A statement that is not a query: adds to the scope.
+    fn declaration(&mut self, statement: &StatementKind, span: Span, scope: &mut ScopeId) -> Bind<()> {
+        match statement {
+            StatementKind::Let(name, value) => {
+                let binding = match self.let_value(value, *scope) {
+                    Ok(binding) => binding,
+                    Err(error) => {
+                        self.report(*error);
+                        Binding::Poison
+                    }
+                };
+                *scope = self.declare(&name.text, binding, *scope);
+                Ok(())
+            }
+            StatementKind::Parameters(params) => {
+                for param in params {
+                    let expr = self.parameter(param, *scope)?;
+                    *scope = self.declare(&param.name.text, Binding::Scalar { expr, row: 0 }, *scope);
+                }
+                Ok(())
+            }
+            StatementKind::Set(..) => Ok(()),
+            StatementKind::Unsupported(word) => unsupported(&format!("'{word}'"), span),
+            StatementKind::Query(_) => {
+                fail("kql.syntax", "only the last statement of a function gives its result", span)
+            }
+        }
+    }
+
+    fn declare(&mut self, name: &str, binding: Binding, parent: ScopeId) -> ScopeId {
+        self.scopes.push(Entry { name: name.to_owned(), binding, parent });
+        self.scopes.len() - 1
+    }
+
+    /// What `name` means in `scope`, and that scope's entry.
+    fn lookup(&self, name: &str, scope: ScopeId) -> Option<&Binding> {
+        let mut at = scope;
+        while at != ROOT {
+            let entry = &self.scopes[at];
+            if entry.name == name {
+                return Some(&entry.binding);
+            }
+            at = entry.parent;
+        }
+        None
+    }
+
+    fn names_in(&self, scope: ScopeId) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut at = scope;
+        while at != ROOT {
+            names.push(self.scopes[at].name.as_str());
+            at = self.scopes[at].parent;
+        }
+        names
+    }
+
+    fn let_value(&mut self, value: &ast::Expr, scope: ScopeId) -> Bind<Binding> {
+        if let ast::ExprKind::Lambda(lambda) = &value.kind {
+            return Ok(Binding::Function { lambda: Rc::clone(lambda), scope });
+        }
+        let mut row = self.row(Schema::default(), scope);
+        Ok(match self.value(value, &mut row)? {
+            Bound::Scalar(expr) => Binding::Scalar { expr, row: 0 },
+            Bound::Table(plan) => Binding::Table(plan),
+        })
+    }
+
+    fn option(&mut self, name: &ast::Name, value: Option<&ast::Expr>) -> Bind<Value> {
+        let Some(value) = value else { return Ok(Value::Bool(true)) };
+        if let ast::ExprKind::Name(word) = &value.kind {
+            return Ok(Value::String(word.clone()));
+        }
+        let mut row = self.row(Schema::default(), ROOT);
+        let expr = self.scalar(value, &mut row)?;
+        match expr.as_literal() {
+            Some(value) => Ok(value.clone()),
+            None => fail("kql.not_constant", format!("the option '{}' must be a constant", name.text), expr.span),
+        }
+    }
+
+    /// The value given for a declared query parameter, or its default.
+    fn parameter(&mut self, param: &ast::Param, scope: ScopeId) -> Bind<Expr> {
+        let span = param.name.span;
+        let ty = param.ty.unwrap_or(Type::Dynamic);
+        if let Some(given) = self.context.parameters.get(&param.name.text) {
+            let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
+            return match fold::parameter_value(&text, given.is_string(), ty) {
+                Some(value) => Ok(Expr::literal(value, span)),
+                None => fail(
+                    "kql.bad_parameter",
+                    format!("the value of parameter '{}' is not a {ty}", param.name.text),
+                    span,
+                ),
+            };
+        }
+        let Some(default) = &param.default else {
+            return fail("kql.missing_parameter", format!("parameter '{}' has no value", param.name.text), span);
+        };
+        let mut row = self.row(Schema::default(), scope);
+        let expr = self.scalar(default, &mut row)?;
+        Ok(fold::convert(expr, ty))
+    }
+
+    /// The results of a query statement: several after `fork`.
+    fn results(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Vec<PlanStatement>> {
+        self.visualization = None;
+        self.result_name = None;
+        if let ast::ExprKind::Pipeline(pipeline) = &expr.kind {
+            if let Some((last, before)) = pipeline.operators.split_last() {
+                if let ast::OperatorKind::Fork(branches) = &last.kind {
+                    return self.fork(&pipeline.source, before, branches, scope);
+                }
+            }
+        }
+        let mut row = self.constant_row(scope);
+        let plan = match self.value(expr, &mut row)? {
+            Bound::Table(plan) => plan,
+            // A scalar alone is a table of one cell.
+            Bound::Scalar(value) => {
+                let unit = Plan::new(Node::Unit, Schema::default(), value.span);
+                let span = value.span;
+                Plan::project(unit, vec![("print_0".to_owned(), value)], span)
+            }
+        };
+        let visualization = self.visualization.take();
+        Ok(vec![PlanStatement { name: self.result_name.take(), plan, visualization }])
+    }
+
+    fn fork(
+        &mut self,
+        source: &ast::Expr,
+        before: &[ast::Operator],
+        branches: &[(Option<ast::Name>, Vec<ast::Operator>)],
+        scope: ScopeId,
+    ) -> Bind<Vec<PlanStatement>> {
+        let mut scope = scope;
+        let source = self.table(source, scope)?;
+        let shared = self.pipeline_from(source, before, &mut scope)?;
+        let shared = self.materialize(shared);
+        let mut results = Vec::new();
+        for (name, operators) in branches {
+            self.visualization = None;
+            self.count_plan(&shared)?;
+            let plan = self.pipeline_from(shared.clone(), operators, &mut scope)?;
+            let name = name.as_ref().map(|name| name.text.clone()).or(self.result_name.take());
+            results.push(PlanStatement { name, plan, visualization: self.visualization.take() });
+        }
+        Ok(results)
+    }
+
+    fn materialize(&mut self, plan: Plan) -> Plan {
+        self.materialized += 1;
+        let (schema, span) = (plan.schema.clone(), plan.span);
+        Plan::new(Node::Materialize { id: self.materialized, input: Box::new(plan) }, schema, span)
+    }
+
+    fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {
+        self.rows += 1;
+        Row { schema, id: self.rows, scope, side: None, aggregates: None, windows: None }
+    }
+
+    /// A row without columns.
+    fn constant_row(&mut self, scope: ScopeId) -> Row {
+        self.row(Schema::default(), scope)
+    }
+
+    /// A table or a scalar.
+    fn value(&mut self, expr: &ast::Expr, row: &mut Row) -> Bind<Bound> {
+        stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.value_here(expr, row))
+    }
+
+    fn value_here(&mut self, expr: &ast::Expr, row: &mut Row) -> Bind<Bound> {
+        use ast::ExprKind;
+        match &expr.kind {
+            ExprKind::Pipeline(_) | ExprKind::Source(_) => self.table(expr, row.scope).map(Bound::Table),
+            ExprKind::Name(name) if row.schema.index_of(name).is_none() => self.name_value(name, expr.span, row),
+            ExprKind::Call(call) => self.call(call, expr.span, row),
+            ExprKind::Member(base, _) if self.is_database(base) => self.table(expr, row.scope).map(Bound::Table),
+            _ => self.scalar(expr, row).map(Bound::Scalar),
+        }
+    }
+
+    fn name_value(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Bound> {
+        match self.lookup(name, row.scope) {
+            Some(Binding::Table(_) | Binding::Function { .. }) => {
+                let expr = ast::Expr { kind: ast::ExprKind::Name(name.to_owned()), span };
+                self.named(&expr, name, row)
+            }
+            Some(_) => self.name(name, span, row).map(Bound::Scalar),
+            None if row.schema.is_empty() && row.side.is_none() => self.stored(name, None, span).map(Bound::Table),
+            None => self.name(name, span, row).map(Bound::Scalar),
+        }
+    }
+
+    /// A name that `let` bound to a table or a function without parameters.
+    fn named(&mut self, expr: &ast::Expr, name: &str, row: &mut Row) -> Bind<Bound> {
+        match self.lookup(name, row.scope).cloned() {
+            Some(Binding::Table(plan)) => {
+                self.count_plan(&plan)?;
+                Ok(Bound::Table(plan))
+            }
+            Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, expr.span, row),
+            _ => fail(FOLLOWS, "follows from an earlier error", expr.span),
+        }
+    }
+
+    /// Counts a copy of a plan against the limits.
+    fn count_plan(&mut self, plan: &Plan) -> Bind<()> {
+        let mut stack = vec![plan];
+        while let Some(plan) = stack.pop() {
+            self.nodes += 1;
+            stack.extend(plan.inputs());
+        }
+        self.check_nodes(plan.span)
+    }
+
+    fn check_nodes(&self, span: Span) -> Bind<()> {
+        if self.nodes <= PLAN_NODES_MAX {
+            return Ok(());
+        }
+        let message = format!("the query has more operators than the limit: limit={PLAN_NODES_MAX}");
+        fail("kql.too_long", message, span)
+    }
+
+    /// Counts a copy of an expression against the limits.
+    fn count_expr(&mut self, expr: &Expr) -> Bind<()> {
+        let mut stack = vec![expr];
+        while let Some(expr) = stack.pop() {
+            self.exprs += 1;
+            if self.exprs > PLAN_EXPRS_MAX {
+                let message = format!("the query has more expressions than the limit: limit={PLAN_EXPRS_MAX}");
+                return fail("kql.too_long", message, expr.span);
+            }
+            stack.extend(expr.children());
+        }
+        Ok(())
+    }
+
+    /// A constant whole number, not negative.
+    fn count(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<u64> {
+        let value = self.constant(expr, scope)?;
+        let number = match value {
+            Value::Long(number) => Some(number),
+            Value::Int(number) => Some(i64::from(number)),
+            Value::Real(number) if number.fract() == 0.0 => Some(number as i64),
+            _ => None,
+        };
+        match number.and_then(|number| u64::try_from(number).ok()) {
+            Some(count) => Ok(count),
+            None => fail("kql.type", "expected a whole number that is not negative", expr.span),
+        }
+    }
+
+    fn constant(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Value> {
+        let mut row = self.constant_row(scope);
+        let bound = self.scalar(expr, &mut row)?;
+        match bound.as_literal() {
+            Some(value) => Ok(value.clone()),
+            None => fail("kql.not_constant", "expected a constant", expr.span),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `make-series` and `top-nested`.
+
+use kyma_core::error::Span;
+use kyma_core::{Column, Schema, Type, Value};
+use kyma_plan::node::TopNestedLevel;
+use kyma_plan::{AggregateCall, Expr, Node, Plan};
+
+use super::naming::{Names, name_of};
+use super::operators::explicit;
+use super::{Bind, Binder, Row, ScopeId, fail, fold};
+use crate::ast::{self, Arg, ExprKind, Level, SeriesItem};
+
+impl Binder<'_> {
+    #[allow(clippy::too_many_arguments)] // The parts of one operator.
+    pub(super) fn make_series(
+        &mut self,
+        input: Plan,
+        items: &[SeriesItem],
+        axis: &Arg,
+        from: Option<&ast::Expr>,
+        to: Option<&ast::Expr>,
+        step: &ast::Expr,
+        by: &[Arg],
+        scope: ScopeId,
+        span: Span,
+    ) -> Bind<Plan> {
+        let item_names = items.iter().flat_map(|item| item.arg.names.iter().map(|name| name.text.as_str()));
+        let mut names = Names::taken(explicit(by).chain(item_names).chain(axis.names.iter().map(|n| n.text.as_str())));
+        let mut row = self.row(input.schema.clone(), scope);
+        let keys = self.keys(by, &mut names, &mut row)?;
+        let mut columns: Vec<Column> = keys.iter().map(|(name, key)| Column::new(name, key.ty)).collect();
+        let mut aggregates = Vec::new();
+        for item in items {
+            let call = self.bare_aggregate(&item.arg.value, &mut row)?;
+            let empty = self.empty_value(item, &call, scope)?;
+            let name = match item.arg.names.first() {
+                Some(name) => names.take(&name.text),
+                None => names.implicit(name_of(&item.arg.value, &input.schema)),
+            };
+            columns.push(Column::new(name, Type::Dynamic));
+            aggregates.push((call, empty));
+        }
+        let axis_name = match axis.names.first() {
+            Some(name) => names.take(&name.text),
+            None => names.implicit(name_of(&axis.value, &input.schema)),
+        };
+        columns.push(Column::new(axis_name, Type::Dynamic));
+        let axis = self.scalar(&axis.value, &mut row)?;
+        let mut constants = self.constant_row(scope);
+        let mut bound = |binder: &mut Self, expr: Option<&ast::Expr>| -> Bind<Option<Expr>> {
+            let Some(expr) = expr else { return Ok(None) };
+            let bound = binder.scalar(expr, &mut constants)?;
+            Ok(Some(fold::convert(bound, axis.ty)))
+        };
+        let (from, to) = (bound(self, from)?, bound(self, to)?);
+        let mut constants = self.constant_row(scope);
+        let step = self.scalar(step, &mut constants)?;
+        let step = match axis.ty {
+            Type::Datetime | Type::Timespan => fold::convert(step, Type::Timespan),
+            ty => fold::convert(step, ty),
+        };
+        let keys = keys.into_iter().map(|(_, key)| key).collect();
+        let node = Node::MakeSeries { input: Box::new(input), keys, aggregates, axis, from, to, step };
+        Ok(Plan::new(node, Schema::new(columns), span))
+    }
+
+    /// A call of an aggregate and nothing around it.
+    fn bare_aggregate(&mut self, expr: &ast::Expr, row: &mut Row) -> Bind<AggregateCall> {
+        match &expr.kind {
+            ExprKind::Call(call) => {
+                let bound = self.aggregate_call(&call.name.text, call, expr.span, row)?;
+                Ok(AggregateCall { types: vec![bound.types[0]], ..bound })
+            }
+            _ => fail("kql.aggregate", "expected an aggregate", expr.span),
+        }
+    }
+
+    fn empty_value(&mut self, item: &SeriesItem, call: &AggregateCall, scope: ScopeId) -> Bind<Value> {
+        let ty = call.types[0];
+        let given = match &item.default {
+            Some(default) => self.constant(default, scope)?,
+            None => Value::Long(0),
+        };
+        Ok(fold::cell(&given, ty).unwrap_or(match (ty, given) {
+            (Type::Timespan, _) => Value::Timespan(0),
+            (ty, _) => Value::Null(ty),
+        }))
+    }
+
+    pub(super) fn top_nested(&mut self, input: Plan, levels: &[Level], scope: ScopeId, span: Span) -> Bind<Plan> {
+        let given = levels.iter().flat_map(|level| level.key.names.iter().chain(&level.by.names));
+        let mut names = Names::taken(given.map(|name| name.text.as_str()));
+        let mut row = self.row(input.schema.clone(), scope);
+        let (mut columns, mut bound) = (Vec::new(), Vec::new());
+        for level in levels {
+            let count = match &level.count {
+                Some(count) => Some(self.count(count, scope)?),
+                None => None,
+            };
+            let key = self.scalar(&level.key.value, &mut row)?;
+            let key_name = match level.key.names.first() {
+                Some(name) => names.take(&name.text),
+                None => names.implicit(name_of(&level.key.value, &input.schema)),
+            };
+            let by = self.bare_aggregate(&level.by.value, &mut row)?;
+            let by_name = match level.by.names.first() {
+                Some(name) => names.take(&name.text),
+                None => names.unique(&format!("aggregated_{key_name}")),
+            };
+            let others = match &level.others {
+                Some(others) => Some(fold::cell(&self.constant(others, scope)?, key.ty).unwrap_or(Value::Null(key.ty))),
+                None => None,
+            };
+            columns.push(Column::new(key_name, key.ty));
+            columns.push(Column::new(by_name, by.types[0]));
+            bound.push(TopNestedLevel { count, key, by, ascending: level.ascending, others });
+        }
+        let node = Node::TopNested { input: Box::new(input), levels: bound };
+        Ok(Plan::new(node, Schema::new(columns), span))
+    }
+}

@@ -1,0 +1,189 @@
+//! `summarize`: keys, aggregates, and expressions over aggregates.
+//!
+//! The node computes keys and bare aggregates; a projection after it computes what stands around them (`round(sum(x), 2)`).
+
+use kyma_core::error::Span;
+use kyma_core::{Column, Schema, Type, Value};
+use kyma_plan::{AggregateCall, Expr, ExprKind, Node, Plan};
+
+use super::naming::{Names, name_of};
+use super::operators::{Columns, all_columns, explicit};
+use super::{Aggregates, Bind, Binder, Row, ScopeId, fail};
+use crate::ast::{self, Arg};
+
+impl Binder<'_> {
+    pub(super) fn summarize(
+        &mut self,
+        input: Plan,
+        aggregates: &[Arg],
+        by: &[Arg],
+        scope: ScopeId,
+        span: Span,
+    ) -> Bind<Plan> {
+        let mut names = Names::taken(explicit(by).chain(explicit(aggregates)));
+        let mut row = self.row(input.schema.clone(), scope);
+        let keys = self.keys(by, &mut names, &mut row)?;
+        let key_columns: Vec<(String, Type)> = keys.iter().map(|(name, key)| (name.clone(), key.ty)).collect();
+        row.aggregates = Some(Aggregates { calls: Vec::new(), next: keys.len(), keys: key_columns.clone() });
+        let mut results: Columns = Vec::new();
+        for arg in aggregates {
+            self.result(arg, by, &mut names, &mut results, &mut row)?;
+        }
+        let calls = row.aggregates.map(|aggregates| aggregates.calls).unwrap_or_default();
+        Ok(aggregated(input, keys, calls, results, span))
+    }
+
+    /// Group keys with their names.
+    pub(super) fn keys(&mut self, by: &[Arg], names: &mut Names, row: &mut Row) -> Bind<Columns> {
+        let mut keys: Columns = Vec::new();
+        for arg in by {
+            let expr = self.scalar(&arg.value, row)?;
+            let name = match arg.names.first() {
+                Some(name) => names.take(&name.text),
+                None => names.implicit(name_of(&arg.value, &row.schema)),
+            };
+            if keys.iter().any(|(other, _)| *other == name) {
+                return fail("kql.duplicate_column", format!("the column '{name}' is given twice"), arg.value.span);
+            }
+            keys.push((name, expr));
+        }
+        Ok(keys)
+    }
+
+    /// One item of the list: one result, or several of `arg_max` and its like.
+    fn result(&mut self, arg: &Arg, by: &[Arg], names: &mut Names, results: &mut Columns, row: &mut Row) -> Bind<()> {
+        if let ast::ExprKind::Call(call) = &arg.value.kind {
+            if is_multiple(&call.name.text) && self.lookup(&call.name.text, row.scope).is_none() {
+                return self.multiple(arg, call, by, names, results, row);
+            }
+        }
+        let expr = self.scalar(&arg.value, row)?;
+        let name = match arg.names.first() {
+            Some(name) => names.take(&name.text),
+            None => names.implicit(name_of(&arg.value, &row.schema)),
+        };
+        results.push((name, expr));
+        Ok(())
+    }
+
+    fn multiple(
+        &mut self,
+        arg: &Arg,
+        call: &ast::Call,
+        by: &[Arg],
+        names: &mut Names,
+        results: &mut Columns,
+        row: &mut Row,
+    ) -> Bind<()> {
+        let Some(mut aggregates) = row.aggregates.take() else {
+            return fail("kql.aggregate", "no aggregate here", arg.value.span);
+        };
+        let function = call.name.text.to_ascii_lowercase();
+        let (args, wanted) = self.multiple_args(&function, call, by, row)?;
+        let bound = self.aggregate_of(&function, args, arg.value.span)?;
+        for (at, ty) in bound.types.iter().enumerate() {
+            let name = match (arg.names.get(at), wanted.get(at)) {
+                (Some(name), _) => names.take(&name.text),
+                (None, Some(Some(name))) => names.unique(name),
+                (None, _) => names.number(),
+            };
+            results.push((name, Expr::column(aggregates.next + at, *ty, arg.value.span)));
+        }
+        aggregates.next += bound.types.len();
+        aggregates.calls.push(bound);
+        row.aggregates = Some(aggregates);
+        Ok(())
+    }
+
+    /// Arguments with `*` expanded, and the names of the results.
+    fn multiple_args(
+        &mut self,
+        function: &str,
+        call: &ast::Call,
+        by: &[Arg],
+        row: &mut Row,
+    ) -> Bind<(Vec<Expr>, Vec<Option<String>>)> {
+        let (mut args, mut wanted) = (Vec::new(), Vec::new());
+        let prefix = match function {
+            "any" => "any_",
+            _ => "",
+        };
+        let compared = call.args.first().and_then(|first| column_name(&first.value));
+        for (at, arg) in call.args.iter().enumerate() {
+            if matches!(arg.value.kind, ast::ExprKind::Star) {
+                for (index, column) in row.schema.columns().iter().enumerate() {
+                    let is_key = by.iter().any(|key| column_name(&key.value) == Some(&column.name));
+                    if !is_key && !(at > 0 && compared == Some(&column.name)) {
+                        args.push(Expr::column(index, column.ty, arg.value.span));
+                        wanted.push(Some(format!("{prefix}{}", column.name)));
+                    }
+                }
+                continue;
+            }
+            let named = arg.names.first().map(|name| name.text.clone());
+            let name = named.or_else(|| name_of(&arg.value, &row.schema).map(|name| format!("{prefix}{name}")));
+            wanted.push(match (name, function) {
+                (None, "arg_max" | "argmax") if at == 0 => Some("max_".to_owned()),
+                (None, "arg_min" | "argmin") if at == 0 => Some("min_".to_owned()),
+                (name, _) => name,
+            });
+            args.push(self.scalar(&arg.value, row)?);
+        }
+        if function.starts_with("percentiles") {
+            let skipped = if function == "percentilesw" { 2 } else { 1 };
+            let first = wanted.first().cloned().flatten().unwrap_or_default();
+            wanted =
+                args.iter().skip(skipped).map(|arg| Some(format!("percentile_{first}_{}", percent(arg)))).collect();
+        }
+        if args.is_empty() {
+            return fail("kql.arguments", format!("{function}() needs an argument"), call.name.span);
+        }
+        Ok((args, wanted))
+    }
+}
+
+fn is_multiple(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    matches!(
+        name.as_str(),
+        "arg_max" | "arg_min" | "argmax" | "argmin" | "take_any" | "any" | "percentiles" | "percentilesw"
+    )
+}
+
+fn column_name(expr: &ast::Expr) -> Option<&String> {
+    match &expr.kind {
+        ast::ExprKind::Name(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn percent(expr: &Expr) -> String {
+    match expr.as_literal() {
+        Some(Value::Long(number)) => number.to_string(),
+        Some(Value::Real(number)) => number.to_string().replace('.', "_"),
+        _ => String::new(),
+    }
+}
+
+/// The node, and a projection where results are more than bare aggregates.
+pub(super) fn aggregated(input: Plan, keys: Columns, calls: Vec<AggregateCall>, results: Columns, span: Span) -> Plan {
+    let types: Vec<Type> = calls.iter().flat_map(|call| call.types.iter().copied()).collect();
+    let bare = results.len() == types.len()
+        && results.iter().enumerate().all(|(at, (_, expr))| expr.kind == ExprKind::Column(keys.len() + at));
+    let mut columns: Vec<Column> = keys.iter().map(|(name, key)| Column::new(name, key.ty)).collect();
+    let width = columns.len();
+    for (at, ty) in types.iter().enumerate() {
+        let name = if bare { results[at].0.clone() } else { format!("$aggregate{at}") };
+        columns.push(Column::new(name, *ty));
+    }
+    let keys = keys.into_iter().map(|(_, key)| key).collect();
+    let node = Node::Aggregate { input: Box::new(input), keys, aggregates: calls };
+    let plan = Plan::new(node, Schema::new(columns), span);
+    if bare {
+        return plan;
+    }
+    let mut projected = all_columns(&plan.schema, span);
+    projected.truncate(width);
+    projected.extend(results);
+    Plan::project(plan, projected, span)
+}

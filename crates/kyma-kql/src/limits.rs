@@ -1,0 +1,20 @@
+//! Every limit of this crate. Hitting one is a diagnostic, never a crash.
+
+/// Deepest nesting of brackets, calls and sub-queries in a text.
+pub const DEPTH_MAX: usize = 200;
+/// Longest chain of left-associative operators (`a + b + c ...`; `and` and `or` are not counted).
+pub const CHAIN_MAX: usize = 1_000;
+/// Most tabular operators in one text.
+pub const OPERATORS_MAX: usize = 1_500;
+/// Deepest nesting of calls of functions that the query defines.
+pub const CALL_DEPTH_MAX: usize = 32;
+/// Most relations of a plan, after functions and `let` are expanded.
+pub const PLAN_NODES_MAX: usize = 4_000;
+/// Most scalar expressions of a plan, after functions and `let` are expanded.
+pub const PLAN_EXPRS_MAX: usize = 400_000;
+/// Most errors reported for one text.
+pub const ERRORS_MAX: usize = 20;
+/// Stack that must be left before a recursive step; else a new piece is allocated.
+pub(crate) const STACK_RED_ZONE: usize = 256 * 1024;
+/// Size of such a new piece.
+pub(crate) const STACK_PIECE: usize = 2 * 1024 * 1024;

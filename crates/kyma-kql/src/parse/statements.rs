@@ -1,0 +1,152 @@
+//! Statements: `let`, `set`, `declare`, and queries, between semicolons.
+
+use kyma_core::Type;
+
+use super::{Parsed, Parser};
+use crate::ast::{Expr, ExprKind, Lambda, Name, Param, Statement, StatementKind};
+use crate::lex::Kind;
+
+impl Parser<'_> {
+    pub(super) fn statements(&mut self) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        loop {
+            while self.eat(";") {}
+            if self.at_end() {
+                return statements;
+            }
+            match self.statement() {
+                Ok(statement) => statements.push(statement),
+                Err(error) => {
+                    let too_much = error.code != "kql.syntax";
+                    self.report(error);
+                    if too_much {
+                        return statements;
+                    }
+                    self.recover(&[";"]);
+                    continue;
+                }
+            }
+            if !self.at_end() && !self.is_punct(";") {
+                let error = self.unexpected("'|', ';' or the end of the query");
+                self.report(error);
+                self.recover(&[";"]);
+            }
+        }
+    }
+
+    fn statement(&mut self) -> Parsed<Statement> {
+        let start = self.span();
+        let kind = self.statement_kind()?;
+        Ok(Statement { kind, span: self.span_from(start) })
+    }
+
+    fn statement_kind(&mut self) -> Parsed<StatementKind> {
+        let next_is_name = self.word_at(1).is_some() || self.is_punct_at(1, "[");
+        match self.word().map(str::to_ascii_lowercase).as_deref() {
+            Some("let") if next_is_name => self.let_statement(),
+            Some("set") if next_is_name => self.set_statement(),
+            Some("declare") if self.is_word_at(1, "query_parameters") => {
+                self.at += 2;
+                self.expect("(")?;
+                Ok(StatementKind::Parameters(self.list_until(")", Self::param)?))
+            }
+            Some(word @ ("declare" | "alias" | "restrict")) if next_is_name => {
+                let word = word.to_owned();
+                self.recover(&[";"]);
+                Ok(StatementKind::Unsupported(word))
+            }
+            _ => Ok(StatementKind::Query(self.pipe_expr()?)),
+        }
+    }
+
+    fn let_statement(&mut self) -> Parsed<StatementKind> {
+        self.advance();
+        let name = self.name()?;
+        self.expect("=")?;
+        self.eat_word("view");
+        let value = if self.is_lambda() { self.lambda()? } else { self.pipe_expr()? };
+        Ok(StatementKind::Let(name, value))
+    }
+
+    fn set_statement(&mut self) -> Parsed<StatementKind> {
+        self.advance();
+        let name = self.name()?;
+        let value = if self.eat("=") { Some(self.expr()?) } else { None };
+        Ok(StatementKind::Set(name, value))
+    }
+
+    /// `(` ... `)` `{`, or `{`.
+    fn is_lambda(&self) -> bool {
+        if !self.is_punct("(") {
+            return self.is_punct("{");
+        }
+        let mut open = 0_usize;
+        for ahead in 0.. {
+            match &self.token(ahead).kind {
+                Kind::End => return false,
+                Kind::Punct("(") => open += 1,
+                Kind::Punct(")") => open -= 1,
+                _ => {}
+            }
+            if open == 0 {
+                return self.is_punct_at(ahead + 1, "{");
+            }
+        }
+        false
+    }
+
+    fn lambda(&mut self) -> Parsed<Expr> {
+        let start = self.span();
+        let params = if self.eat("(") { self.list_until(")", Self::param)? } else { Vec::new() };
+        self.expect("{")?;
+        let body = self.nested(Self::body)?;
+        let lambda = std::rc::Rc::new(Lambda { params, body });
+        Ok(Expr { kind: ExprKind::Lambda(lambda), span: self.span_from(start) })
+    }
+
+    fn body(&mut self) -> Parsed<Vec<Statement>> {
+        let mut statements = Vec::new();
+        loop {
+            while self.eat(";") {}
+            if self.eat("}") {
+                return Ok(statements);
+            }
+            statements.push(self.statement()?);
+            if !self.is_punct(";") && !self.is_punct("}") {
+                return Err(self.unexpected("'|', ';' or '}'"));
+            }
+        }
+    }
+
+    /// `name: type [= default]`, `name: (schema)`.
+    pub(super) fn param(&mut self) -> Parsed<Param> {
+        let name = self.name()?;
+        self.expect(":")?;
+        let ty = if self.eat("(") {
+            self.raw_until_close()?;
+            None
+        } else {
+            Some(self.ty()?)
+        };
+        let default = if self.eat("=") { Some(self.expr()?) } else { None };
+        Ok(Param { name, ty, default })
+    }
+
+    /// A type's name.
+    pub(crate) fn ty(&mut self) -> Parsed<Type> {
+        let found = self.word().and_then(|word| word.parse().ok());
+        let Some(ty) = found else { return Err(self.unexpected("a type")) };
+        self.advance();
+        Ok(ty)
+    }
+
+    /// `name: type` pairs in brackets.
+    pub(crate) fn columns(&mut self) -> Parsed<Vec<Param>> {
+        self.expect("(")?;
+        self.list_until(")", |parser| {
+            let name: Name = parser.name()?;
+            parser.expect(":")?;
+            Ok(Param { name, ty: Some(parser.ty()?), default: None })
+        })
+    }
+}

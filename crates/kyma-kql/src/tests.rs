@@ -1,0 +1,60 @@
+//! Tests of the whole frontend.
+
+mod check;
+mod conformance;
+mod realworld;
+mod soup;
+
+use std::collections::BTreeMap;
+
+use kyma_core::{Schema, Type};
+use kyma_plan::{Diagnostics, PlanContext, Query, QueryFrontend, SchemaSource, TableSchema};
+
+use crate::Kql;
+
+/// 2024-05-01T12:00:00Z
+const NOW: i64 = 1_714_564_800_000_000_000;
+
+/// One database with one table.
+#[derive(Debug)]
+struct Tables;
+
+impl SchemaSource for Tables {
+    fn table(&self, database: &str, name: &str) -> Option<TableSchema> {
+        let known = database == "db" && name == "Logs";
+        known.then(|| TableSchema {
+            database: database.to_owned(),
+            name: name.to_owned(),
+            schema: Schema::from([
+                ("Timestamp", Type::Datetime),
+                ("Level", Type::String),
+                ("Message", Type::String),
+                ("Status", Type::Int),
+                ("Duration", Type::Real),
+                ("Properties", Type::Dynamic),
+            ]),
+            time_column: "Timestamp".to_owned(),
+        })
+    }
+
+    fn tables(&self, database: &str) -> Vec<String> {
+        if database == "db" { vec!["Logs".to_owned()] } else { Vec::new() }
+    }
+
+    fn databases(&self) -> Vec<String> {
+        vec!["db".to_owned()]
+    }
+}
+
+fn plan(text: &str) -> Result<Query, Diagnostics> {
+    plan_with(text, &BTreeMap::new())
+}
+
+fn plan_with(text: &str, parameters: &BTreeMap<String, serde_json::Value>) -> Result<Query, Diagnostics> {
+    let context = PlanContext { schemas: &Tables, database: "db", now: NOW, parameters };
+    let query = Kql.plan(text, &context)?;
+    for statement in &query.statements {
+        check::valid(&statement.plan);
+    }
+    Ok(query)
+}

@@ -1,0 +1,165 @@
+//! CSV: rows end at newlines outside quotes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kyma_core::{Error, Result};
+
+use super::{Chunk, Rows, Split};
+use crate::decode::{Rejected, csv};
+use crate::settings::{CHUNK_BYTES, LINE_BYTES_MAX, RAW_BYTES_MAX};
+
+/// Where the scanner stands, as RFC 4180 has it: a quote opens only at the start of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    FieldStart,
+    Plain,
+    Quoted,
+    QuoteInQuoted,
+}
+
+/// Cuts at record ends.
+#[derive(Debug)]
+pub(crate) struct CsvSplit {
+    header: Option<Arc<Vec<String>>>,
+    buffer: Vec<u8>,
+    scanned: usize,
+    state: State,
+    /// One past the last record end in the buffer.
+    record_end: usize,
+    skipped: Option<(Vec<u8>, u64)>,
+    rejected: Vec<Rejected>,
+    raw_bytes: u64,
+}
+
+impl CsvSplit {
+    /// The first record names the columns unless they are given.
+    pub(crate) fn new(columns: Option<Vec<String>>) -> Self {
+        CsvSplit {
+            header: columns.map(Arc::new),
+            buffer: Vec::new(),
+            scanned: 0,
+            state: State::FieldStart,
+            record_end: 0,
+            skipped: None,
+            rejected: Vec::new(),
+            raw_bytes: 0,
+        }
+    }
+
+    fn scan(&mut self) -> Result<()> {
+        while self.scanned < self.buffer.len() {
+            let byte = self.buffer[self.scanned];
+            self.scanned += 1;
+            self.state = match (self.state, byte) {
+                (State::FieldStart, b'"') => State::Quoted,
+                (State::Quoted, b'"') => State::QuoteInQuoted,
+                (State::Quoted, _) => State::Quoted,
+                (State::QuoteInQuoted, b'"') => State::Quoted,
+                (_, b',') => State::FieldStart,
+                (_, b'\n') => {
+                    self.record_end = self.scanned;
+                    State::FieldStart
+                }
+                _ => State::Plain,
+            };
+            let header_is_whole = self.header.is_none() && self.record_end > 0;
+            if header_is_whole {
+                self.read_header()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the header off the buffer's first record; blank lines before it do not count.
+    fn read_header(&mut self) -> Result<()> {
+        let rest = self.buffer.split_off(self.record_end);
+        let record = std::mem::replace(&mut self.buffer, rest);
+        (self.scanned, self.record_end) = (0, 0);
+        if record.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let broken = |why: String| {
+            Error::invalid("ingest.header_invalid", why).hint("the first csv record must name the columns, each once")
+        };
+        let names = csv::header(&record).map_err(broken)?;
+        let mut sorted: Vec<&String> = names.iter().collect();
+        sorted.sort();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(broken(format!("the csv header names a column twice: column={:?}", twice[0])));
+        }
+        self.header = Some(Arc::new(names));
+        Ok(())
+    }
+
+    /// Throws away the rest of a record that is too long, up to the next newline; gives what follows it.
+    fn skip<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some((_, skipped)) = &mut self.skipped else { return bytes };
+        let end = memchr::memchr(b'\n', bytes);
+        *skipped += end.unwrap_or(bytes.len()) as u64;
+        match end {
+            None => &[],
+            Some(end) => {
+                self.end_skip();
+                &bytes[end + 1..]
+            }
+        }
+    }
+
+    fn end_skip(&mut self) {
+        if let Some((head, bytes)) = self.skipped.take() {
+            let reason = format!("row is longer than {LINE_BYTES_MAX} bytes");
+            self.rejected.push(Rejected::new(reason, &head, bytes));
+            self.state = State::FieldStart;
+        }
+    }
+
+    fn cut(&mut self, end: usize) -> Chunk {
+        let rest = self.buffer.split_off(end);
+        let whole = std::mem::replace(&mut self.buffer, rest);
+        self.scanned -= end;
+        self.record_end = 0;
+        Chunk {
+            bytes: Bytes::from(whole),
+            rows: Rows::Records(self.header.clone().unwrap_or_default()),
+            rejected: std::mem::take(&mut self.rejected),
+            raw_bytes: std::mem::take(&mut self.raw_bytes),
+        }
+    }
+}
+
+impl Split for CsvSplit {
+    fn push(&mut self, bytes: &[u8]) -> Result<Option<Chunk>> {
+        self.raw_bytes += bytes.len() as u64;
+        let bytes = self.skip(bytes);
+        self.buffer.extend_from_slice(bytes);
+        self.scan()?;
+        let chunk = (self.record_end >= CHUNK_BYTES).then(|| self.cut(self.record_end));
+        let open = self.buffer.len() - self.record_end;
+        if open > LINE_BYTES_MAX {
+            let whole = self.cut(self.record_end);
+            let bytes = self.buffer.len() as u64;
+            self.buffer.truncate(RAW_BYTES_MAX);
+            self.skipped = Some((std::mem::take(&mut self.buffer), bytes));
+            self.scanned = 0;
+            return Ok(Some(chunk.unwrap_or(whole)));
+        }
+        Ok(chunk)
+    }
+
+    fn finish(&mut self) -> Result<Option<Chunk>> {
+        self.end_skip();
+        if self.header.is_none() && !self.buffer.is_empty() {
+            // A header without a newline and without rows.
+            self.record_end = self.buffer.len();
+            self.read_header()?;
+        }
+        if self.state == State::Quoted {
+            let open = self.buffer.split_off(self.record_end);
+            self.rejected.push(Rejected::new("broken csv: a quote is not closed", &open, open.len() as u64));
+            self.scanned = self.buffer.len();
+        }
+        let nothing = self.buffer.is_empty() && self.rejected.is_empty();
+        Ok((!nothing).then(|| self.cut(self.buffer.len())))
+    }
+}

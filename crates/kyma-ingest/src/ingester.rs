@@ -1,0 +1,555 @@
+//! The way in: from a request and its body to an answer.
+//!
+//! 1. Names, key and slots are checked; a key that is stored already is answered at once, its body unread.
+//! 2. The body is decompressed (`accept`), cut and decoded (`decode`), [`CHUNKS_IN_FLIGHT`] chunks at a time in order.
+//! 3. The table is made or grown as the decoded rows ask (`tables`), then rows get its types.
+//! 4. Rows go to the node that buffers the table (`route`, `append`) while the rest of the body is still being read.
+//! 5. After the last row the write is ended, and only then stored: all of it or nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{RecordBatch, StringViewArray, TimestampNanosecondArray};
+use arrow::datatypes::Schema as ArrowSchema;
+use bytes::Bytes;
+use futures::future::Either;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use kyma_core::catalog::{Catalog, NewTable, Table};
+use kyma_core::clock::Clock;
+use kyma_core::format::Formats;
+use kyma_core::ids::check_name;
+use kyma_core::schema::{REJECTED_TABLE, UNMAPPED_COLUMN};
+use kyma_core::{Column, Error, NodeId, Result, Schema, Type};
+use kyma_proto::v1::AppendHeader;
+use kyma_proto::v1::ingest_server::IngestServer;
+use kyma_storage::Store;
+use prometheus_client::registry::Registry;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit};
+
+use crate::accept::Body;
+use crate::answer::{BodyFormat, IngestAnswer, IngestRequest};
+use crate::append::client::{self, Sender};
+use crate::append::once::Once;
+use crate::append::service::AppendService;
+use crate::buffer::{Buffer, stopping};
+use crate::commit::Committer;
+use crate::cpu::Cpu;
+use crate::decode::cells::Cells;
+use crate::decode::split::{Chunk, Rows, Split, splitter};
+use crate::decode::{Rejected, build, csv, infer, json};
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::route::{Channels, IngestRouter};
+use crate::settings::{
+    BATCH_CELLS_MAX, BATCH_ROWS_MAX, CHUNKS_IN_FLIGHT, IDEMPOTENCY_KEY_BYTES_MAX, IngestSettings, MESSAGE_BYTES_MAX,
+};
+use crate::tables::Tables;
+
+/// What an [`Ingester`] is made of.
+#[derive(Debug, Clone)]
+pub struct IngestParts {
+    /// The catalog.
+    pub catalog: Arc<dyn Catalog>,
+    /// The object store.
+    pub store: Arc<Store>,
+    /// Formats by name; must know `settings.format`.
+    pub formats: Arc<Formats>,
+    /// The clock: ingestion times and object days.
+    pub clock: Arc<dyn Clock>,
+    /// This process.
+    pub node: NodeId,
+    /// Where each table's append call goes.
+    pub router: Arc<dyn IngestRouter>,
+    /// Settings.
+    pub settings: IngestSettings,
+}
+
+/// Accepts writes, and buffers and stores the tables routed to this node.
+#[derive(Debug)]
+pub struct Ingester {
+    parts: IngestParts,
+    tables: Arc<Tables>,
+    committer: Arc<Committer>,
+    buffer: Arc<Buffer>,
+    memory: Memory,
+    once: Once,
+    cpu: Cpu,
+    channels: Channels,
+    slots: Semaphore,
+    /// Makes the first chunks of concurrent writes to one node infer a new table one after another.
+    making: AsyncMutex<()>,
+    metrics: Metrics,
+}
+
+/// Decoded rows of a chunk, cut into batches.
+struct Decoded {
+    batches: Vec<(RecordBatch, u64, u64)>,
+    rejected: Vec<Rejected>,
+    rejected_bytes: u64,
+}
+
+impl Ingester {
+    /// Starts the buffer. Must be called within a tokio runtime.
+    pub fn new(parts: IngestParts) -> Arc<Self> {
+        let settings = &parts.settings;
+        let cpu = Cpu::new(settings.cpu_threads);
+        let tables =
+            Arc::new(Tables::new(Arc::clone(&parts.catalog), settings.table_age_max, settings.catalog_timeout));
+        let metrics = Metrics::new();
+        let committer = Arc::new(Committer {
+            catalog: Arc::clone(&parts.catalog),
+            store: Arc::clone(&parts.store),
+            formats: Arc::clone(&parts.formats),
+            clock: Arc::clone(&parts.clock),
+            node: parts.node,
+            settings: settings.clone(),
+            cpu: cpu.clone(),
+            tables: Arc::clone(&tables),
+            metrics: metrics.clone(),
+        });
+        Arc::new(Ingester {
+            buffer: Buffer::start(settings.clone(), Arc::clone(&committer)),
+            memory: Memory::new(settings.buffer_bytes_max, settings.table_buffer_bytes_max),
+            slots: Semaphore::new(settings.requests_max),
+            once: Once::default(),
+            channels: Channels::default(),
+            making: AsyncMutex::new(()),
+            tables,
+            committer,
+            cpu,
+            metrics,
+            parts,
+        })
+    }
+
+    /// The append service of this node, to be mounted on its gRPC port.
+    pub fn append_server(&self) -> IngestServer<AppendService> {
+        let service = AppendService {
+            tables: Arc::clone(&self.tables),
+            memory: self.memory.clone(),
+            buffer: Arc::clone(&self.buffer),
+            committer: Arc::clone(&self.committer),
+            once: self.once.clone(),
+        };
+        IngestServer::new(service)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Adds the counters to `registry`, as `kyma_ingest_*`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// What a client refused with `ingest.overloaded` should be told to wait.
+    pub fn retry_after(&self) -> Duration {
+        self.parts.settings.retry_after
+    }
+
+    /// Bytes of rows that wait or are being flushed on this node.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.memory.used()
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &IngestSettings {
+        &self.parts.settings
+    }
+
+    /// Takes no more writes, stores what waits and returns when everything is answered.
+    pub async fn shutdown(&self) {
+        self.slots.close();
+        self.buffer.stop().await;
+    }
+
+    /// Stores a body. Everything in the answer is durable and visible; after an error nothing of the body is stored,
+    /// except that `ingest.outcome_unknown` leaves it open.
+    pub async fn ingest(&self, request: &IngestRequest, body: BoxStream<'_, Result<Bytes>>) -> Result<IngestAnswer> {
+        let answer = self.ingest_inner(request, body).await;
+        self.metrics.buffer_bytes.set(i64::try_from(self.memory.used()).unwrap_or(i64::MAX));
+        if answer.is_err() {
+            self.metrics.failures.inc();
+        }
+        answer
+    }
+
+    async fn ingest_inner(&self, request: &IngestRequest, body: BoxStream<'_, Result<Bytes>>) -> Result<IngestAnswer> {
+        let _slot = self.enter(request)?;
+        if let Some(first) = self.first_answer(request).await? {
+            return Ok(first);
+        }
+        self.check_exists(request).await?;
+        let settings = &self.parts.settings;
+        let columns = match request.format {
+            BodyFormat::CsvPositional => Some(self.positional_columns(request).await?),
+            _ => None,
+        };
+        let body = Body::new(body, settings.body_bytes_max, settings.body_idle_timeout);
+        let (mut sender, call) = self.open(request).await?;
+        let produce = async {
+            self.send_body(request, body, splitter(request.format, columns), &mut sender).await?;
+            sender.end().await
+        };
+        join_call(call, produce).await
+    }
+
+    /// Stores rows that are decoded already: batches whose fields carry kyma types. Columns that the table lacks are
+    /// added; a column whose type does not read as the table's is an error. Rows without event time get now.
+    pub async fn ingest_batches(&self, request: &IngestRequest, batches: Vec<RecordBatch>) -> Result<IngestAnswer> {
+        let _slot = self.enter(request)?;
+        if let Some(first) = self.first_answer(request).await? {
+            return Ok(first);
+        }
+        self.check_exists(request).await?;
+        let (mut sender, call) = self.open(request).await?;
+        let produce = async {
+            for batch in batches {
+                let raw_bytes = batch.get_array_memory_size() as u64;
+                let table = self.table_for_batch(request, &batch).await?;
+                let batch = with_event_time(batch, &table, self.parts.clock.now())?;
+                sender.rows(&batch, raw_bytes, 0).await?;
+            }
+            sender.end().await
+        };
+        join_call(call, produce).await
+    }
+
+    /// Checks a request and takes a slot for it.
+    fn enter(&self, request: &IngestRequest) -> Result<SemaphorePermit<'_>> {
+        self.metrics.requests.inc();
+        check_name("database", &request.database)?;
+        check_name("table", &request.table)?;
+        if request.table == REJECTED_TABLE {
+            return Err(Error::invalid("name.invalid", format!("table name is kyma's own: name={REJECTED_TABLE:?}"))
+                .hint("choose another name"));
+        }
+        let key = request.idempotency_key.as_deref().unwrap_or_default();
+        if key.len() > IDEMPOTENCY_KEY_BYTES_MAX || key.contains('\0') {
+            return Err(Error::invalid("ingest.key_invalid", "idempotency key is not allowed")
+                .hint(format!("use at most {IDEMPOTENCY_KEY_BYTES_MAX} bytes without NUL")));
+        }
+        self.slots.try_acquire().map_err(|refused| match refused {
+            tokio::sync::TryAcquireError::Closed => stopping(),
+            tokio::sync::TryAcquireError::NoPermits => {
+                Error::exhausted("ingest.overloaded", "too many writes at a time").hint("wait and send again")
+            }
+        })
+    }
+
+    async fn first_answer(&self, request: &IngestRequest) -> Result<Option<IngestAnswer>> {
+        let Some(key) = request.idempotency_key.as_deref().filter(|key| !key.is_empty()) else { return Ok(None) };
+        match self.tables.database(&request.database).await? {
+            Some(database) => self.committer.receipt(database.id, key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Fails early where nothing may be created.
+    async fn check_exists(&self, request: &IngestRequest) -> Result<()> {
+        if self.parts.settings.create_on_write {
+            return Ok(());
+        }
+        self.existing(request).await.map(|_table| ())
+    }
+
+    async fn existing(&self, request: &IngestRequest) -> Result<Arc<Table>> {
+        let (database, table) = (&request.database, &request.table);
+        if self.tables.database(database).await?.is_none() {
+            return Err(Error::not_found(
+                "ingest.database_missing",
+                format!("database does not exist: database={database:?}"),
+            )
+            .hint("create it, or switch create_on_write on"));
+        }
+        self.tables.table(database, table).await?.ok_or_else(|| {
+            Error::not_found(
+                "ingest.table_missing",
+                format!("table does not exist: database={database:?} table={table:?}"),
+            )
+            .hint("create it, or switch create_on_write on")
+        })
+    }
+
+    async fn positional_columns(&self, request: &IngestRequest) -> Result<Vec<String>> {
+        let table = self.existing(request).await?;
+        Ok(table.schema.columns().iter().map(|column| column.name.clone()).collect())
+    }
+
+    async fn open(
+        &self,
+        request: &IngestRequest,
+    ) -> Result<(Sender, impl Future<Output = Result<IngestAnswer>> + use<>)> {
+        let address = self.parts.router.route(&request.database, &request.table).await?;
+        let header = AppendHeader {
+            database: request.database.clone(),
+            table: request.table.clone(),
+            idempotency_key: request.idempotency_key.clone().unwrap_or_default(),
+        };
+        Ok(client::open(self.channels.client(&address)?, header))
+    }
+
+    /// Steps 2 to 4.
+    async fn send_body(
+        &self,
+        request: &IngestRequest,
+        body: Body<'_>,
+        split: Box<dyn Split>,
+        sender: &mut Sender,
+    ) -> Result<()> {
+        let mut chunks = chunks(body, split).boxed();
+        // The first chunk goes alone: it makes the table that the others are decoded for.
+        if let Some(first) = chunks.next().await {
+            let decoded = self.decode(request, first?).await?;
+            self.send(request, decoded, sender).await?;
+        }
+        let mut decoded = chunks.map(|chunk| async { self.decode(request, chunk?).await }).buffered(CHUNKS_IN_FLIGHT);
+        while let Some(decoded) = decoded.try_next().await? {
+            self.send(request, decoded, sender).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, request: &IngestRequest, decoded: Decoded, sender: &mut Sender) -> Result<()> {
+        for (batch, raw_bytes, unmapped) in &decoded.batches {
+            sender.rows(batch, *raw_bytes, *unmapped).await?;
+        }
+        if decoded.rejected.is_empty() {
+            return Ok(());
+        }
+        self.tables.ensure(&request.database, REJECTED_TABLE, &rejected_table(&self.parts.settings.format)).await?;
+        let batch = rejected_batch(request, &decoded.rejected, self.parts.clock.now())?;
+        sender.rejected(&batch, decoded.rejected_bytes).await
+    }
+
+    /// Decodes one chunk, and makes or grows the table on the way.
+    async fn decode(&self, request: &IngestRequest, chunk: Chunk) -> Result<Decoded> {
+        let raw_bytes = chunk.raw_bytes;
+        let (groups, mut rejected) = self.cpu.run(move || decode_cells(chunk)).await?;
+        let rows: u64 = groups.iter().map(|cells| u64::from(cells.rows)).sum();
+        let refused: u64 = rejected.len() as u64 + groups.iter().map(|cells| cells.rejected.len() as u64).sum::<u64>();
+        let share = |count: u64| (raw_bytes * count).checked_div(rows + refused).unwrap_or(0);
+        let mut batches = Vec::with_capacity(groups.len());
+        for mut cells in groups {
+            rejected.append(&mut cells.rejected);
+            if cells.rows == 0 {
+                continue;
+            }
+            let share = share(u64::from(cells.rows));
+            let table = self.table_for(request, &cells).await?;
+            let now = self.parts.clock.now();
+            let built = self.cpu.run(move || build::build(&cells, &table, now).map(|built| (built, table))).await?;
+            let (built, table) = built?;
+            if built.unmapped > 0 {
+                self.ensure_bag(&table).await?;
+            }
+            batches.push((built.batch, share, built.unmapped));
+        }
+        Ok(Decoded { batches, rejected_bytes: share(refused), rejected })
+    }
+
+    /// The table with every column that these cells need and may have.
+    async fn table_for(&self, request: &IngestRequest, cells: &Cells) -> Result<Arc<Table>> {
+        let table = match self.tables.table(&request.database, &request.table).await? {
+            Some(table) => table,
+            None => self.make_table(request, cells).await?,
+        };
+        let growth = infer::growth(cells, &table);
+        if growth.is_empty() { Ok(table) } else { self.tables.grow(&table, &growth).await }
+    }
+
+    async fn make_table(&self, request: &IngestRequest, cells: &Cells) -> Result<Arc<Table>> {
+        if !self.parts.settings.create_on_write {
+            return self.existing(request).await;
+        }
+        let _one_at_a_time = self.making.lock().await;
+        if let Some(table) = self.tables.table(&request.database, &request.table).await? {
+            return Ok(table);
+        }
+        let new = infer::new_table(cells, &self.parts.settings.format);
+        self.tables.ensure(&request.database, &request.table, &new).await
+    }
+
+    /// The table with the bag.
+    async fn ensure_bag(&self, table: &Table) -> Result<()> {
+        let has_bag = |table: &Table| table.schema.column(UNMAPPED_COLUMN).is_some_and(|bag| bag.ty == Type::Dynamic);
+        if has_bag(table) {
+            return Ok(());
+        }
+        let grown = self.tables.grow(table, &[Column::new(UNMAPPED_COLUMN, Type::Dynamic)]).await?;
+        if has_bag(&grown) {
+            return Ok(());
+        }
+        Err(Error::exhausted("ingest.columns_exhausted", "the table has no room for its column of unmapped values")
+            .hint("send fewer distinct keys; nothing of this write was stored"))
+    }
+
+    async fn table_for_batch(&self, request: &IngestRequest, batch: &RecordBatch) -> Result<Arc<Table>> {
+        let schema = Schema::of_arrow(batch.schema_ref());
+        let table = match self.tables.table(&request.database, &request.table).await? {
+            Some(table) => table,
+            None => {
+                let new = infer::new_table_of(&schema, &self.parts.settings.format);
+                self.tables.ensure(&request.database, &request.table, &new).await?
+            }
+        };
+        let missing: Vec<Column> =
+            schema.columns().iter().filter(|column| table.schema.column(&column.name).is_none()).cloned().collect();
+        if missing.is_empty() { Ok(table) } else { self.tables.grow(&table, &missing).await }
+    }
+}
+
+impl Drop for Ingester {
+    fn drop(&mut self) {
+        self.buffer.stop_soon();
+    }
+}
+
+/// Runs the call beside its producer. The call's error counts more: a producer that cannot send only knows that the
+/// call ended. A producer's own error cancels the call before its end, so that nothing is stored.
+async fn join_call(
+    call: impl Future<Output = Result<IngestAnswer>>,
+    produce: impl Future<Output = Result<()>>,
+) -> Result<IngestAnswer> {
+    let (call, produce) = (std::pin::pin!(call), std::pin::pin!(produce));
+    match futures::future::select(call, produce).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right((Ok(()), call)) => call.await,
+        Either::Right((Err(error), call)) => {
+            if error.code() == "ingest.commit_failed" {
+                return call.await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The chunks of a body.
+fn chunks<'a>(body: Body<'a>, split: Box<dyn Split>) -> impl futures::Stream<Item = Result<Chunk>> + Send + 'a {
+    stream::try_unfold(Some((body, split)), |state| async {
+        let Some((mut body, mut split)) = state else { return Ok(None) };
+        loop {
+            let Some(bytes) = body.next().await? else {
+                return Ok(split.finish()?.map(|chunk| (chunk, None)));
+            };
+            if let Some(chunk) = split.push(&bytes)? {
+                return Ok(Some((chunk, Some((body, split)))));
+            }
+        }
+    })
+}
+
+/// Decodes a chunk into groups of rows that each make one batch of bounded size.
+fn decode_cells(chunk: Chunk) -> (Vec<Cells>, Vec<Rejected>) {
+    let mut rejected = chunk.rejected;
+    let spans = match chunk.rows {
+        Rows::Records(header) => {
+            let cells = csv::decode(&chunk.bytes, &header);
+            return (vec![cells], rejected);
+        }
+        Rows::At(spans) => spans,
+        Rows::Lines => lines(&chunk.bytes),
+    };
+    let (text, spans) = utf8_rows(chunk.bytes, spans, &mut rejected);
+    let mut groups = Vec::new();
+    for rows in spans.chunks(BATCH_ROWS_MAX) {
+        decode_group(&text, rows, &mut groups);
+    }
+    (groups, rejected)
+}
+
+/// Decodes rows, in halves when they are so unlike that their batch would be mostly empty.
+fn decode_group(text: &Bytes, rows: &[std::ops::Range<usize>], groups: &mut Vec<Cells>) {
+    let cells = json::decode(text, rows);
+    let sparse = cells.columns.len().saturating_mul(cells.rows as usize) > BATCH_CELLS_MAX;
+    if sparse && rows.len() > 1 {
+        let (first, second) = rows.split_at(rows.len() / 2);
+        decode_group(text, first, groups);
+        decode_group(text, second, groups);
+        return;
+    }
+    groups.push(cells);
+}
+
+fn lines(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut from = 0;
+    let ends = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]);
+    ends.map(|end| std::mem::replace(&mut from, end + 1)..end).filter(|line| !line.is_empty()).collect()
+}
+
+/// The rows that are UTF-8; the others are rejected.
+fn utf8_rows(
+    bytes: Bytes,
+    rows: Vec<std::ops::Range<usize>>,
+    rejected: &mut Vec<Rejected>,
+) -> (Bytes, Vec<std::ops::Range<usize>>) {
+    if std::str::from_utf8(&bytes).is_ok() {
+        return (bytes, rows);
+    }
+    let (mut text, mut kept) = (String::with_capacity(bytes.len()), Vec::with_capacity(rows.len()));
+    for row in rows {
+        let raw = bytes.get(row).unwrap_or_default();
+        match std::str::from_utf8(raw) {
+            Ok(row) => {
+                kept.push(text.len()..text.len() + row.len());
+                text.push_str(row);
+            }
+            Err(_) => rejected.push(Rejected::new("not utf-8", raw, raw.len() as u64)),
+        }
+    }
+    (Bytes::from(text), kept)
+}
+
+/// The rows with an event time each.
+fn with_event_time(batch: RecordBatch, table: &Table, now: i64) -> Result<RecordBatch> {
+    let place = batch.schema_ref().index_of(&table.time_column).ok();
+    let times: TimestampNanosecondArray = match place {
+        None => vec![now; batch.num_rows()].into(),
+        Some(place) => {
+            let array = arrow::compute::cast(batch.column(place), &Type::Datetime.arrow())?;
+            let times = arrow::array::AsArray::as_primitive::<arrow::datatypes::TimestampNanosecondType>(&array);
+            times.iter().map(|time| Some(time.unwrap_or(now))).collect()
+        }
+    };
+    let mut fields: Vec<_> = batch.schema_ref().fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut columns = batch.columns().to_vec();
+    let place = place.unwrap_or(columns.len());
+    if place == columns.len() {
+        fields.push(Type::Datetime.field(&table.time_column));
+        columns.push(Arc::new(times));
+    } else {
+        fields[place] = Type::Datetime.field(&table.time_column);
+        columns[place] = Arc::new(times);
+    }
+    Ok(RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns)?)
+}
+
+/// The table of rejected rows.
+fn rejected_table(format: &str) -> NewTable {
+    NewTable {
+        schema: Schema::from([
+            ("Timestamp", Type::Datetime),
+            ("Table", Type::String),
+            ("Reason", Type::String),
+            ("Source", Type::String),
+            ("Raw", Type::String),
+        ]),
+        time_column: "Timestamp".to_owned(),
+        sort_key: vec!["Table".to_owned()],
+        format: format.to_owned(),
+    }
+}
+
+fn rejected_batch(request: &IngestRequest, rejected: &[Rejected], now: i64) -> Result<RecordBatch> {
+    let same = |text: &str| StringViewArray::from_iter_values(std::iter::repeat_n(text, rejected.len()));
+    let schema = rejected_table("").schema.arrow();
+    Ok(RecordBatch::try_new(
+        schema,
+        vec![
+            Arc::new(TimestampNanosecondArray::from(vec![now; rejected.len()])),
+            Arc::new(same(&request.table)),
+            Arc::new(StringViewArray::from_iter_values(rejected.iter().map(|row| &row.reason))),
+            Arc::new(same(&request.source)),
+            Arc::new(StringViewArray::from_iter_values(rejected.iter().map(|row| &row.raw))),
+        ],
+    )?)
+}

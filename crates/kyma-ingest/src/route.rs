@@ -1,0 +1,91 @@
+//! Which node buffers a table.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kyma_core::{Error, Result};
+use kyma_proto::v1::ingest_client::IngestClient;
+use parking_lot::Mutex;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::settings::MESSAGE_BYTES_MAX;
+
+/// Says where the append call of a table goes: the gRPC address of a node, `host:port`.
+#[async_trait]
+pub trait IngestRouter: Send + Sync + fmt::Debug {
+    /// The address for `table` of `database`.
+    async fn route(&self, database: &str, table: &str) -> Result<String>;
+}
+
+/// Every table is buffered by this node.
+#[derive(Debug, Default)]
+pub struct LocalRouter {
+    address: OnceLock<SocketAddr>,
+}
+
+impl LocalRouter {
+    /// A router that does not know its own address yet: see [`LocalRouter::set_address`].
+    pub fn new() -> Self {
+        LocalRouter::default()
+    }
+
+    /// Tells the address on which this node serves the append call. Only the first call counts.
+    pub fn set_address(&self, address: SocketAddr) {
+        let _ = self.address.set(address);
+    }
+}
+
+#[async_trait]
+impl IngestRouter for LocalRouter {
+    async fn route(&self, _database: &str, _table: &str) -> Result<String> {
+        let address = self
+            .address
+            .get()
+            .ok_or_else(|| Error::unavailable("ingest.stopping", "this node does not serve the append call yet"))?;
+        Ok(address.to_string())
+    }
+}
+
+/// Open channels by address.
+#[derive(Debug, Default)]
+pub(crate) struct Channels(Mutex<HashMap<String, Channel>>);
+
+/// Longest wait for a connection to a node.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes in flight of one append call, and of one connection.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+impl Channels {
+    /// A client of the node at `address`, over a channel that is shared and reconnects by itself.
+    pub(crate) fn client(&self, address: &str) -> Result<IngestClient<Channel>> {
+        let mut channels = self.0.lock();
+        let channel = match channels.get(address) {
+            Some(channel) => channel.clone(),
+            None => {
+                let channel = connect(address)?;
+                channels.insert(address.to_owned(), channel.clone());
+                channel
+            }
+        };
+        Ok(IngestClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX))
+    }
+}
+
+fn connect(address: &str) -> Result<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
+        Error::internal(format!("a node's address is not understood: address={address}")).because(error)
+    })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .connect_lazy())
+}

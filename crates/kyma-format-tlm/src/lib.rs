@@ -1,1 +1,67 @@
-//! TLM, the telemetry format: blocks, pages, statistics, footer.
+//! TLM, the telemetry format: kyma's own way to lay out an extent.
+//!
+//! Owns the bytes of an extent; knows nothing of catalogs, stores or queries. Start at [`Tlm`], then `writer` and
+//! `reader`; `encoding` holds the codecs of single columns, `dynamic` takes JSON columns apart, `footer` is the directory.
+//!
+//! # Layout
+//!
+//! ```text
+//! extent  = data, indexes, footer
+//! data    = block*            block = piece of each column, in schema order
+//! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue
+//! indexes = nothing yet: index sections come here, and a footer section says where they are
+//! footer  = body, tail        see `footer`; its last 8 bytes are the magic
+//! ```
+//!
+//! Integers are little-endian; `varint` is LEB128, `zigzag` folds the sign into the lowest bit. The `encoding` modules
+//! document each piece. A block has exactly the rows that were asked for (65,536 by default), the last one fewer; a page is
+//! 1,024 values, a frame at most 8,192 rows. Columns of one block with equal bytes share one piece.
+//!
+//! Every head and frame has a CRC-32C in the footer, and the footer one in its tail: all bytes are covered, and are
+//! checked before they are decoded. Every length is compared with a limit (`limits`) before memory is taken.
+//!
+//! The footer names the extent, its database and table, schema, sort key, statistics and paths: enough to rebuild the
+//! catalog's row.
+//!
+//! # Promises to old files
+//!
+//! `constants` never change. A new kind of section or encoding raises the minor version, or the major one where
+//! an old reader could not skip it. Extents written by every version stay in `tests/fixtures`.
+
+mod constants;
+mod describe;
+mod dynamic;
+mod encoding;
+mod fetch;
+mod footer;
+mod limits;
+mod reader;
+mod stats;
+mod wire;
+mod writer;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use kyma_core::error::Result;
+use kyma_core::format::{EncodeOptions, Encoded, OpenOptions, RangeReader, SegmentFormat, SegmentReader};
+
+/// The telemetry format.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tlm;
+
+#[async_trait]
+impl SegmentFormat for Tlm {
+    fn name(&self) -> &'static str {
+        "tlm"
+    }
+
+    fn encode(&self, rows: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded> {
+        writer::encode(rows, options)
+    }
+
+    async fn open(&self, source: Arc<dyn RangeReader>, options: &OpenOptions) -> Result<Arc<dyn SegmentReader>> {
+        Ok(Arc::new(reader::open(source.as_ref(), options).await?))
+    }
+}

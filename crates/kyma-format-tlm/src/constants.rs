@@ -1,0 +1,126 @@
+//! What may never change: written files carry these values.
+
+/// First and last eight bytes that say "this is TLM": the extent's last bytes.
+pub(crate) const MAGIC: [u8; 8] = *b"kymaTLM1";
+/// A reader refuses a larger major version.
+pub(crate) const VERSION_MAJOR: u16 = 1;
+/// A larger minor version adds only sections that may be skipped.
+pub(crate) const VERSION_MINOR: u16 = 0;
+/// Bytes of the tail: footer lengths, version, flags, checksum, magic.
+pub(crate) const TAIL_BYTES: usize = 28;
+/// Rows of a page of packed integers (fixed by FastLanes).
+pub(crate) const PAGE_ROWS: usize = 1_024;
+
+/// Kinds of footer sections.
+pub(crate) mod section {
+    /// Whose rows these are.
+    pub(crate) const IDENTITY: u16 = 1;
+    /// Columns by name and type.
+    pub(crate) const SCHEMA: u16 = 2;
+    /// Rows of each block, and where every piece of a column is.
+    pub(crate) const BLOCKS: u16 = 3;
+    /// Statistics per block, column and path.
+    pub(crate) const STATS: u16 = 4;
+    /// Key paths of dynamic columns.
+    pub(crate) const PATHS: u16 = 5;
+    /// Where index sections are. Reserved: not written yet.
+    #[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
+    pub(crate) const INDEXES: u16 = 6;
+    /// Flag of a section that a reader must understand.
+    pub(crate) const REQUIRED: u16 = 1;
+}
+
+/// How a column's values are laid out in one block.
+pub(crate) mod encoding {
+    /// All rows are null: no bytes.
+    pub(crate) const NULL: u8 = 0;
+    /// Integers: constant, runs, or pages of frame-of-reference or delta.
+    pub(crate) const INTEGERS: u8 = 1;
+    /// Reals as scaled integers with exceptions.
+    pub(crate) const DECIMAL_REAL: u8 = 2;
+    /// Reals as eight byte planes.
+    pub(crate) const PLANES_REAL: u8 = 3;
+    /// Decimals that fit 64 bits after a power of ten is taken out.
+    pub(crate) const SCALED_DECIMAL: u8 = 4;
+    /// Decimals as 16 bytes each.
+    pub(crate) const WIDE_DECIMAL: u8 = 5;
+    /// One string for every row.
+    pub(crate) const CONSTANT_TEXT: u8 = 6;
+    /// A dictionary and integer codes.
+    pub(crate) const DICTIONARY: u8 = 7;
+    /// Lengths, and the bytes in frames.
+    pub(crate) const FRAMES: u8 = 8;
+}
+
+/// How strings became the bytes that an encoding stores.
+pub(crate) mod transform {
+    /// As they are.
+    pub(crate) const NONE: u8 = 0;
+    /// Pairs of lower-case hexadecimal digits became bytes.
+    pub(crate) const HEX: u8 = 1;
+    /// Lower-case hyphenated UUIDs became 16 bytes.
+    pub(crate) const UUID: u8 = 2;
+}
+
+/// How a blob of bytes is compressed.
+pub(crate) mod blob {
+    /// Not at all.
+    pub(crate) const RAW: u8 = 0;
+    /// One zstd frame.
+    pub(crate) const ZSTD: u8 = 1;
+}
+
+/// How integers are laid out.
+pub(crate) mod integers {
+    /// One value.
+    pub(crate) const CONSTANT: u8 = 0;
+    /// Values of runs, then lengths of runs.
+    pub(crate) const RUNS: u8 = 1;
+    /// Pages.
+    pub(crate) const PAGES: u8 = 2;
+    /// Page of differences to the page's minimum.
+    pub(crate) const PAGE_FRAME: u8 = 0;
+    /// Page of differences to the value before.
+    pub(crate) const PAGE_DELTA: u8 = 1;
+}
+
+/// Whether rows are null.
+pub(crate) mod validity {
+    /// No row is null.
+    pub(crate) const ALL: u8 = 0;
+    /// A bitmap follows: one bit per row, least significant first, set where there is a value.
+    pub(crate) const BITMAP: u8 = 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_on_disk_never_change() {
+        assert_eq!((&MAGIC, VERSION_MAJOR, TAIL_BYTES, PAGE_ROWS), (b"kymaTLM1", 1, 28, 1024));
+        assert_eq!(
+            [section::IDENTITY, section::SCHEMA, section::BLOCKS, section::STATS, section::PATHS, section::INDEXES],
+            [1, 2, 3, 4, 5, 6]
+        );
+        assert_eq!(section::REQUIRED, 1);
+        assert_eq!(
+            [
+                encoding::NULL,
+                encoding::INTEGERS,
+                encoding::DECIMAL_REAL,
+                encoding::PLANES_REAL,
+                encoding::SCALED_DECIMAL,
+                encoding::WIDE_DECIMAL,
+                encoding::CONSTANT_TEXT,
+                encoding::DICTIONARY,
+                encoding::FRAMES
+            ],
+            [0, 1, 2, 3, 4, 5, 6, 7, 8]
+        );
+        assert_eq!([transform::NONE, transform::HEX, transform::UUID], [0, 1, 2]);
+        assert_eq!([blob::RAW, blob::ZSTD, validity::ALL, validity::BITMAP], [0, 1, 0, 1]);
+        assert_eq!([integers::CONSTANT, integers::RUNS, integers::PAGES], [0, 1, 2]);
+        assert_eq!([integers::PAGE_FRAME, integers::PAGE_DELTA], [0, 1]);
+    }
+}

@@ -1,0 +1,88 @@
+//! The layout of an extent in words and numbers, for `kyma inspect`.
+
+use kyma_core::format::SegmentReader;
+use serde_json::{Value, json};
+
+use crate::constants::{VERSION_MAJOR, VERSION_MINOR};
+use crate::encoding;
+use crate::footer::{Block, Piece};
+use crate::reader::Reader;
+
+/// Sections, identity, columns and blocks of `reader`.
+pub(crate) fn describe(reader: &Reader) -> Value {
+    let footer = &reader.footer;
+    let identity = &footer.identity;
+    json!({
+        "format": "tlm",
+        "version": format!("{VERSION_MAJOR}.{VERSION_MINOR}"),
+        "extent": identity.extent.to_string(),
+        "database": { "id": identity.database.0, "name": identity.database_name },
+        "table": { "id": identity.table.0, "name": identity.table_name },
+        "time_column": identity.time_column,
+        "sorted_by": identity.sorted_by,
+        "level": identity.level,
+        "block_rows": identity.block_rows,
+        "rows": reader.rows(),
+        "bytes": reader.length,
+        "sections": [
+            { "name": "data", "bytes": reader.length - u64::from(reader.footer_length) },
+            { "name": "footer", "bytes": reader.footer_length },
+        ],
+        "columns": columns(reader),
+        "blocks": footer.blocks.iter().map(|block| describe_block(reader, block)).collect::<Vec<_>>(),
+    })
+}
+
+/// Bytes per column over all blocks, and their share of the extent.
+fn columns(reader: &Reader) -> Vec<Value> {
+    let mut columns = Vec::new();
+    for (at, column) in reader.footer.schema.columns().iter().enumerate() {
+        let stored = reader.footer.blocks.iter().map(|block| &block.columns[at]);
+        let bytes: u64 = stored
+            .map(|column| column.piece.bytes() + column.shredded.iter().map(|sub| sub.piece.bytes()).sum::<u64>())
+            .sum();
+        let rows = reader.rows().max(1);
+        columns.push(json!({
+            "name": column.name,
+            "type": column.ty.name(),
+            "bytes": bytes,
+            "bytes_per_row": (bytes as f64 / rows as f64 * 100.0).round() / 100.0,
+            "share": (bytes as f64 / reader.length.max(1) as f64 * 1000.0).round() / 1000.0,
+        }));
+    }
+    columns
+}
+
+fn describe_block(reader: &Reader, block: &Block) -> Value {
+    let mut columns = Vec::new();
+    for (at, stored) in block.columns.iter().enumerate() {
+        let column = &reader.footer.schema.columns()[at];
+        let mut described = describe_piece(&column.name, &stored.piece);
+        described["nulls"] = json!(stored.stats.nulls);
+        described["distinct"] = json!(stored.stats.distinct);
+        described["min"] = json!(stored.stats.min);
+        described["max"] = json!(stored.stats.max);
+        if !stored.shredded.is_empty() {
+            let name = |path| reader.footer.paths[at].dotted(&column.name, path);
+            let subs = stored.shredded.iter().map(|sub| {
+                let mut described = describe_piece(&name(sub.path), &sub.piece);
+                described["type"] = json!(sub.ty.name());
+                described["complete"] = json!(sub.complete);
+                described
+            });
+            described["paths"] = Value::Array(subs.collect());
+        }
+        columns.push(described);
+    }
+    json!({ "rows": block.rows, "columns": columns })
+}
+
+fn describe_piece(name: &str, piece: &Piece) -> Value {
+    json!({
+        "name": name,
+        "encoding": encoding::name(piece.encoding),
+        "offset": piece.offset,
+        "bytes": piece.bytes(),
+        "frames": piece.frames.len(),
+    })
+}

@@ -1,0 +1,54 @@
+//! Bytes, compressed where that pays: `tag u8, bytes varint, [compressed bytes varint], bytes`.
+
+use kyma_core::error::{Error, Result};
+
+use crate::constants::blob as tag;
+use crate::limits::FRAME_BYTES_MAX;
+use crate::wire::{Reader, Writer, corrupt};
+
+/// Shorter bytes are not worth a zstd frame.
+const COMPRESSED_BYTES_MIN: usize = 48;
+
+/// One zstd frame of `bytes`.
+pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
+    zstd::bulk::compress(bytes, level).map_err(|error| Error::internal("zstd cannot compress").because(error))
+}
+
+/// The `length` bytes inside one zstd frame. `length` has been checked against a limit.
+pub(crate) fn decompress(frame: &[u8], length: usize) -> Result<Vec<u8>> {
+    let bytes =
+        zstd::bulk::decompress(frame, length).map_err(|error| corrupt("a zstd frame is broken").because(error))?;
+    if bytes.len() == length { Ok(bytes) } else { Err(corrupt("a zstd frame has the wrong length")) }
+}
+
+/// Appends `bytes` to `out`.
+pub(crate) fn encode(bytes: &[u8], level: i32, out: &mut Writer) -> Result<()> {
+    if bytes.len() >= COMPRESSED_BYTES_MIN {
+        let frame = compress(bytes, level)?;
+        if frame.len() + frame.len() / 32 < bytes.len() {
+            out.u8(tag::ZSTD);
+            out.length(bytes.len());
+            out.length(frame.len());
+            out.raw(&frame);
+            return Ok(());
+        }
+    }
+    out.u8(tag::RAW);
+    out.length(bytes.len());
+    out.raw(bytes);
+    Ok(())
+}
+
+/// Reads what [`encode`] wrote.
+pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
+    let tag = reader.u8()?;
+    let length = reader.length(FRAME_BYTES_MAX)?;
+    match tag {
+        tag::RAW => Ok(reader.raw(length)?.to_vec()),
+        tag::ZSTD => {
+            let frame_length = reader.length(reader.remaining())?;
+            decompress(reader.raw(frame_length)?, length)
+        }
+        _ => Err(corrupt("unknown kind of blob")),
+    }
+}

@@ -1,0 +1,353 @@
+//! The dispatch: an Arrow array to head and frames, and back.
+//!
+//! 1. Nulls are taken out into a validity prefix of the head; the values that remain are stored without gaps.
+//! 2. The type decides which module encodes them.
+//! 3. Reading goes backwards: wanted rows become places among the values, those are decoded, and nulls are put back.
+//!
+//! `head = validity u8 [, blob bitmap], values`.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, DurationNanosecondArray, FixedSizeBinaryArray,
+    Float64Array, Int32Array, Int64Array, StringViewArray, TimestampNanosecondArray, UInt32Array, new_null_array,
+};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow::datatypes::{
+    Decimal128Type, DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType,
+};
+use kyma_core::error::{Error, Result};
+use kyma_core::types::{DECIMAL_PRECISION, DECIMAL_SCALE, Type};
+
+use super::text::{FrameBytes, Texts};
+use super::wanted::Wanted;
+use super::{blob, integers, numbers, text};
+use crate::constants::{encoding, validity};
+use crate::wire::{Reader, Writer, corrupt};
+
+/// A column of a block as bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Packed {
+    /// One of [`crate::constants::encoding`].
+    pub(crate) encoding: u8,
+    /// What every read needs.
+    pub(crate) head: Vec<u8>,
+    /// Rows and bytes of what only a read of these rows needs.
+    pub(crate) frames: Vec<PackedFrame>,
+}
+
+/// A part of a column, cut by rows.
+#[derive(Debug)]
+pub(crate) struct PackedFrame {
+    pub(crate) rows: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A column of a block as it came from the store; a frame is absent when none of its rows are wanted.
+#[derive(Debug)]
+pub(crate) struct Fetched<'a> {
+    pub(crate) encoding: u8,
+    pub(crate) head: &'a [u8],
+    pub(crate) frames: Vec<(u32, Option<&'a [u8]>)>,
+}
+
+/// The name of an encoding, for people.
+pub(crate) fn name(encoding: u8) -> &'static str {
+    match encoding {
+        encoding::NULL => "null",
+        encoding::INTEGERS => "integers",
+        encoding::DECIMAL_REAL => "decimal-real",
+        encoding::PLANES_REAL => "planes-real",
+        encoding::SCALED_DECIMAL => "scaled-decimal",
+        encoding::WIDE_DECIMAL => "wide-decimal",
+        encoding::CONSTANT_TEXT => "constant-text",
+        encoding::DICTIONARY => "dictionary",
+        encoding::FRAMES => "frames",
+        _ => "unknown",
+    }
+}
+
+/// Encodes `array`, which has the Arrow type of `ty`.
+pub(crate) fn encode(ty: Type, array: &dyn Array, level: i32) -> Result<Packed> {
+    if array.null_count() == array.len() {
+        return Ok(Packed::default());
+    }
+    let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
+    let mut out = Writer::default();
+    match &valid {
+        None => out.u8(validity::ALL),
+        Some(bits) => {
+            out.u8(validity::BITMAP);
+            blob::encode(bitmap_bytes(bits).as_slice(), level, &mut out)?;
+        }
+    }
+    let places: Vec<usize> = match &valid {
+        None => (0..array.len()).collect(),
+        Some(bits) => bits.set_indices().collect(),
+    };
+    let (encoding, frames) = encode_values(ty, array, &places, valid.as_ref(), level, &mut out)?;
+    Ok(Packed { encoding, head: out.bytes, frames })
+}
+
+fn bitmap_bytes(bits: &BooleanBuffer) -> Buffer {
+    bits.sliced()
+}
+
+fn encode_values(
+    ty: Type,
+    array: &dyn Array,
+    places: &[usize],
+    valid: Option<&BooleanBuffer>,
+    level: i32,
+    out: &mut Writer,
+) -> Result<(u8, Vec<PackedFrame>)> {
+    let encoding = match ty {
+        Type::Bool | Type::Int | Type::Long | Type::Datetime | Type::Timespan => {
+            integers::encode(&integers_of(ty, array, places), out);
+            encoding::INTEGERS
+        }
+        Type::Real => {
+            let reals = array.as_primitive::<Float64Type>().values();
+            numbers::encode_reals(&places.iter().map(|&at| reals[at]).collect::<Vec<_>>(), level, out)?
+        }
+        Type::Decimal => {
+            let decimals = array.as_primitive::<Decimal128Type>().values();
+            numbers::encode_decimals(&places.iter().map(|&at| decimals[at]).collect::<Vec<_>>(), level, out)?
+        }
+        Type::Guid => {
+            let guids = array.as_fixed_size_binary();
+            let values: Vec<&[u8]> = places.iter().map(|&at| guids.value(at)).collect();
+            return text::encode_bytes(&values, valid, level, out);
+        }
+        Type::String | Type::Dynamic => {
+            let strings = array.as_string_view();
+            let values: Vec<&[u8]> = places.iter().map(|&at| strings.value(at).as_bytes()).collect();
+            return text::encode(&values, valid, level, out);
+        }
+    };
+    Ok((encoding, Vec::new()))
+}
+
+fn integers_of(ty: Type, array: &dyn Array, places: &[usize]) -> Vec<i64> {
+    let pick = |values: &[i64]| places.iter().map(|&at| values[at]).collect();
+    match ty {
+        Type::Bool => places.iter().map(|&at| i64::from(array.as_boolean().value(at))).collect(),
+        Type::Int => {
+            let values = array.as_primitive::<Int32Type>().values();
+            places.iter().map(|&at| i64::from(values[at])).collect()
+        }
+        Type::Datetime => pick(array.as_primitive::<TimestampNanosecondType>().values()),
+        Type::Timespan => pick(array.as_primitive::<DurationNanosecondType>().values()),
+        _ => pick(array.as_primitive::<Int64Type>().values()),
+    }
+}
+
+/// Decodes a column of `rows` rows stored as `from`, read as `to` (the same, or one it promotes to); all rows, or those
+/// that `selection` has set.
+pub(crate) fn decode(
+    fetched: &Fetched<'_>,
+    rows: usize,
+    from: Type,
+    to: Type,
+    selection: Option<&BooleanBuffer>,
+) -> Result<ArrayRef> {
+    let selection = selection.filter(|bits| bits.count_set_bits() < rows);
+    let wanted_rows = selection.map_or(rows, BooleanBuffer::count_set_bits);
+    if fetched.encoding == encoding::NULL || !kyma_core::stats::can_promote(from, to) {
+        return Ok(new_null_array(&to.arrow(), wanted_rows));
+    }
+    let mut reader = Reader::new(fetched.head);
+    let valid = decode_validity(&mut reader, rows)?;
+    let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+    let (wanted, nulls) = places(valid.as_ref(), selection);
+    let filler = Filler { nulls, wanted_rows };
+    let column = Column { fetched, reader, rows, values, wanted, valid };
+    column.decode(from, to, filler)
+}
+
+fn decode_validity(reader: &mut Reader<'_>, rows: usize) -> Result<Option<BooleanBuffer>> {
+    match reader.u8()? {
+        validity::ALL => Ok(None),
+        validity::BITMAP => {
+            let bytes = blob::decode(reader)?;
+            if bytes.len() < rows.div_ceil(8) {
+                return Err(corrupt("a validity bitmap is too short"));
+            }
+            Ok(Some(BooleanBuffer::new(Buffer::from_vec(bytes), 0, rows)))
+        }
+        _ => Err(corrupt("unknown kind of validity")),
+    }
+}
+
+/// Which stored values the selected rows have, and the nulls of the output.
+fn places(valid: Option<&BooleanBuffer>, selection: Option<&BooleanBuffer>) -> (Wanted, Option<NullBuffer>) {
+    match (valid, selection) {
+        (None, None) => (Wanted::All, None),
+        (Some(valid), None) => (Wanted::All, Some(NullBuffer::new(valid.clone()))),
+        (None, Some(selection)) => (Wanted::Rows(selection.set_indices().map(|row| row as u32).collect()), None),
+        (Some(valid), Some(selection)) => {
+            let (mut list, mut bits) = (Vec::new(), Vec::new());
+            let mut before = 0_u32;
+            for row in 0..valid.len() {
+                let is_valid = valid.value(row);
+                if selection.value(row) {
+                    bits.push(is_valid);
+                    if is_valid {
+                        list.push(before);
+                    }
+                }
+                before += u32::from(is_valid);
+            }
+            (Wanted::Rows(list), Some(NullBuffer::from(bits)))
+        }
+    }
+}
+
+/// Puts values where rows are not null.
+struct Filler {
+    nulls: Option<NullBuffer>,
+    wanted_rows: usize,
+}
+
+impl Filler {
+    fn fill<T: Copy + Default>(&self, values: Vec<T>) -> Result<Vec<T>> {
+        let expected = self.nulls.as_ref().map_or(self.wanted_rows, |nulls| nulls.len() - nulls.null_count());
+        if values.len() != expected {
+            return Err(corrupt("a column has the wrong number of values"));
+        }
+        let Some(nulls) = &self.nulls else { return Ok(values) };
+        let mut rows = vec![T::default(); nulls.len()];
+        for (row, value) in nulls.inner().set_indices().zip(values) {
+            rows[row] = value;
+        }
+        Ok(rows)
+    }
+}
+
+struct Column<'a, 'b> {
+    fetched: &'b Fetched<'a>,
+    reader: Reader<'a>,
+    rows: usize,
+    values: usize,
+    wanted: Wanted,
+    valid: Option<BooleanBuffer>,
+}
+
+impl Column<'_, '_> {
+    fn decode(mut self, from: Type, to: Type, filler: Filler) -> Result<ArrayRef> {
+        match from {
+            Type::Bool | Type::Int | Type::Long | Type::Datetime | Type::Timespan => {
+                self.expect(&[encoding::INTEGERS])?;
+                let integers = integers::decode(&mut self.reader, self.values, &self.wanted)?;
+                let integers = filler.fill(integers)?;
+                integer_array(to, integers, filler.nulls)
+            }
+            Type::Real => {
+                self.expect(&[encoding::DECIMAL_REAL, encoding::PLANES_REAL])?;
+                let reals = match self.fetched.encoding {
+                    encoding::DECIMAL_REAL => {
+                        numbers::decode_decimal_reals(&mut self.reader, self.values, &self.wanted)?
+                    }
+                    _ => numbers::decode_planes(&mut self.reader, self.values, &self.wanted)?,
+                };
+                let reals = filler.fill(reals)?;
+                Ok(Arc::new(Float64Array::new(reals.into(), filler.nulls)))
+            }
+            Type::Decimal => {
+                self.expect(&[encoding::SCALED_DECIMAL, encoding::WIDE_DECIMAL])?;
+                let decimals = match self.fetched.encoding {
+                    encoding::SCALED_DECIMAL => {
+                        numbers::decode_scaled_decimals(&mut self.reader, self.values, &self.wanted)?
+                    }
+                    _ => numbers::decode_wide_decimals(&mut self.reader, self.values, &self.wanted)?,
+                };
+                let decimals = Decimal128Array::new(filler.fill(decimals)?.into(), filler.nulls);
+                let decimals = decimals.with_precision_and_scale(DECIMAL_PRECISION, DECIMAL_SCALE);
+                Ok(Arc::new(decimals.map_err(|error| corrupt("decimals have the wrong scale").because(error))?))
+            }
+            Type::Guid => guid_array(self.texts()?, &filler),
+            Type::String | Type::Dynamic => string_array(self.texts()?, filler),
+        }
+    }
+
+    fn expect(&self, encodings: &[u8]) -> Result<()> {
+        let fits = encodings.contains(&self.fetched.encoding);
+        if fits { Ok(()) } else { Err(corrupt("the encoding does not fit the type")) }
+    }
+
+    fn texts(&mut self) -> Result<Texts> {
+        match self.fetched.encoding {
+            encoding::CONSTANT_TEXT => text::decode_constant(&mut self.reader, self.wanted.count(self.values)),
+            encoding::DICTIONARY => text::decode_dictionary(&mut self.reader, self.values, &self.wanted),
+            encoding::FRAMES => {
+                let frames = self.frames_by_value()?;
+                let mut reader = self.reader;
+                text::decode_frames(&mut reader, &frames, self.values, &self.wanted)
+            }
+            _ => Err(corrupt("the encoding does not fit the type")),
+        }
+    }
+
+    /// Frames know rows; values are counted by validity.
+    fn frames_by_value(&self) -> Result<Vec<FrameBytes<'_>>> {
+        let mut start = 0_usize;
+        let mut frames = Vec::with_capacity(self.fetched.frames.len());
+        for &(rows, bytes) in &self.fetched.frames {
+            let rows = rows as usize;
+            if rows > self.rows - start {
+                return Err(corrupt("frames hold more rows than the block"));
+            }
+            let values = match &self.valid {
+                None => rows,
+                Some(valid) => valid.slice(start, rows).count_set_bits(),
+            };
+            frames.push((values, bytes));
+            start += rows;
+        }
+        Ok(frames)
+    }
+}
+
+fn integer_array(to: Type, values: Vec<i64>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+    Ok(match to {
+        Type::Bool => Arc::new(BooleanArray::new(values.iter().map(|&value| value != 0).collect(), nulls)),
+        Type::Int => Arc::new(Int32Array::new(values.iter().map(|&value| value as i32).collect(), nulls)),
+        Type::Long => Arc::new(Int64Array::new(values.into(), nulls)),
+        Type::Datetime => Arc::new(TimestampNanosecondArray::new(values.into(), nulls)),
+        Type::Timespan => Arc::new(DurationNanosecondArray::new(values.into(), nulls)),
+        Type::Real => Arc::new(Float64Array::new(values.iter().map(|&value| value as f64).collect(), nulls)),
+        _ => return Err(Error::internal("integers do not promote to this type")),
+    })
+}
+
+fn guid_array(texts: Texts, filler: &Filler) -> Result<ArrayRef> {
+    let wide = |view: u128| -> Result<[u8; 16]> {
+        let offset = (view >> 96) as u32 as usize;
+        let buffer = texts.buffers.get((view >> 64) as u32 as usize);
+        let bytes = buffer.and_then(|buffer| buffer.get(offset..)).and_then(|bytes| bytes.first_chunk());
+        bytes.copied().filter(|_| view as u32 == 16).ok_or_else(|| corrupt("a guid has the wrong length"))
+    };
+    let guids: Vec<[u8; 16]> = texts.views.iter().map(|&view| wide(view)).collect::<Result<_>>()?;
+    let guids = match &texts.codes {
+        Some(codes) => codes.iter().map(|&code| guids[code as usize]).collect(),
+        None => guids,
+    };
+    let bytes = filler.fill(guids)?.concat();
+    let array = FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), filler.nulls.clone());
+    Ok(Arc::new(array.map_err(|error| corrupt("guids are broken").because(error))?))
+}
+
+fn string_array(texts: Texts, filler: Filler) -> Result<ArrayRef> {
+    let invalid = |error| corrupt("strings are not UTF-8").because(error);
+    match texts.codes {
+        None => {
+            let views = filler.fill(texts.views)?;
+            Ok(Arc::new(StringViewArray::try_new(views.into(), texts.buffers, filler.nulls).map_err(invalid)?))
+        }
+        Some(codes) => {
+            let values = StringViewArray::try_new(texts.views.into(), texts.buffers, None).map_err(invalid)?;
+            let codes = UInt32Array::new(filler.fill(codes)?.into(), filler.nulls);
+            Ok(arrow::compute::take(&values, &codes, None)?)
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! 64-bit integers: every type that is one inside, dictionary codes, and lengths.
+//!
+//! ```text
+//! integers = tag u8
+//!   CONSTANT  value zigzag-varint
+//!   RUNS      runs varint, values integers, lengths integers
+//!   PAGES     base u64, unit varint, page*            (a value is base + unit * offset, modulo 2^64)
+//! page = kind u8, width u8, exceptions u16, low varint, [first varint: DELTA], packed,
+//!        (position u16)*, (offset varint)*
+//! ```
+//!
+//! 1. The unit is the greatest common divisor of all differences to the smallest value: milliseconds kept as
+//!    nanoseconds cost what milliseconds cost.
+//! 2. Each page of 1,024 offsets is laid out against its minimum, or as differences to the value before, whichever is
+//!    smaller.
+//! 3. Few large offsets do not widen the page: they are listed as exceptions and overwrite what was unpacked.
+
+use kyma_core::error::Result;
+
+use super::bitpack::{pack, packed_bytes, unpack};
+use super::wanted::Wanted;
+use crate::constants::{PAGE_ROWS, integers as tag};
+use crate::wire::{Reader, Writer, corrupt, unzigzag, zigzag};
+
+/// Runs must be at least this long on average before they are tried.
+const RUN_ROWS_MIN: usize = 4;
+
+/// Appends `values` to `out`.
+pub(crate) fn encode(values: &[i64], out: &mut Writer) {
+    let first = values.first().copied().unwrap_or_default();
+    let changes = values.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    if changes == 0 {
+        out.u8(tag::CONSTANT);
+        out.varint(zigzag(first));
+        return;
+    }
+    let pages = encode_pages(values);
+    if (changes + 1) * RUN_ROWS_MIN <= values.len() {
+        let runs = encode_runs(values);
+        if runs.len() < pages.len() {
+            return out.raw(&runs);
+        }
+    }
+    out.raw(&pages);
+}
+
+fn encode_runs(values: &[i64]) -> Vec<u8> {
+    let (mut heads, mut lengths) = (Vec::new(), Vec::new());
+    for run in values.chunk_by(|a, b| a == b) {
+        heads.push(run[0]);
+        lengths.push(run.len() as i64);
+    }
+    let mut out = Writer::default();
+    out.u8(tag::RUNS);
+    out.length(heads.len());
+    out.raw(&encode_plain(&heads));
+    out.raw(&encode_plain(&lengths));
+    out.bytes
+}
+
+/// Constant or pages, never runs: the inside of runs, so that nesting stops.
+fn encode_plain(values: &[i64]) -> Vec<u8> {
+    if values.iter().any(|&value| value != values[0]) {
+        return encode_pages(values);
+    }
+    let mut out = Writer::default();
+    out.u8(tag::CONSTANT);
+    out.varint(zigzag(values.first().copied().unwrap_or_default()));
+    out.bytes
+}
+
+fn encode_pages(values: &[i64]) -> Vec<u8> {
+    let base = values.iter().copied().min().unwrap_or_default();
+    let unit = values.iter().fold(0_u64, |unit, value| divisor(unit, value.wrapping_sub(base) as u64)).max(1);
+    let mut out = Writer::default();
+    out.u8(tag::PAGES);
+    out.u64(base as u64);
+    out.varint(unit);
+    for page in values.chunks(PAGE_ROWS) {
+        let offsets: Vec<u64> = page.iter().map(|value| value.wrapping_sub(base) as u64 / unit).collect();
+        let frame = encode_page(&offsets, None);
+        let deltas: Vec<u64> = offsets.windows(2).map(|pair| zigzag(pair[1].wrapping_sub(pair[0]) as i64)).collect();
+        let delta = encode_page(&deltas, offsets.first().copied());
+        out.raw(if delta.len() < frame.len() { &delta } else { &frame });
+    }
+    out.bytes
+}
+
+fn divisor(mut a: u64, mut b: u64) -> u64 {
+    if a == 1 {
+        return 1;
+    }
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+fn encode_page(offsets: &[u64], first: Option<u64>) -> Vec<u8> {
+    let low = offsets.iter().copied().min().unwrap_or_default();
+    let above: Vec<u64> = offsets.iter().map(|offset| offset - low).collect();
+    let width = best_width(&above);
+    let mask = if width == 64 { u64::MAX } else { (1_u64 << width) - 1 };
+    let exceptions: Vec<usize> = (0..above.len()).filter(|&at| above[at] > mask).collect();
+    let packed: Vec<u64> = above.iter().map(|value| value & mask).collect();
+    let mut out = Writer::default();
+    out.u8(if first.is_some() { tag::PAGE_DELTA } else { tag::PAGE_FRAME });
+    out.u8(width);
+    out.u16(exceptions.len() as u16);
+    out.varint(low);
+    if let Some(first) = first {
+        out.varint(first);
+    }
+    pack(&packed, width, &mut out.bytes);
+    exceptions.iter().for_each(|&at| out.u16(at as u16));
+    exceptions.iter().for_each(|&at| out.varint(above[at]));
+    out.bytes
+}
+
+/// The width with the smallest page, an exception costing its position and its whole value.
+fn best_width(values: &[u64]) -> u8 {
+    let mut by_bits = [0_usize; 65];
+    for value in values {
+        by_bits[64 - value.leading_zeros() as usize] += 1;
+    }
+    let widest = by_bits.iter().rposition(|&count| count > 0).unwrap_or_default();
+    let (mut best, mut best_bytes) = (widest, packed_bytes(values.len(), widest as u8));
+    let mut exception_bytes = 0;
+    for width in (0..widest).rev() {
+        exception_bytes += by_bits[width + 1] * (2 + (width + 1).div_ceil(7));
+        let bytes = packed_bytes(values.len(), width as u8) + exception_bytes;
+        if bytes < best_bytes {
+            (best, best_bytes) = (width, bytes);
+        }
+    }
+    best as u8
+}
+
+/// Reads the wanted ones of `rows` integers.
+pub(crate) fn decode(reader: &mut Reader<'_>, rows: usize, wanted: &Wanted) -> Result<Vec<i64>> {
+    match reader.u8()? {
+        tag::CONSTANT => {
+            let value = unzigzag(reader.varint()?);
+            Ok(vec![value; wanted.count(rows)])
+        }
+        tag::RUNS => decode_runs(reader, rows, wanted),
+        tag::PAGES => decode_pages(reader, rows, wanted),
+        _ => Err(corrupt("unknown integer layout")),
+    }
+}
+
+fn decode_plain(reader: &mut Reader<'_>, rows: usize) -> Result<Vec<i64>> {
+    match reader.u8()? {
+        tag::CONSTANT => Ok(vec![unzigzag(reader.varint()?); rows]),
+        tag::PAGES => decode_pages(reader, rows, &Wanted::All),
+        _ => Err(corrupt("unknown integer layout inside runs")),
+    }
+}
+
+fn decode_runs(reader: &mut Reader<'_>, rows: usize, wanted: &Wanted) -> Result<Vec<i64>> {
+    let runs = reader.length(rows)?;
+    let heads = decode_plain(reader, runs)?;
+    let lengths = decode_plain(reader, runs)?;
+    let mut ends = Vec::with_capacity(runs);
+    let mut end = 0_usize;
+    for length in lengths {
+        let length = usize::try_from(length).ok().filter(|&length| length <= rows - end);
+        end += length.ok_or_else(|| corrupt("runs pass the rows"))?;
+        ends.push(end);
+    }
+    if end != rows {
+        return Err(corrupt("runs do not cover the rows"));
+    }
+    let mut out = Vec::with_capacity(wanted.count(rows));
+    match wanted {
+        Wanted::All => {
+            for (head, end) in heads.iter().zip(ends) {
+                out.resize(end, *head);
+            }
+        }
+        Wanted::Rows(list) => {
+            let mut run = 0;
+            for &row in list {
+                while ends.get(run).is_some_and(|&end| end <= row as usize) {
+                    run += 1;
+                }
+                out.push(*heads.get(run).ok_or_else(|| corrupt("a row lies past the runs"))?);
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn decode_pages(reader: &mut Reader<'_>, rows: usize, wanted: &Wanted) -> Result<Vec<i64>> {
+    let base = reader.u64()?;
+    let unit = reader.varint()?;
+    let mut out = Vec::with_capacity(wanted.count(rows));
+    let mut page = [0_u64; PAGE_ROWS];
+    let mut list = match wanted {
+        Wanted::All => [].as_slice(),
+        Wanted::Rows(list) => list.as_slice(),
+    };
+    for start in (0..rows).step_by(PAGE_ROWS) {
+        let count = (rows - start).min(PAGE_ROWS);
+        let in_page = list.partition_point(|&row| (row as usize) < start + count);
+        let is_wanted = matches!(wanted, Wanted::All) || in_page > 0;
+        decode_page(reader, count, is_wanted.then_some(&mut page))?;
+        let value = |offset: u64| base.wrapping_add(offset.wrapping_mul(unit)) as i64;
+        match wanted {
+            Wanted::All => out.extend(page[..count].iter().map(|&offset| value(offset))),
+            Wanted::Rows(_) => out.extend(list[..in_page].iter().map(|&row| value(page[row as usize - start]))),
+        }
+        list = &list[in_page..];
+    }
+    Ok(out)
+}
+
+/// Decodes one page, or skips it.
+fn decode_page(reader: &mut Reader<'_>, rows: usize, into: Option<&mut [u64; PAGE_ROWS]>) -> Result<()> {
+    let kind = reader.u8()?;
+    let width = reader.u8()?;
+    let exceptions = usize::from(reader.u16()?);
+    let low = reader.varint()?;
+    let first = match kind {
+        tag::PAGE_FRAME => None,
+        tag::PAGE_DELTA => Some(reader.varint()?),
+        _ => return Err(corrupt("unknown kind of page")),
+    };
+    let count = if first.is_some() { rows - 1 } else { rows };
+    if width > 64 || exceptions > count {
+        return Err(corrupt("a page's head is out of bounds"));
+    }
+    let packed = reader.raw(packed_bytes(count, width))?;
+    let mut positions = Reader::new(reader.raw(2 * exceptions)?);
+    let Some(page) = into else {
+        for _ in 0..exceptions {
+            reader.varint()?;
+        }
+        return Ok(());
+    };
+    unpack(packed, width, count, page)?;
+    for _ in 0..exceptions {
+        let at = usize::from(positions.u16()?);
+        let slot = page[..count].get_mut(at).ok_or_else(|| corrupt("an exception lies past the page"))?;
+        *slot = reader.varint()?;
+    }
+    match first {
+        None => page[..count].iter_mut().for_each(|offset| *offset = offset.wrapping_add(low)),
+        Some(first) => add_up(&mut page[..rows], first, low),
+    }
+    Ok(())
+}
+
+/// Turns `rows - 1` zigzag differences above `low` into `rows` offsets.
+fn add_up(page: &mut [u64], first: u64, low: u64) {
+    let mut at = first;
+    for slot in page.iter_mut() {
+        let delta = unzigzag(slot.wrapping_add(low)) as u64;
+        *slot = at;
+        at = at.wrapping_add(delta);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(values: &[i64]) {
+        let mut out = Writer::default();
+        encode(values, &mut out);
+        let mut reader = Reader::new(&out.bytes);
+        assert_eq!(decode(&mut reader, values.len(), &Wanted::All).unwrap(), values);
+        assert_eq!(reader.remaining(), 0);
+        let some: Vec<u32> = (0..values.len() as u32).filter(|row| row % 3 == 1).collect();
+        let expected: Vec<i64> = some.iter().map(|&row| values[row as usize]).collect();
+        assert_eq!(decode(&mut Reader::new(&out.bytes), values.len(), &Wanted::Rows(some)).unwrap(), expected);
+    }
+
+    #[test]
+    fn shapes() {
+        check(&[]);
+        check(&[7]);
+        check(&[i64::MIN, i64::MAX, 0, -1, 1]);
+        check(&vec![5; 3_000]);
+        check(&(0..5_000).map(|at| at / 700).collect::<Vec<_>>());
+        check(&(0..5_000).map(|at| 1_661_145_496_154_000_000 + at * 1_000_000).collect::<Vec<_>>());
+        check(&(0..5_000).map(|at| if at % 900 == 0 { i64::MAX } else { at % 7 }).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_integers(values in proptest::collection::vec(prop_oneof![any::<i64>(), -9_i64..9], 0..1_500)) {
+            check(&values);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! One column of one block, to bytes and back.
+//!
+//! A column is a *head*, which every read fetches, and for long strings *frames*, of which a read fetches those that hold
+//! wanted rows. `column` starts and ends the work, the other modules know one kind of value each, always as a writer
+//! (`encode`) and a reader (`decode`) side by side.
+
+mod bitpack;
+pub(crate) mod blob;
+mod column;
+mod integers;
+mod numbers;
+mod text;
+mod transform;
+mod wanted;
+
+pub(crate) use column::{Fetched, Packed, decode, encode, name};

@@ -1,0 +1,102 @@
+//! Strings that spell bytes: lower-case hexadecimal of even length, and hyphenated lower-case UUIDs.
+//!
+//! A transform applies to every value of a column in a block, or to none; the empty string stands for itself.
+
+use std::borrow::Cow;
+
+use kyma_core::error::Result;
+
+use crate::constants::transform as tag;
+use crate::wire::corrupt;
+
+const UUID_TEXT_BYTES: usize = 36;
+const UUID_BYTES: usize = 16;
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The transform that every one of `values` allows.
+pub(crate) fn choose(values: &[&[u8]]) -> u8 {
+    let any = |test: fn(&[u8]) -> bool| values.iter().all(|value| value.is_empty() || test(value));
+    if values.iter().all(|value| value.is_empty()) {
+        tag::NONE
+    } else if any(is_hex) {
+        tag::HEX
+    } else if any(is_uuid) {
+        tag::UUID
+    } else {
+        tag::NONE
+    }
+}
+
+fn is_digit(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+fn is_hex(value: &[u8]) -> bool {
+    value.len().is_multiple_of(2) && value.iter().all(|&byte| is_digit(byte))
+}
+
+fn is_uuid(value: &[u8]) -> bool {
+    let fits = |(at, &byte): (usize, &u8)| if HYPHENS.contains(&at) { byte == b'-' } else { is_digit(byte) };
+    value.len() == UUID_TEXT_BYTES && value.iter().enumerate().all(fits)
+}
+
+/// The bytes that `value` spells.
+pub(crate) fn apply(transform: u8, value: &[u8]) -> Cow<'_, [u8]> {
+    if transform == tag::NONE {
+        return Cow::Borrowed(value);
+    }
+    let nibble = |byte: u8| if byte <= b'9' { byte - b'0' } else { byte - b'a' + 10 };
+    let digits: Vec<u8> = value.iter().filter(|&&byte| byte != b'-').map(|&byte| nibble(byte)).collect();
+    Cow::Owned(digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+/// Bytes of the text that `stored` bytes spell.
+pub(crate) fn text_bytes(transform: u8, stored: usize) -> Result<usize> {
+    match (transform, stored) {
+        (tag::NONE, stored) => Ok(stored),
+        (tag::HEX, stored) => Ok(stored * 2),
+        (tag::UUID, 0) => Ok(0),
+        (tag::UUID, UUID_BYTES) => Ok(UUID_TEXT_BYTES),
+        _ => Err(corrupt("a transformed string has the wrong length")),
+    }
+}
+
+/// The texts of consecutive values that are stored as `bytes`.
+pub(crate) fn undo(transform: u8, bytes: Vec<u8>) -> Vec<u8> {
+    if transform == tag::NONE {
+        return bytes;
+    }
+    let mut out = Vec::with_capacity(bytes.len() * UUID_TEXT_BYTES / UUID_BYTES + 1);
+    for (at, byte) in bytes.iter().enumerate() {
+        let in_uuid = at % UUID_BYTES;
+        if transform == tag::UUID && matches!(in_uuid, 4 | 6 | 8 | 10) {
+            out.push(b'-');
+        }
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spelled_bytes_come_back() {
+        let uuid: &[u8] = b"fc488aaa-165f-4927-a4c6-e6f25b196a7c";
+        for (values, expected) in [
+            (vec![b"00ff".as_slice(), b"", b"0a"], tag::HEX),
+            (vec![uuid, b"", uuid], tag::UUID),
+            (vec![b"00FF".as_slice()], tag::NONE),
+            (vec![b"abc".as_slice()], tag::NONE),
+            (vec![b"".as_slice()], tag::NONE),
+            (vec![uuid, b"00".as_slice()], tag::NONE),
+        ] {
+            let transform = choose(&values);
+            assert_eq!(transform, expected, "{values:?}");
+            let stored: Vec<u8> = values.iter().flat_map(|value| apply(transform, value).into_owned()).collect();
+            assert_eq!(undo(transform, stored), values.concat());
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Rows to an extent.
+//!
+//! 1. Check the schema; bring strings to one Arrow type.
+//! 2. Cut the rows into blocks of exactly `block_rows`, whatever the batches were.
+//! 3. Per block and column: statistics, then the encoded piece, appended to the data. A dynamic column becomes its
+//!    sub-columns and its residue. Two columns of a block with the same bytes share one piece.
+//! 4. Number only the paths worth keeping, and write the footer.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Schema as ArrowSchema};
+use bytes::Bytes;
+use kyma_core::error::{Error, Result};
+use kyma_core::extent::ColumnBounds;
+use kyma_core::format::{EncodeOptions, Encoded};
+use kyma_core::schema::{Column, Schema};
+use kyma_core::stats::ColumnStats;
+use kyma_core::time::TimeRange;
+use kyma_core::types::Type;
+use kyma_core::value::Value;
+
+use crate::dynamic::paths::{PathId, Paths, ROOT};
+use crate::dynamic::shred::shred;
+use crate::encoding::{self, Packed};
+use crate::footer::{Block, BlockColumn, Footer, Frame, Piece, SubPiece};
+use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
+use crate::stats;
+use crate::wire::checksum;
+
+/// zstd level by extent level: quick at ingest, thorough when compacted.
+const ZSTD_LEVELS: [i32; 2] = [3, 9];
+
+/// Encodes `batches` into one extent.
+pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded> {
+    let arrow_schema = batches.first().map(RecordBatch::schema);
+    let schema = arrow_schema.as_deref().map_or(Ok(Schema::default()), check_schema)?;
+    if options.block_rows == 0 || options.block_rows > BLOCK_ROWS_MAX {
+        return Err(Error::invalid(
+            "format.block_rows",
+            format!("block rows are out of bounds: rows={}", options.block_rows),
+        ));
+    }
+    let mut writer = Writer {
+        level: ZSTD_LEVELS[usize::from(options.level).min(ZSTD_LEVELS.len() - 1)],
+        data: Vec::new(),
+        shared: HashMap::new(),
+        paths: schema.columns().iter().map(|_| Paths::new(TRACKED_PATHS_MAX)).collect(),
+    };
+    let mut blocks = Vec::new();
+    for rows in cut(batches, options.block_rows) {
+        if blocks.len() == BLOCKS_MAX {
+            return Err(Error::exhausted("format.too_many_blocks", "an extent has too many blocks"));
+        }
+        blocks.push(writer.block(&rows, &schema)?);
+    }
+    finish(writer, blocks, schema, options)
+}
+
+fn check_schema(schema: &ArrowSchema) -> Result<Schema> {
+    let mut columns: Vec<Column> = Vec::with_capacity(schema.fields().len());
+    let mut names = std::collections::HashSet::new();
+    for field in schema.fields() {
+        let ty = Type::of_field(field);
+        let is_text = matches!(ty, Type::String | Type::Dynamic)
+            && matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8);
+        if !is_text && *field.data_type() != ty.arrow() {
+            let detail = format!("column={}, type={}", field.name(), field.data_type());
+            return Err(Error::invalid("format.column_type", format!("a column cannot be stored: {detail}")));
+        }
+        if !names.insert(field.name()) {
+            return Err(Error::invalid(
+                "format.column_twice",
+                format!("a column occurs twice: column={}", field.name()),
+            ));
+        }
+        columns.push(Column::new(field.name(), ty));
+    }
+    if columns.len() > COLUMNS_MAX {
+        return Err(Error::exhausted("format.too_many_columns", format!("too many columns: limit={COLUMNS_MAX}")));
+    }
+    Ok(Schema::new(columns))
+}
+
+/// Cuts batches into runs of slices that hold `block_rows` rows together, the last one fewer.
+fn cut(batches: &[RecordBatch], block_rows: usize) -> Vec<Vec<RecordBatch>> {
+    let mut blocks = Vec::new();
+    let (mut block, mut rows) = (Vec::new(), 0);
+    for batch in batches {
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let count = (block_rows - rows).min(batch.num_rows() - start);
+            block.push(batch.slice(start, count));
+            start += count;
+            rows += count;
+            if rows == block_rows {
+                blocks.push(std::mem::take(&mut block));
+                rows = 0;
+            }
+        }
+    }
+    if rows > 0 {
+        blocks.push(block);
+    }
+    blocks
+}
+
+struct Writer {
+    level: i32,
+    data: Vec<u8>,
+    /// Pieces of the block at hand, by their bytes.
+    shared: HashMap<(u32, usize), Piece>,
+    paths: Vec<Paths>,
+}
+
+impl Writer {
+    fn block(&mut self, slices: &[RecordBatch], schema: &Schema) -> Result<Block> {
+        let rows = slices.iter().map(RecordBatch::num_rows).sum::<usize>();
+        self.shared.clear();
+        let mut columns = Vec::with_capacity(schema.len());
+        for (at, column) in schema.columns().iter().enumerate() {
+            let array = gather(slices, at, column)?;
+            columns.push(match column.ty {
+                Type::Dynamic => self.dynamic(at, &array)?,
+                ty => BlockColumn {
+                    piece: self.piece(ty, &array)?,
+                    stats: stats::of(ty, &array),
+                    shredded: Vec::new(),
+                    present: None,
+                },
+            });
+        }
+        Ok(Block { rows: rows as u32, columns })
+    }
+
+    fn dynamic(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
+        let taken = shred(array.as_string_view(), &mut self.paths[at]);
+        let mut shredded = Vec::with_capacity(taken.columns.len());
+        for column in taken.columns {
+            shredded.push(SubPiece {
+                path: column.path,
+                ty: column.ty,
+                complete: column.complete,
+                piece: self.piece(column.ty, &column.values)?,
+                stats: column.complete.then(|| stats::of_path(column.ty, &column.values)),
+            });
+        }
+        Ok(BlockColumn {
+            piece: self.piece(Type::Dynamic, &taken.residue)?,
+            stats: stats::of(Type::Dynamic, array),
+            shredded,
+            present: taken.present,
+        })
+    }
+
+    fn piece(&mut self, ty: Type, array: &dyn Array) -> Result<Piece> {
+        let packed = encoding::encode(ty, array, self.level)?;
+        let head_crc = checksum(&packed.head);
+        let key = (head_crc, packed.head.len());
+        if let Some(piece) = self.shared.get(&key).filter(|piece| self.is_same(piece, &packed)) {
+            return Ok(Piece { encoding: packed.encoding, ..piece.clone() });
+        }
+        let offset = self.data.len() as u64;
+        self.data.extend_from_slice(&packed.head);
+        let mut frames = Vec::with_capacity(packed.frames.len());
+        for frame in &packed.frames {
+            self.data.extend_from_slice(&frame.bytes);
+            frames.push(Frame { rows: frame.rows, bytes: length(&frame.bytes)?, crc: checksum(&frame.bytes) });
+        }
+        let piece = Piece { offset, encoding: packed.encoding, head_bytes: length(&packed.head)?, head_crc, frames };
+        self.shared.insert(key, piece.clone());
+        Ok(piece)
+    }
+
+    /// Whether the bytes of `packed` are in the data already; frames are too unlike to look.
+    fn is_same(&self, piece: &Piece, packed: &Packed) -> bool {
+        let start = piece.offset as usize;
+        piece.frames.is_empty()
+            && packed.frames.is_empty()
+            && self.data.get(start..start + packed.head.len()) == Some(packed.head.as_slice())
+    }
+}
+
+fn length(bytes: &[u8]) -> Result<u32> {
+    u32::try_from(bytes.len())
+        .map_err(|_| Error::exhausted("format.piece_too_large", "a column of a block is too large"))
+}
+
+fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef> {
+    let mut arrays = Vec::with_capacity(slices.len());
+    for slice in slices {
+        let array = slice
+            .columns()
+            .get(at)
+            .ok_or_else(|| Error::invalid("format.schema", "batches differ in their columns"))?;
+        let wanted = column.ty.arrow();
+        let is_text = matches!(array.data_type(), DataType::Utf8 | DataType::LargeUtf8);
+        arrays.push(match *array.data_type() == wanted {
+            true => array.clone(),
+            false if is_text => arrow::compute::cast(array, &wanted)?,
+            false => {
+                return Err(Error::invalid("format.schema", format!("batches differ in type: column={}", column.name)));
+            }
+        });
+    }
+    match arrays.as_slice() {
+        [array] => Ok(array.clone()),
+        arrays => Ok(arrow::compute::concat(&arrays.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
+    }
+}
+
+fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
+    let paths = keep_paths(&mut blocks, writer.paths);
+    let columns = merge_columns(&blocks, &schema);
+    let footer = Footer { identity: options.clone(), schema, blocks, paths };
+    let footer_bytes = footer.write()?;
+    let mut bytes = writer.data;
+    bytes.extend_from_slice(&footer_bytes);
+    Ok(Encoded {
+        bytes: Bytes::from(bytes),
+        footer_length: length(&footer_bytes)?,
+        rows: footer.blocks.iter().map(|block| u64::from(block.rows)).sum(),
+        blocks: footer.blocks.len() as u32,
+        time: time_range(&columns, &options.time_column, &footer),
+        columns,
+        paths: list_paths(&footer),
+    })
+}
+
+/// Drops the numbers of paths that no block speaks of, after dropping lists that are too long.
+fn keep_paths(blocks: &mut [Block], tracked: Vec<Paths>) -> Vec<Paths> {
+    let mut kept = Vec::with_capacity(tracked.len());
+    for (at, paths) in tracked.into_iter().enumerate() {
+        if paths.len() > LISTED_PATHS_MAX + 1 {
+            blocks.iter_mut().for_each(|block| block.columns[at].present = None);
+        }
+        let mut is_used = vec![false; paths.len()];
+        for column in blocks.iter().map(|block| &block.columns[at]) {
+            let present = column.present.iter().flatten().copied();
+            for path in column.shredded.iter().map(|sub| sub.path).chain(present) {
+                let mut at = path;
+                while at != ROOT && !std::mem::replace(&mut is_used[at as usize], true) {
+                    at = paths.parent(at);
+                }
+            }
+        }
+        let mut renumbered = vec![ROOT; paths.len()];
+        let mut fewer = Paths::new(paths.len());
+        for id in (1..paths.len() as PathId).filter(|&id| is_used[id as usize]) {
+            let parent = renumbered[paths.parent(id) as usize];
+            renumbered[id as usize] = fewer.intern(parent, paths.key(id)).unwrap_or(ROOT);
+        }
+        for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
+            column.shredded.iter_mut().for_each(|sub| sub.path = renumbered[sub.path as usize]);
+            column.present.iter_mut().flatten().for_each(|path| *path = renumbered[*path as usize]);
+        }
+        kept.push(fewer);
+    }
+    kept
+}
+
+fn merge_columns(blocks: &[Block], schema: &Schema) -> BTreeMap<String, ColumnBounds> {
+    let mut columns = BTreeMap::new();
+    for (at, column) in schema.columns().iter().enumerate() {
+        let merged = merge(blocks.iter().map(|block| &block.columns[at].stats));
+        if let Some(stats) = merged.filter(|stats| stats.nulls < stats.rows) {
+            columns.insert(column.name.clone(), ColumnBounds { ty: column.ty, stats });
+        }
+    }
+    columns
+}
+
+/// The statistics of all parts together.
+pub(crate) fn merge<'a>(mut parts: impl Iterator<Item = &'a ColumnStats>) -> Option<ColumnStats> {
+    let first = parts.next()?.clone();
+    Some(parts.fold(first, |merged, part| merged.merge(part)))
+}
+
+fn time_range(columns: &BTreeMap<String, ColumnBounds>, name: &str, footer: &Footer) -> TimeRange {
+    let Some(stats) = columns.get(name).map(|bounds| &bounds.stats) else { return TimeRange::ALL };
+    let is_time = footer.schema.column(name).is_some_and(|column| column.ty == Type::Datetime);
+    match (&stats.min, &stats.max) {
+        (Some(Value::Datetime(min)), Some(Value::Datetime(max))) if is_time && stats.nulls == 0 => {
+            TimeRange::new(*min, *max)
+        }
+        _ => TimeRange::ALL,
+    }
+}
+
+fn list_paths(footer: &Footer) -> Option<Vec<String>> {
+    let mut listed = Vec::new();
+    for (at, column) in footer.schema.columns().iter().enumerate() {
+        if column.ty != Type::Dynamic {
+            continue;
+        }
+        if footer.blocks.iter().any(|block| block.columns[at].present.is_none()) {
+            return None;
+        }
+        let paths = &footer.paths[at];
+        listed.extend((1..paths.len() as PathId).map(|id| paths.dotted(&column.name, id)));
+    }
+    listed.sort_unstable();
+    listed.dedup();
+    (listed.len() <= LISTED_PATHS_MAX).then_some(listed)
+}

@@ -97,6 +97,8 @@ pub(crate) struct Param {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Lambda {
     pub(crate) params: Vec<Param>,
+    /// Whether it counts as a table in `union *` and `search`.
+    pub(crate) view: bool,
     pub(crate) body: Vec<Statement>,
 }
 

@@ -422,7 +422,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// A constant whole number, not negative.
+    /// A constant whole number; less than none is none.
     fn count(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<u64> {
         let value = self.constant(expr, scope)?;
         let number = match value {
@@ -431,9 +431,9 @@ impl Binder<'_> {
             Value::Real(number) if number.fract() == 0.0 => Some(number as i64),
             _ => None,
         };
-        match number.and_then(|number| u64::try_from(number).ok()) {
-            Some(count) => Ok(count),
-            None => fail("kql.type", "expected a whole number that is not negative", expr.span),
+        match number {
+            Some(count) => Ok(u64::try_from(count).unwrap_or(0)),
+            None => fail("kql.type", "expected a whole number", expr.span),
         }
     }
 

@@ -93,7 +93,12 @@ impl Binder<'_> {
                 let inner = self.scalar(arg(0)?, row)?;
                 fold::convert(inner, ty)
             }
-            "isfuzzy" | "rand" if false => return Ok(None),
+            "column_names_of" => {
+                let plan = self.table(arg(0)?, row.scope)?;
+                let names: Vec<String> =
+                    plan.schema.columns().iter().map(|column| kyma_core::dynamic::quote(&column.name)).collect();
+                Expr::literal(Value::Dynamic(format!("[{}]", names.join(","))), span)
+            }
             _ => return Ok(None),
         };
         Ok(Some(Bound::Scalar(scalar)))
@@ -202,10 +207,10 @@ impl Binder<'_> {
             let hint = Some("aggregates stand in 'summarize'".to_owned());
             return fail_with_hint("kql.aggregate", format!("the aggregate {name}() cannot stand here"), span, hint);
         }
-        let args = self.args(&call.args, row)?;
         if functions::scalar(name).is_none() {
             return self.unknown_function(name, call.name.span, row);
         }
+        let args = self.args(&call.args, row)?;
         resolved(name, args, span)
     }
 

@@ -389,7 +389,7 @@ fn fits(expr: &Expr, ty: Type) -> bool {
 
 /// Whether a constant text is a value of `ty`.
 fn text_fits(expr: &Expr, ty: Type) -> bool {
-    matches!(ty, Type::Datetime | Type::Timespan | Type::Guid | Type::Bool) && expr.ty == Type::String && fits(expr, ty)
+    !matches!(ty, Type::String | Type::Dynamic) && expr.ty == Type::String && fits(expr, ty)
 }
 
 /// `left op right` with the conversions of Kusto.

@@ -5,22 +5,26 @@ use std::collections::HashSet;
 use kyma_core::{Schema, Value};
 use kyma_plan::functions::{self, Naming};
 
-use crate::ast::{Call, Expr, ExprKind};
+use crate::ast::{Call, Expr, ExprKind, Name};
 
 /// The name that an expression gives its column, if it gives one.
 pub(super) fn name_of(expr: &Expr, schema: &Schema) -> Option<String> {
     match &expr.kind {
-        ExprKind::Name(name) => schema.index_of(name).map(|_| name.clone()),
+        ExprKind::Name(name) => Some(name.clone()),
         ExprKind::Member(base, name) => match &base.kind {
             ExprKind::Name(side) if side.starts_with('$') => Some(name.text.clone()),
             _ => Some(format!("{}_{}", name_of(base, schema)?, name.text)),
         },
         ExprKind::Index(base, index) => {
-            let base = name_of(base, schema)?;
-            match &index.kind {
-                ExprKind::Literal(Value::String(key)) => Some(format!("{base}_{key}")),
-                ExprKind::Literal(Value::Long(at)) => Some(format!("{base}_{at}")),
-                _ => None,
+            let index = match &index.kind {
+                ExprKind::Literal(Value::String(key)) => key.clone(),
+                ExprKind::Literal(Value::Long(at)) => at.to_string().replace('-', "_"),
+                _ => return None,
+            };
+            match (name_of(base, schema), &base.kind) {
+                (Some(base), _) => Some(format!("{base}_{index}")),
+                (None, ExprKind::Call(_)) => Some(index),
+                (None, _) => None,
             }
         }
         ExprKind::Call(call) => name_of_call(call, schema),
@@ -43,17 +47,13 @@ fn name_of_call(call: &Call, schema: &Schema) -> Option<String> {
         Naming::Numbered => None,
         Naming::FirstArgument => name_of(first?, schema),
         Naming::Fixed(name) => Some(name.to_owned()),
-        Naming::Prefixed(prefix) => {
-            let first = first.and_then(|first| name_of(first, schema)).unwrap_or_default();
-            let second = matches!(name, "covariance" | "covariancep" | "covarianceif" | "covariancepif")
-                .then(|| call.args.get(1).and_then(|arg| name_of(&arg.value, schema)))
-                .flatten();
-            Some(match second {
-                Some(second) => format!("{prefix}_{first}_{second}"),
-                None => format!("{prefix}_{first}"),
-            })
-        }
+        Naming::Prefixed(prefix) => Some(prefixed(prefix, first, schema)),
     }
+}
+
+fn prefixed(prefix: &str, first: Option<&Expr>, schema: &Schema) -> String {
+    let first = first.and_then(|first| name_of(first, schema)).unwrap_or_default();
+    format!("{prefix}_{first}")
 }
 
 fn name_of_special(name: &str, call: &Call, schema: &Schema) -> Option<Option<String>> {
@@ -63,7 +63,15 @@ fn name_of_special(name: &str, call: &Call, schema: &Schema) -> Option<Option<St
         Some(ExprKind::Literal(Value::Real(number))) => Some(number.to_string().replace('.', "_")),
         _ => None,
     };
+    let first = call.args.first().map(|arg| &arg.value);
     match name {
+        "strlen" | "string_size" | "dcount_hll" | "percentile_tdigest" => Some(Some(prefixed(name, first, schema))),
+        "gettype" => Some(Some(prefixed("type", first, schema))),
+        "pow" | "exp10" => Some(None),
+        "covariance" | "covariancep" | "covarianceif" | "covariancepif" => {
+            let second = call.args.get(1).and_then(|arg| name_of(&arg.value, schema)).unwrap_or_default();
+            Some(Some(format!("{}_{second}", prefixed(name, first, schema))))
+        }
         "column_ifexists" | "columnifexists" => Some(literal_at(0).filter(|name| schema.index_of(name).is_some())),
         "percentile" | "percentilew" => {
             let first = name_of(&call.args.first()?.value, schema).unwrap_or_default();
@@ -78,48 +86,60 @@ fn name_of_special(name: &str, call: &Call, schema: &Schema) -> Option<Option<St
 #[derive(Default)]
 pub(super) struct Names {
     used: HashSet<String>,
+    /// Names that the query gives somewhere in the operator: a number is not added so that it becomes one of them.
+    declared: HashSet<String>,
+    /// Names of columns: a numbered name is none of them.
+    columns: HashSet<String>,
     numbered: usize,
 }
 
 impl Names {
-    /// Names that are taken: those that the query gives, and kept columns.
-    pub(super) fn taken<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
-        Names { used: names.into_iter().map(str::to_owned).collect(), numbered: 0 }
+    /// For an operator in which the query gives these names.
+    pub(super) fn declaring<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Names { declared: names.into_iter().map(str::to_owned).collect(), ..Names::default() }
     }
 
-    /// A name already reserved, or marked as used now.
-    pub(super) fn take(&mut self, name: &str) -> String {
-        self.used.insert(name.to_owned());
-        name.to_owned()
+    /// Names that are used already.
+    pub(super) fn taken<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Names { used: names.into_iter().map(str::to_owned).collect(), ..Names::default() }
+    }
+
+    /// Columns whose names no number may make.
+    #[must_use]
+    pub(super) fn beside<'n>(mut self, columns: impl IntoIterator<Item = &'n str>) -> Self {
+        self.columns.extend(columns.into_iter().map(str::to_owned));
+        self
     }
 
     /// The name, or with the first free number from 1 after it.
     pub(super) fn unique(&mut self, name: &str) -> String {
         let mut candidate = name.to_owned();
         let mut number = 0;
-        while !self.used.insert(candidate.clone()) {
+        while self.used.contains(&candidate) || (number > 0 && self.declared.contains(&candidate)) {
             number += 1;
             candidate = format!("{name}{number}");
         }
+        self.used.insert(candidate.clone());
         candidate
     }
 
-    /// The next free `Column1`, `Column2`, ...
+    /// The next of `Column1`, `Column2`, ...
     pub(super) fn number(&mut self) -> String {
         loop {
             self.numbered += 1;
             let candidate = format!("Column{}", self.numbered);
-            if self.used.insert(candidate.clone()) {
-                return candidate;
+            if !self.columns.contains(&candidate) {
+                return self.unique(&candidate);
             }
         }
     }
 
-    /// The name an expression gives, made unique, or a number.
-    pub(super) fn implicit(&mut self, name: Option<String>) -> String {
-        match name {
-            Some(name) => self.unique(&name),
-            None => self.number(),
+    /// The name that the query gives, else the one the expression gives, else a number.
+    pub(super) fn of(&mut self, given: Option<&Name>, expr: &Expr, schema: &Schema) -> String {
+        match (given, name_of(expr, schema)) {
+            (Some(name), _) => self.unique(&name.text),
+            (None, Some(name)) => self.unique(&name),
+            (None, None) => self.number(),
         }
     }
 }

@@ -123,7 +123,7 @@ impl Binder<'_> {
 
     pub(super) fn project(&mut self, input: Plan, args: &[Arg], scope: ScopeId, span: Span) -> Bind<Plan> {
         let mut row = self.ordered_row(&input.schema, scope);
-        let mut names = Names::taken(explicit(args));
+        let mut names = Names::declaring(explicit(args)).beside(direct(args));
         let mut columns: Columns = Vec::new();
         for arg in args {
             if matches!(arg.value.kind, ExprKind::Star) {
@@ -134,16 +134,11 @@ impl Binder<'_> {
             }
             let expr = self.scalar(&arg.value, &mut row)?;
             if arg.tuple {
-                columns.extend(elements(&arg.names, &expr).map(|(name, expr)| (names.take(name), expr)));
+                columns.extend(elements(&arg.names, &expr).map(|(name, expr)| (names.unique(name), expr)));
                 continue;
             }
-            let name = match arg.names.first() {
-                Some(name) => names.take(&name.text),
-                None => names.implicit(name_of(&arg.value, &input.schema)),
-            };
-            columns.push((name, expr));
+            columns.push((names.of(arg.names.first(), &arg.value, &input.schema), expr));
         }
-        reject_doubles(&columns, span)?;
         let calls = row.windows.unwrap_or_default();
         Ok(Plan::project(with_windows(input, calls), columns, span))
     }
@@ -155,8 +150,7 @@ impl Binder<'_> {
         }
         let mut row = self.ordered_row(&input.schema, scope);
         let mut fresh: Columns = Vec::new();
-        let mut names = Names::taken(explicit(args));
-        let mut numbers = Names::taken(explicit(args).chain(input.schema.columns().iter().map(|c| c.name.as_str())));
+        let mut names = Names::declaring(explicit(args)).beside(input.schema.columns().iter().map(|c| c.name.as_str()));
         for arg in args {
             let expr = self.scalar(&arg.value, &mut row)?;
             if arg.tuple {
@@ -166,7 +160,7 @@ impl Binder<'_> {
             let name = match (arg.names.first(), name_of(&arg.value, &input.schema)) {
                 (Some(name), _) => name.text.clone(),
                 (None, Some(name)) => names.unique(&name),
-                (None, None) => numbers.number(),
+                (None, None) => names.number(),
             };
             fresh.push((name, expr));
         }
@@ -308,6 +302,14 @@ impl Binder<'_> {
 /// Names that the query gives.
 pub(super) fn explicit(args: &[Arg]) -> impl Iterator<Item = &str> {
     args.iter().flat_map(|arg| arg.names.iter().map(|name| name.text.as_str()))
+}
+
+/// Names of columns that stand alone.
+pub(super) fn direct(args: &[Arg]) -> impl Iterator<Item = &str> {
+    args.iter().filter_map(|arg| match &arg.value.kind {
+        ExprKind::Name(name) if arg.names.is_empty() => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 /// `(a, b) = array`: its elements.

@@ -30,7 +30,7 @@ impl Binder<'_> {
                 _ => None,
             };
             let found = match &table.kind {
-                ast::ExprKind::Star | ast::ExprKind::Wildcard(_) => self.all_tables(table)?,
+                ast::ExprKind::Star | ast::ExprKind::Wildcard(_) => self.all_tables(table, scope)?,
                 _ => vec![(name.unwrap_or_else(|| format!("union_arg{}", plans.len())), self.table(table, scope)?)],
             };
             for (name, plan) in found {
@@ -58,20 +58,12 @@ impl Binder<'_> {
         Ok(united(vec![(name, filtered)], Some(SOURCE_COLUMN), false, span))
     }
 
-    fn all_tables(&mut self, table: &ast::Expr) -> Bind<Vec<(String, Plan)>> {
-        let database = self.context.database.to_owned();
-        let mut plans = Vec::new();
-        for name in self.context.schemas.tables(&database) {
-            let wanted = match &table.kind {
-                ast::ExprKind::Wildcard(pattern) => super::operators::wildcard(pattern, &name),
-                _ => true,
-            };
-            if wanted {
-                let plan = self.stored(&name, None, table.span)?;
-                plans.push((name, plan));
-            }
-        }
-        Ok(plans)
+    fn all_tables(&mut self, table: &ast::Expr, scope: ScopeId) -> Bind<Vec<(String, Plan)>> {
+        let pattern = match &table.kind {
+            ast::ExprKind::Wildcard(pattern) => pattern.as_str(),
+            _ => "*",
+        };
+        self.tables_like(pattern, table.span, scope)
     }
 
     fn searched(&mut self, plan: Plan, predicate: &ast::Expr, scope: ScopeId, span: Span) -> Bind<Option<Plan>> {

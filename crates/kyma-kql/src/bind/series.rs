@@ -5,7 +5,7 @@ use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::node::TopNestedLevel;
 use kyma_plan::{AggregateCall, Expr, Node, Plan};
 
-use super::naming::{Names, name_of};
+use super::naming::Names;
 use super::operators::explicit;
 use super::{Bind, Binder, Row, ScopeId, fail, fold};
 use crate::ast::{self, Arg, ExprKind, Level, SeriesItem};
@@ -25,7 +25,8 @@ impl Binder<'_> {
         span: Span,
     ) -> Bind<Plan> {
         let item_names = items.iter().flat_map(|item| item.arg.names.iter().map(|name| name.text.as_str()));
-        let mut names = Names::taken(explicit(by).chain(item_names).chain(axis.names.iter().map(|n| n.text.as_str())));
+        let mut names =
+            Names::declaring(explicit(by).chain(item_names).chain(axis.names.iter().map(|n| n.text.as_str())));
         let mut row = self.row(input.schema.clone(), scope);
         let keys = self.keys(by, &mut names, &mut row)?;
         let mut columns: Vec<Column> = keys.iter().map(|(name, key)| Column::new(name, key.ty)).collect();
@@ -33,17 +34,11 @@ impl Binder<'_> {
         for item in items {
             let call = self.bare_aggregate(&item.arg.value, &mut row)?;
             let empty = self.empty_value(item, &call, scope)?;
-            let name = match item.arg.names.first() {
-                Some(name) => names.take(&name.text),
-                None => names.implicit(name_of(&item.arg.value, &input.schema)),
-            };
+            let name = names.of(item.arg.names.first(), &item.arg.value, &input.schema);
             columns.push(Column::new(name, Type::Dynamic));
             aggregates.push((call, empty));
         }
-        let axis_name = match axis.names.first() {
-            Some(name) => names.take(&name.text),
-            None => names.implicit(name_of(&axis.value, &input.schema)),
-        };
+        let axis_name = names.of(axis.names.first(), &axis.value, &input.schema);
         columns.push(Column::new(axis_name, Type::Dynamic));
         let axis = self.scalar(&axis.value, &mut row)?;
         let mut constants = self.constant_row(scope);
@@ -89,7 +84,7 @@ impl Binder<'_> {
 
     pub(super) fn top_nested(&mut self, input: Plan, levels: &[Level], scope: ScopeId, span: Span) -> Bind<Plan> {
         let given = levels.iter().flat_map(|level| level.key.names.iter().chain(&level.by.names));
-        let mut names = Names::taken(given.map(|name| name.text.as_str()));
+        let mut names = Names::declaring(given.map(|name| name.text.as_str()));
         let mut row = self.row(input.schema.clone(), scope);
         let (mut columns, mut bound) = (Vec::new(), Vec::new());
         for level in levels {
@@ -98,13 +93,10 @@ impl Binder<'_> {
                 None => None,
             };
             let key = self.scalar(&level.key.value, &mut row)?;
-            let key_name = match level.key.names.first() {
-                Some(name) => names.take(&name.text),
-                None => names.implicit(name_of(&level.key.value, &input.schema)),
-            };
+            let key_name = names.of(level.key.names.first(), &level.key.value, &input.schema);
             let by = self.bare_aggregate(&level.by.value, &mut row)?;
             let by_name = match level.by.names.first() {
-                Some(name) => names.take(&name.text),
+                Some(name) => names.unique(&name.text),
                 None => names.unique(&format!("aggregated_{key_name}")),
             };
             let others = match &level.others {

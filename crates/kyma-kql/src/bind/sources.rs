@@ -6,9 +6,9 @@ use kyma_plan::functions::{common_type, nearest};
 use kyma_plan::node::Scan;
 use kyma_plan::{Expr, Node, Plan};
 
-use super::naming::{Names, name_of};
+use super::naming::Names;
 use super::operators::{Columns, explicit, wildcard};
-use super::{Bind, Binder, Bound, ScopeId, fail, fail_with_hint, fold, unsupported};
+use super::{Bind, Binder, Binding, Bound, ScopeId, fail, fail_with_hint, fold, unsupported};
 use crate::ast::{self, Arg, ExprKind, OperatorKind, Param, Settings};
 use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
 
@@ -124,14 +124,13 @@ impl Binder<'_> {
 
     fn print(&mut self, args: &[Arg], scope: ScopeId, span: Span) -> Bind<Plan> {
         let mut row = self.constant_row(scope);
-        let mut names = Names::taken(explicit(args));
+        let mut names = Names::declaring(explicit(args));
         let mut columns: Columns = Vec::new();
         for (at, arg) in args.iter().enumerate() {
             let expr = self.scalar(&arg.value, &mut row)?;
-            let name = match (arg.names.first(), name_of(&arg.value, &Schema::default())) {
-                (Some(name), _) => names.take(&name.text),
-                (None, Some(name)) if !name.is_empty() && !name.ends_with('_') => names.unique(&name),
-                _ => names.unique(&format!("print_{at}")),
+            let name = match arg.names.first() {
+                Some(name) => names.unique(&name.text),
+                None => names.unique(&format!("print_{at}")),
             };
             columns.push((name, expr));
         }
@@ -264,11 +263,29 @@ impl Binder<'_> {
             ExprKind::Wildcard(pattern) => pattern.as_str(),
             _ => return self.table(input, scope).map(|plan| vec![plan]),
         };
-        let database = self.context.database.to_owned();
+        let tables = self.tables_like(pattern, input.span, scope)?;
+        Ok(tables.into_iter().map(|(_, plan)| plan).collect())
+    }
+
+    /// Tables whose name fits: those of `let` in their order, then those stored.
+    pub(super) fn tables_like(&mut self, pattern: &str, span: Span, scope: ScopeId) -> Bind<Vec<(String, Plan)>> {
+        let mut local: Vec<String> = self.names_in(scope).into_iter().map(str::to_owned).collect();
+        local.reverse();
         let mut plans = Vec::new();
+        for name in local.iter().filter(|name| wildcard(pattern, name)) {
+            let is_table = match self.lookup(name, scope) {
+                Some(Binding::Table(_)) => true,
+                Some(Binding::Function { lambda, .. }) => lambda.params.is_empty() && lambda.view,
+                _ => false,
+            };
+            if is_table {
+                plans.push((name.clone(), self.named_table(name, span, scope)?));
+            }
+        }
+        let database = self.context.database.to_owned();
         for name in self.context.schemas.tables(&database) {
-            if wildcard(pattern, &name) {
-                plans.push(self.stored(&name, None, input.span)?);
+            if wildcard(pattern, &name) && !local.contains(&name) {
+                plans.push((name.clone(), self.stored(&name, None, span)?));
             }
         }
         Ok(plans)

@@ -7,7 +7,7 @@ use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::{AggregateCall, Expr, ExprKind, Node, Plan};
 
 use super::naming::{Names, name_of};
-use super::operators::{Columns, all_columns, explicit};
+use super::operators::{Columns, all_columns, direct, explicit};
 use super::{Aggregates, Bind, Binder, Row, ScopeId, fail};
 use crate::ast::{self, Arg};
 
@@ -20,7 +20,7 @@ impl Binder<'_> {
         scope: ScopeId,
         span: Span,
     ) -> Bind<Plan> {
-        let mut names = Names::taken(explicit(by).chain(explicit(aggregates)));
+        let mut names = Names::declaring(explicit(by).chain(explicit(aggregates))).beside(direct(by));
         let mut row = self.row(input.schema.clone(), scope);
         let keys = self.keys(by, &mut names, &mut row)?;
         let key_columns: Vec<(String, Type)> = keys.iter().map(|(name, key)| (name.clone(), key.ty)).collect();
@@ -38,14 +38,7 @@ impl Binder<'_> {
         let mut keys: Columns = Vec::new();
         for arg in by {
             let expr = self.scalar(&arg.value, row)?;
-            let name = match arg.names.first() {
-                Some(name) => names.take(&name.text),
-                None => names.implicit(name_of(&arg.value, &row.schema)),
-            };
-            if keys.iter().any(|(other, _)| *other == name) {
-                return fail("kql.duplicate_column", format!("the column '{name}' is given twice"), arg.value.span);
-            }
-            keys.push((name, expr));
+            keys.push((names.of(arg.names.first(), &arg.value, &row.schema), expr));
         }
         Ok(keys)
     }
@@ -58,11 +51,7 @@ impl Binder<'_> {
             }
         }
         let expr = self.scalar(&arg.value, row)?;
-        let name = match arg.names.first() {
-            Some(name) => names.take(&name.text),
-            None => names.implicit(name_of(&arg.value, &row.schema)),
-        };
-        results.push((name, expr));
+        results.push((names.of(arg.names.first(), &arg.value, &row.schema), expr));
         Ok(())
     }
 
@@ -83,7 +72,7 @@ impl Binder<'_> {
         let bound = self.aggregate_of(&function, args, arg.value.span)?;
         for (at, ty) in bound.types.iter().enumerate() {
             let name = match (arg.names.get(at), wanted.get(at)) {
-                (Some(name), _) => names.take(&name.text),
+                (Some(name), _) => names.unique(&name.text),
                 (None, Some(Some(name))) => names.unique(name),
                 (None, _) => names.number(),
             };

@@ -10,7 +10,7 @@ use crate::lex::Kind;
 use crate::limits::CHAIN_MAX;
 
 /// Operators spelled as words, by lower-case spelling, with the canonical name of their function.
-const TEXT_OPERATORS: [(&str, &str); 18] = [
+const TEXT_OPERATORS: [(&str, &str); 19] = [
     ("has", "has"),
     ("has_cs", "has_cs"),
     ("contains", "contains"),
@@ -29,6 +29,7 @@ const TEXT_OPERATORS: [(&str, &str); 18] = [
     ("like", "like"),
     ("likecs", "like_cs"),
     ("notcontains", "contains"),
+    ("notlike", "like"),
 ];
 
 impl Parser<'_> {
@@ -126,7 +127,7 @@ impl Parser<'_> {
                     return Ok(None);
                 };
                 self.at += ahead + 1;
-                self.text_operator(left, function, negated != (word == "notcontains")).map(Some)
+                self.text_operator(left, function, negated != word.starts_with("not")).map(Some)
             }
         }
     }
@@ -251,6 +252,14 @@ impl Parser<'_> {
     }
 
     fn member(&mut self, base: Expr, start: Span) -> Parsed<Expr> {
+        // `a.[0]` is `a[0]`; `a.['b']` is `a.b`.
+        if self.is_punct("[") && !(matches!(self.token(1).kind, Kind::Text(_)) && self.is_punct_at(2, "]")) {
+            self.advance();
+            let index = self.expr()?;
+            self.expect("]")?;
+            let kind = ExprKind::Index(Box::new(base), Box::new(index));
+            return Ok(Expr { kind, span: self.span_from(start) });
+        }
         let name = self.name()?;
         let kind = if self.eat("(") {
             let args = self.list_until(")", Self::arg)?;
@@ -316,6 +325,14 @@ impl Parser<'_> {
             if let Some(kind) = self.typed_literal(word)? {
                 return Ok(kind);
             }
+        } else if word == "toscalar" && self.is_word_at(1, "kind") && self.is_punct_at(2, "=") {
+            let name = self.name()?;
+            self.at += 3;
+            self.expect("(")?;
+            let args = self.list_until(")", Self::arg)?;
+            return Ok(ExprKind::Call(Call { name, base: None, args }));
+        }
+        if self.is_punct_at(1, "(") {
             return self.call().map(ExprKind::Call);
         }
         let kind = match word {

@@ -35,6 +35,8 @@ impl Parser<'_> {
         let (raw, span) = self.raw_until_close()?;
         match literal_of(ty, unquoted(raw)) {
             Some(value) => Ok(Some(ExprKind::Literal(value))),
+            // Quoted text is converted, as by `todatetime()`: what does not convert is null.
+            None if unquoted(raw).len() < raw.len() => Ok(Some(ExprKind::Literal(Value::Null(ty)))),
             // `datetime(x)`-like calls of a name are conversions.
             None if raw.starts_with(crate::lex::is_name_start) || raw.contains('(') => {
                 self.at = start;
@@ -51,8 +53,12 @@ impl Parser<'_> {
     fn json(&mut self) -> Parsed<String> {
         let span = self.span();
         match self.kind().clone() {
-            Kind::Text(text) => {
+            Kind::Text(mut text) => {
                 self.advance();
+                while let Kind::Text(next) = self.kind().clone() {
+                    text.push_str(&next);
+                    self.advance();
+                }
                 Ok(dynamic::quote(&text))
             }
             Kind::Long(_) | Kind::Real(_) => {
@@ -236,6 +242,15 @@ pub(crate) fn decimal(text: &str) -> Option<i128> {
 
 /// `datetime(...)`: ISO forms, a year, a year and a month, spaces around hyphens, `M/d/yyyy`.
 fn datetime(text: &str) -> Option<i64> {
+    if text.contains(',') && !text.contains(':') {
+        let parts: Vec<u32> = text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().ok()?;
+        let at = |index: usize| parts.get(index).copied().unwrap_or(if index < 3 { 1 } else { 0 });
+        let (date, clock) = ((at(0), at(1), at(2)), (at(3), at(4), at(5)));
+        return time::parse_datetime(&format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+            date.0, date.1, date.2, clock.0, clock.1, clock.2
+        ));
+    }
     if let Some(nanos) = time::parse_datetime(text) {
         return Some(nanos);
     }
@@ -260,7 +275,7 @@ fn padded_date(text: &str) -> Option<String> {
     match numbers[..] {
         [year, month] if year > 31 => Some(format!("{year:04}-{month:02}-01")),
         [year, month, day] if year > 31 => Some(format!("{year:04}-{month:02}-{day:02}")),
-        [month, day, year] if text.contains('/') => Some(format!("{year:04}-{month:02}-{day:02}")),
+        [month, day, year] if year > 31 => Some(format!("{year:04}-{month:02}-{day:02}")),
         _ => None,
     }
 }

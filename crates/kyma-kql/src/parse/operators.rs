@@ -138,7 +138,11 @@ impl Parser<'_> {
         self.at += used;
         Ok(match word.as_str() {
             "where" | "filter" => {
-                self.settings();
+                self.hints();
+                if self.is_named() {
+                    let error = self.unexpected("a condition").hint("use '==' to compare");
+                    return Err(Box::new(error));
+                }
                 OperatorKind::Where(self.expr()?)
             }
             "project" => OperatorKind::Project(self.named_list()?),
@@ -149,11 +153,11 @@ impl Parser<'_> {
             "project-reorder" => OperatorKind::ProjectReorder(self.list(Self::reorder_item)?),
             "summarize" => self.summarize()?,
             "distinct" => {
-                self.settings();
+                self.hints();
                 OperatorKind::Distinct(self.named_list()?)
             }
             "sort" | "order" => {
-                self.settings();
+                self.hints();
                 self.expect_word("by")?;
                 OperatorKind::Sort(self.list(Self::sort_item)?)
             }
@@ -315,14 +319,14 @@ impl Parser<'_> {
     }
 
     fn summarize(&mut self) -> Parsed<OperatorKind> {
-        self.settings_before_aggregates();
+        self.hints();
         let aggregates = if self.is_word("by") && !self.is_punct_at(1, "=") { Vec::new() } else { self.named_list()? };
         let by = if self.eat_word("by") { self.named_list()? } else { Vec::new() };
         Ok(OperatorKind::Summarize { aggregates, by })
     }
 
-    /// Hints stand before the first aggregate; `x = count()` is not one.
-    fn settings_before_aggregates(&mut self) {
+    /// `hint.name=value`; other `name = value` is not one.
+    fn hints(&mut self) {
         while self.is_word("hint") && self.is_punct_at(1, ".") {
             self.at += 3;
             if self.eat("=") {

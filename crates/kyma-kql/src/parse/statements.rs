@@ -63,8 +63,8 @@ impl Parser<'_> {
         self.advance();
         let name = self.name()?;
         self.expect("=")?;
-        self.eat_word("view");
-        let value = if self.is_lambda() { self.lambda()? } else { self.pipe_expr()? };
+        let view = self.eat_word("view");
+        let value = if self.is_lambda() { self.lambda(view)? } else { self.pipe_expr()? };
         Ok(StatementKind::Let(name, value))
     }
 
@@ -95,12 +95,12 @@ impl Parser<'_> {
         false
     }
 
-    fn lambda(&mut self) -> Parsed<Expr> {
+    fn lambda(&mut self, view: bool) -> Parsed<Expr> {
         let start = self.span();
         let params = if self.eat("(") { self.list_until(")", Self::param)? } else { Vec::new() };
         self.expect("{")?;
         let body = self.nested(Self::body)?;
-        let lambda = std::rc::Rc::new(Lambda { params, body });
+        let lambda = std::rc::Rc::new(Lambda { params, view, body });
         Ok(Expr { kind: ExprKind::Lambda(lambda), span: self.span_from(start) })
     }
 
@@ -134,7 +134,11 @@ impl Parser<'_> {
 
     /// A type's name.
     pub(crate) fn ty(&mut self) -> Parsed<Type> {
-        let found = self.word().and_then(|word| word.parse().ok());
+        let found = self.word().and_then(|word| match word {
+            "int8" | "uint8" | "int16" | "uint16" => Some(Type::Int),
+            "uint32" | "uint64" | "ulong" => Some(Type::Long),
+            other => other.parse().ok(),
+        });
         let Some(ty) = found else { return Err(self.unexpected("a type")) };
         self.advance();
         Ok(ty)

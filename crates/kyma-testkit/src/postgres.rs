@@ -55,6 +55,13 @@ pub async fn catalog() -> (std::sync::Arc<PostgresCatalog>, TestDatabase) {
     (catalog, database)
 }
 
+impl TestDatabase {
+    /// Runs a statement on the database, behind the catalog's back.
+    pub async fn execute(&self, sql: &str) {
+        execute(&self.url, sql).await.expect("a statement of a test");
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (admin_url, name) = (self.admin_url.clone(), self.name.clone());

@@ -4,8 +4,8 @@
 //!
 //! 1. Prepare the directory, and take the lock beside it: the kernel frees it when its holder dies, so whoever has it
 //!    is the only owner.
-//! 2. A `postmaster.pid` is then a leftover. A server that still runs on the directory is stopped; a file that names
-//!    another process, or none, is removed.
+//! 2. A `postmaster.pid` is then a leftover. A server that still runs on the directory is stopped; files that name
+//!    another process, or none, are removed with the socket's lock beside them.
 //! 3. `initdb` into an empty directory. It is run in a directory below, whose entries move up when complete, so that an
 //!    interrupted one is never mistaken for data. A directory that holds anything else is refused.
 //! 4. Start `postgres` in a process group of its own: Ctrl-C in a terminal must reach kyma first, which flushes and then
@@ -260,8 +260,16 @@ fn clear_leftover(binaries: &Binaries, data_dir: &Path) -> Result<()> {
         tracing::info!(pid, "stopping the PostgreSQL that a killed kyma left behind");
         return stop_at(binaries, data_dir);
     }
-    std::fs::remove_file(&pid_file)
-        .map_err(|error| start_failed("a stale postmaster.pid cannot be removed").because(error))
+    for stale in [pid_file, data_dir.join(SOCKET_NAME), data_dir.join(format!("{SOCKET_NAME}.lock"))] {
+        match std::fs::remove_file(&stale) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!("a stale file cannot be removed: file={}", stale.display());
+                return Err(start_failed(message).because(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether the process is a PostgreSQL that was started on this directory: pids are used again.

@@ -20,8 +20,9 @@ fn directory() -> tempfile::TempDir {
     directory
 }
 
+/// A process that has ended but was not collected by its parent has no command line.
 fn is_alive(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 #[tokio::test]
@@ -39,13 +40,37 @@ async fn data_outlives_a_stop_and_a_lost_owner() {
 
     let server = Server::start(Options::durable(&data)).await.unwrap();
     assert_eq!(catalog(&server).await.database("logs").await.unwrap().as_ref(), Some(&made));
-    // The owner is killed: its lock goes, its server stays.
+    // The server itself is killed, and its parent has not noticed.
     kill(server.pid(), "-KILL");
     drop(server);
-    wait_for_children(&data).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let server = Server::start(Options::durable(&data)).await.unwrap();
+    assert_eq!(catalog(&server).await.database("logs").await.unwrap().as_ref(), Some(&made));
+    server.stop().await.unwrap();
+
+    // The owner was killed and its server stayed: it is stopped, and a new one started.
+    let left_behind = run_without_owner(&data);
+    let server = Server::start(Options::durable(&data)).await.unwrap();
+    assert_ne!(server.pid(), left_behind);
+    assert!(!is_alive(left_behind));
     assert_eq!(catalog(&server).await.database("logs").await.unwrap(), Some(made));
     server.stop().await.unwrap();
+}
+
+/// Runs a server on `data` as a killed kyma leaves it; returns its process id.
+fn run_without_owner(data: &Path) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    let owner = std::fs::metadata(data).unwrap();
+    let mut command = std::process::Command::new(find_binaries().unwrap().program("pg_ctl"));
+    command.args(["start", "-w", "-l", "/dev/null", "-o", "-h ''", "-o"]).arg(format!("-k {}", data.display()));
+    command.arg("-D").arg(data).current_dir("/");
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    assert!(command.status().unwrap().success());
+    let pid_file = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
+    pid_file.lines().next().unwrap().parse().unwrap()
 }
 
 /// A `postmaster.pid` may name a process that has nothing to do with PostgreSQL: pids are used again.
@@ -99,13 +124,6 @@ async fn a_private_folder_of_root_works_too() {
 
 fn kill(pid: u32, signal: &str) {
     std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
-}
-
-/// After its postmaster was killed, PostgreSQL's other processes end by themselves.
-async fn wait_for_children(data: &Path) {
-    let socket = data.join(".s.PGSQL.5432.lock");
-    let _ = socket;
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
 }
 
 #[allow(clippy::disallowed_methods)] // A test's own files.

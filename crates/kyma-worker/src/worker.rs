@@ -1,0 +1,219 @@
+//! The worker's loops.
+//!
+//! 1. The scheduler enqueues each periodic kind with its period as delay. One task of a kind is in flight, so however
+//!    many nodes there are, it runs once a period.
+//! 2. Each slot claims a task, runs its handler, and meanwhile renews the lease at a third of it. A handler that panics
+//!    fails its task, not the worker.
+//! 3. When the lease is lost, because another worker has the task or the catalog did not answer until it ran out, the
+//!    handler is dropped and nothing is reported: the task is not ours.
+//! 4. On shutdown nothing more is claimed; running handlers are told, awaited for the grace, then dropped, and their
+//!    tasks given back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use kyma_core::catalog::{Catalog, ClaimedTask, NewTask};
+use kyma_core::clock::Clock;
+use kyma_core::{Error, Kind, NodeId, Result};
+use kyma_storage::Store;
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::garbage::{Collect, Sweep};
+use crate::handler::TaskHandler;
+use crate::metrics::Metrics;
+use crate::settings::WorkerSettings;
+
+/// Attempts of a periodic task before it is parked; the next period starts afresh.
+const PERIODIC_ATTEMPTS_MAX: i32 = 3;
+/// Longest wait after the catalog failed.
+const CATALOG_BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// Runs background work on a node.
+#[derive(Debug)]
+pub struct Worker {
+    catalog: Arc<dyn Catalog>,
+    settings: WorkerSettings,
+    node: NodeId,
+    handlers: BTreeMap<&'static str, Arc<dyn TaskHandler>>,
+    metrics: Metrics,
+}
+
+/// How the run of a handler ended.
+enum Ended {
+    Done(Result<()>),
+    LeaseLost,
+}
+
+impl Worker {
+    /// A worker that collects garbage; [`Worker::with`] adds other work.
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        store: Arc<Store>,
+        settings: WorkerSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Worker {
+        let metrics = Metrics::default();
+        let garbage = settings.garbage.clone();
+        let deleted = metrics.objects_deleted.clone();
+        let collect = Collect::new(Arc::clone(&catalog), Arc::clone(&store), garbage.clone(), deleted.clone());
+        let sweep = Sweep::new(Arc::clone(&catalog), store, garbage, clock, deleted);
+        let worker = Worker { catalog, settings, node: NodeId::generate(), handlers: BTreeMap::new(), metrics };
+        worker.with(Arc::new(collect)).with(Arc::new(sweep))
+    }
+
+    /// Adds a kind of work, or replaces it.
+    #[must_use]
+    pub fn with(mut self, handler: Arc<dyn TaskHandler>) -> Worker {
+        self.handlers.insert(handler.kind(), handler);
+        self
+    }
+
+    /// Claims in the name of this node.
+    #[must_use]
+    pub fn on_node(mut self, node: NodeId) -> Worker {
+        self.node = node;
+        self
+    }
+
+    /// Shows the worker's counters.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// Works until `shutdown` is cancelled and running tasks have ended.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let slots = (0..self.settings.tasks_at_once.max(1)).map(|_| self.slot(&shutdown));
+        join(self.schedule(&shutdown), join_all(slots)).await;
+    }
+
+    /// Step 1.
+    async fn schedule(&self, shutdown: &CancellationToken) {
+        let periodic: Vec<(&'static str, Duration)> = self
+            .handlers
+            .values()
+            .filter_map(|handler| handler.period().map(|period| (handler.kind(), period)))
+            .collect();
+        let Some(shortest) = periodic.iter().map(|(_, period)| *period).min() else { return };
+        while !shutdown.is_cancelled() {
+            for (kind, period) in &periodic {
+                if let Err(error) = self.catalog.enqueue(&periodic_task(kind, *period)).await {
+                    tracing::warn!(kind, error = %error.chain(), "a periodic task cannot be enqueued");
+                }
+            }
+            pause(shortest.max(self.settings.poll()), shutdown).await;
+        }
+    }
+
+    /// Steps 2 to 4, for one task at a time.
+    async fn slot(&self, shutdown: &CancellationToken) {
+        let kinds: Vec<String> = self.handlers.keys().map(|kind| (*kind).to_owned()).collect();
+        let mut backoff = self.settings.poll();
+        while !shutdown.is_cancelled() {
+            let claimed_at = Instant::now();
+            match self.catalog.claim(self.node, &kinds, self.settings.lease()).await {
+                Ok(Some(task)) => self.work(&task, claimed_at, shutdown).await,
+                Ok(None) => pause(self.settings.poll(), shutdown).await,
+                Err(error) => {
+                    tracing::warn!(error = %error.chain(), "no task can be claimed");
+                    pause(backoff, shutdown).await;
+                    backoff = (backoff * 2).min(CATALOG_BACKOFF_MAX);
+                    continue;
+                }
+            }
+            backoff = self.settings.poll();
+        }
+    }
+
+    async fn work(&self, task: &ClaimedTask, claimed_at: Instant, shutdown: &CancellationToken) {
+        let Some(handler) = self.handlers.get(task.kind.as_str()) else { return };
+        let ended = self.run_leased(Arc::clone(handler), task, claimed_at, shutdown).await;
+        let reported = match ended {
+            Ended::LeaseLost => {
+                self.metrics.lost.inc();
+                tracing::warn!(kind = task.kind, task = %task.id, "a task's lease was lost while it ran");
+                return;
+            }
+            Ended::Done(Ok(())) => {
+                self.metrics.completed.inc();
+                self.catalog.complete(task.id, task.token).await
+            }
+            Ended::Done(Err(error)) => {
+                self.metrics.failed.inc();
+                tracing::warn!(kind = task.kind, task = %task.id, attempt = task.attempt, error = ?error, "a task failed");
+                self.catalog.fail(task.id, task.token, &error.chain()).await
+            }
+        };
+        if let Err(error) = reported {
+            tracing::warn!(kind = task.kind, task = %task.id, error = %error.chain(), "a task's end cannot be reported");
+        }
+    }
+
+    /// Runs a handler in a task of its own while renewing the lease.
+    async fn run_leased(
+        &self,
+        handler: Arc<dyn TaskHandler>,
+        task: &ClaimedTask,
+        claimed_at: Instant,
+        shutdown: &CancellationToken,
+    ) -> Ended {
+        let stop = shutdown.child_token();
+        let mut running = JoinSet::new();
+        let (owned, told) = (task.clone(), stop.clone());
+        running.spawn(async move { handler.run(&owned, &told).await });
+        let mut lease_end = claimed_at + self.settings.lease();
+        let mut renew_at = claimed_at + self.settings.lease() / 3;
+        let given_up = async {
+            stop.cancelled().await;
+            tokio::time::sleep(self.settings.stop_grace()).await;
+        };
+        tokio::pin!(given_up);
+        // Dropping `running` drops the handler.
+        loop {
+            tokio::select! {
+                Some(joined) = running.join_next() => return Ended::Done(joined.unwrap_or_else(|error| Err(broken(&error)))),
+                () = &mut given_up => return Ended::Done(Err(Error::cancelled("worker.stopped", "the node stopped"))),
+                () = tokio::time::sleep_until(lease_end) => return Ended::LeaseLost,
+                () = tokio::time::sleep_until(renew_at) => {
+                    let asked_at = Instant::now();
+                    // A catalog that hangs must not keep us here past the lease.
+                    let renewing = self.catalog.renew(task.id, task.token, self.settings.lease());
+                    match tokio::time::timeout_at(lease_end, renewing).await {
+                        Ok(Ok(())) => lease_end = asked_at + self.settings.lease(),
+                        Ok(Err(error)) if error.kind() == Kind::Conflict => return Ended::LeaseLost,
+                        Ok(Err(error)) => tracing::warn!(task = %task.id, error = %error.chain(), "a lease cannot be renewed"),
+                        Err(_) => return Ended::LeaseLost,
+                    }
+                    renew_at = asked_at + self.settings.lease() / 3;
+                }
+            }
+        }
+    }
+}
+
+fn periodic_task(kind: &str, period: Duration) -> NewTask {
+    NewTask {
+        kind: kind.to_owned(),
+        dedup_key: "periodic".to_owned(),
+        payload: serde_json::Value::Null,
+        priority: 0,
+        delay: period,
+        attempts_max: PERIODIC_ATTEMPTS_MAX,
+    }
+}
+
+fn broken(error: &tokio::task::JoinError) -> Error {
+    Error::internal(format!("a task handler broke: {error}"))
+}
+
+/// Waits, or returns at once when the node stops.
+async fn pause(wait: Duration, shutdown: &CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+}

@@ -1,0 +1,5 @@
+//! The worker on a real PostgreSQL and a real S3.
+
+mod garbage;
+mod support;
+mod tasks;

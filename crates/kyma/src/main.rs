@@ -1,1 +1,68 @@
-fn main(){}
+//! The `kyma` binary: reads the command line and the configuration, then runs one command.
+//!
+//! `dev` and `serve` are nodes, put together in `components`, the only file that names implementations. `query`,
+//! `ingest` and `generate` are clients that speak HTTP to a node. `migrate`, `config` and `inspect` are for operators.
+
+mod cli;
+mod client;
+mod commands;
+mod components;
+mod config;
+mod local_file;
+mod output;
+mod sample;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A command that failed.
+const FAILED: u8 = 1;
+/// A command that could not start: the command line or the configuration is wrong.
+const MISUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Once per process, before the first TLS connection: everything that speaks TLS here uses this provider.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("kyma: a TLS provider was installed twice");
+        return ExitCode::from(FAILED);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("kyma-io").build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("kyma: the runtime does not start: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let ran = runtime.block_on(run(cli.command));
+    // Blocking reads of standard input cannot be interrupted: do not wait for them.
+    runtime.shutdown_background();
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", output::error_text(&error));
+            let misused = error.downcast_ref::<config::Invalid>().is_some();
+            ExitCode::from(if misused { MISUSED } else { FAILED })
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Dev(args) => commands::dev::run(args).await,
+        Command::Serve(args) => commands::serve::run(args).await,
+        Command::Migrate(args) => commands::migrate::run(args).await,
+        Command::Config(args) => commands::config::run(args),
+        Command::Query(args) => commands::query::run(args).await,
+        Command::Ingest(args) => commands::ingest::run(args).await,
+        Command::Generate(args) => commands::generate::run(args).await,
+        Command::Inspect(args) => commands::inspect::run(args).await,
+    }
+}

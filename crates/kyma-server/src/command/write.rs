@@ -1,0 +1,122 @@
+//! The commands that change something.
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use kyma_core::catalog::NewTable;
+use kyma_core::ids::check_name;
+use kyma_core::schema::{INGESTION_TIME_COLUMN, TIME_COLUMN_NAMES};
+use kyma_core::{Column, Error, Result, Schema, Type, Value};
+use kyma_ingest::{BodyFormat, Encoding, IngestRequest};
+
+use super::show::{csl_schema, table_list};
+use super::table::{SmallTable, long};
+use super::{all_tables, ensure_database, find_database, find_table};
+use crate::state::Shared;
+
+/// `.create table`, `.create-merge table`.
+pub(super) async fn create_table(
+    state: &Shared,
+    database: &str,
+    name: &str,
+    columns: Vec<Column>,
+    merge: bool,
+) -> Result<SmallTable> {
+    check_name("table", name)?;
+    let database = ensure_database(state, database).await?;
+    let existing = state.catalog.table(database.id, name).await?;
+    let table = match existing {
+        Some(existing) if merge => {
+            refuse_other_types(&existing.schema, &columns)?;
+            state.catalog.grow_table(existing.id, &columns).await?
+        }
+        // As in Kusto: creating a table that exists changes nothing.
+        Some(existing) => existing,
+        None => state.catalog.ensure_table(database.id, name, &new_table(state, columns)?).await?,
+    };
+    Ok(csl_schema(&table))
+}
+
+/// A new table: its event time is the column of a usual name, else the time of ingestion.
+fn new_table(state: &Shared, mut columns: Vec<Column>) -> Result<NewTable> {
+    let mut names = std::collections::BTreeSet::new();
+    if let Some(twice) = columns.iter().find(|column| !names.insert(&column.name)) {
+        return Err(Error::invalid("command.column_twice", format!("a column is named twice: column={}", twice.name)));
+    }
+    let time_column = time_column(&columns);
+    if time_column.is_none() && !columns.iter().any(|column| column.name == INGESTION_TIME_COLUMN) {
+        columns.push(Column::new(INGESTION_TIME_COLUMN, Type::Datetime));
+    }
+    Ok(NewTable {
+        schema: Schema::new(columns),
+        time_column: time_column.unwrap_or_else(|| INGESTION_TIME_COLUMN.to_owned()),
+        sort_key: Vec::new(),
+        format: state.default_format.clone(),
+    })
+}
+
+fn time_column(columns: &[Column]) -> Option<String> {
+    let named = |wanted: &&str| {
+        columns.iter().find(|column| column.ty == Type::Datetime && column.name.eq_ignore_ascii_case(wanted))
+    };
+    TIME_COLUMN_NAMES.iter().find_map(named).map(|column| column.name.clone())
+}
+
+fn refuse_other_types(schema: &Schema, columns: &[Column]) -> Result<()> {
+    for column in columns {
+        let Some(existing) = schema.column(&column.name) else { continue };
+        let widens = matches!((existing.ty, column.ty), (Type::Int, Type::Long) | (Type::Int | Type::Long, Type::Real));
+        if existing.ty != column.ty && !widens {
+            let message = format!(
+                "a column cannot change its type: column={}, type={}, wanted={}",
+                column.name, existing.ty, column.ty
+            );
+            return Err(Error::invalid("command.column_type", message));
+        }
+    }
+    Ok(())
+}
+
+/// `.drop table`: answers with the tables that are left.
+pub(super) async fn drop_table(state: &Shared, database: &str, name: &str, if_exists: bool) -> Result<SmallTable> {
+    let found = match find_database(state, database).await? {
+        Some(found) => state.catalog.table(found.id, name).await?,
+        None => None,
+    };
+    match found {
+        Some(table) => state.catalog.drop_table(table.id).await?,
+        None if if_exists => {}
+        None => {
+            return Err(find_table(state, database, name)
+                .await
+                .err()
+                .unwrap_or_else(|| Error::conflict("table.changed", "the table was created meanwhile")));
+        }
+    }
+    Ok(table_list(all_tables(state, database).await?))
+}
+
+/// `.ingest inline`: rows of CSV in column order.
+pub(super) async fn ingest_inline(state: &Shared, database: &str, name: &str, data: String) -> Result<SmallTable> {
+    let table = find_table(state, database, name).await?;
+    let request = IngestRequest {
+        database: table.database_name,
+        table: table.name,
+        format: BodyFormat::CsvPositional,
+        encoding: Encoding::Identity,
+        idempotency_key: None,
+        source: "inline".to_owned(),
+    };
+    let body = stream::iter([Ok(Bytes::from(data))]).boxed();
+    let answer = state.ingester.ingest(&request, body).await?;
+    let mut shown = SmallTable::new([
+        ("ExtentId", Type::Guid),
+        ("ItemLoaded", Type::String),
+        ("HasErrors", Type::Bool),
+        ("RowCount", Type::Long),
+        ("RejectedCount", Type::Long),
+    ]);
+    let extent = answer.extents.first().map_or(Value::Null(Type::Guid), |extent| Value::Guid(extent.0.as_u128()));
+    let item = Value::String(format!("inproc:{}", uuid::Uuid::new_v4()));
+    shown.row([extent, item, Value::Bool(answer.rejected > 0), long(answer.rows), long(answer.rejected)]);
+    Ok(shown)
+}

@@ -1,0 +1,253 @@
+//! A node's life.
+//!
+//! Start, in this order, so that nothing answers before it can:
+//! 1. bind the HTTP and gRPC ports;
+//! 2. serve gRPC (a query or write may need it), then HTTP;
+//! 3. tell the catalog by heartbeat;
+//! 4. run background tasks.
+//!
+//! Stop, in this order, so that nothing acknowledged is lost and no one is sent to a node that leaves:
+//! 1. `/readyz` says no, and the node leaves the catalog;
+//! 2. HTTP takes no new connection; running requests finish, at most [`Settings::drain_seconds`];
+//! 3. ingest flushes what it holds, then gRPC ends: running writes needed it;
+//! 4. background tasks end: their leases run out if they do not.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use kyma_core::catalog::{Catalog, Node as NodeRow};
+use kyma_core::clock::Clock;
+use kyma_core::format::Formats;
+use kyma_core::{Error, NodeId, Result};
+use kyma_exec::Engine;
+use kyma_ingest::{Ingester, LocalRouter};
+use kyma_storage::Store;
+use kyma_worker::Worker;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Admission;
+use crate::metrics::Metrics;
+use crate::settings::{Role, Settings};
+use crate::state::{Shared, State};
+use crate::{heartbeat, http};
+
+/// The components of a node.
+pub struct NodeParts {
+    /// Who the node is; the ingester and the worker know it by the same identity.
+    pub id: NodeId,
+    /// The catalog.
+    pub catalog: Arc<dyn Catalog>,
+    /// The store.
+    pub store: Arc<Store>,
+    /// The formats that can be read.
+    pub formats: Arc<Formats>,
+    /// Name of the format of tables that a command creates.
+    pub default_format: String,
+    /// Answers queries.
+    pub engine: Arc<Engine>,
+    /// Takes writes.
+    pub ingester: Arc<Ingester>,
+    /// Sends the ingester's append calls to this node; learns here where that is.
+    pub router: Arc<LocalRouter>,
+    /// Runs background tasks; none without the role.
+    pub worker: Option<Worker>,
+    /// Settings of the ports.
+    pub settings: Settings,
+    /// Where every part registered its metrics.
+    pub registry: Registry,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for NodeParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeParts").field("id", &self.id).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Starts nodes.
+#[derive(Debug)]
+pub struct Node;
+
+/// A node that runs until it is told to stop.
+pub struct RunningNode {
+    /// Where HTTP listens: the port is real also when 0 was asked for.
+    pub http_addr: SocketAddr,
+    /// Where gRPC listens.
+    pub grpc_addr: SocketAddr,
+    state: Shared,
+    stop: Stop,
+    http: JoinSet<()>,
+    grpc: JoinSet<()>,
+    background: JoinSet<()>,
+}
+
+/// What tells each part to stop.
+struct Stop {
+    http: CancellationToken,
+    grpc: CancellationToken,
+    heartbeat: CancellationToken,
+    worker: CancellationToken,
+}
+
+impl std::fmt::Debug for RunningNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningNode")
+            .field("http_addr", &self.http_addr)
+            .field("grpc_addr", &self.grpc_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// `Unavailable` with code `server.bind` when a port is taken or not allowed.
+    pub async fn start(parts: NodeParts) -> Result<RunningNode> {
+        let (http, http_addr) = bind(parts.settings.listen).await?;
+        let (grpc, grpc_addr) = bind(parts.settings.grpc_listen).await?;
+        parts.router.set_address(dialable(grpc_addr));
+        let NodeParts {
+            id,
+            catalog,
+            store,
+            formats,
+            default_format,
+            engine,
+            ingester,
+            router: _,
+            worker,
+            settings,
+            mut registry,
+            clock,
+        } = parts;
+        let metrics = Metrics::register(&mut registry);
+        metrics.start_seconds.set(clock.now() as f64 / 1e9);
+        let node = NodeRow {
+            id,
+            roles: settings.roles.iter().map(|role| role.name().to_owned()).collect(),
+            http_address: http_addr.to_string(),
+            grpc_address: grpc_addr.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            zone: settings.zone.clone(),
+        };
+        let admission = Admission::new(settings.queries_max, settings.queries_waiting_max);
+        let draining = AtomicBool::new(false);
+        let state: Shared = Arc::new(State {
+            catalog,
+            store,
+            engine,
+            ingester,
+            clock,
+            formats,
+            default_format,
+            settings,
+            registry,
+            metrics,
+            admission,
+            node,
+            draining,
+        });
+
+        let stop = Stop {
+            http: CancellationToken::new(),
+            grpc: CancellationToken::new(),
+            heartbeat: CancellationToken::new(),
+            worker: CancellationToken::new(),
+        };
+        let (mut http_tasks, mut grpc_tasks, mut background) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        grpc_tasks.spawn(serve_grpc(grpc, state.clone(), stop.grpc.clone()));
+        http_tasks.spawn(serve_http(http, state.clone(), stop.http.clone()));
+        let period = Duration::from_secs(state.settings.heartbeat_seconds.max(1));
+        background.spawn(heartbeat::run(state.catalog.clone(), state.node.clone(), period, stop.heartbeat.clone()));
+        if let Some(worker) = worker.filter(|_| state.settings.has(Role::Worker)) {
+            let stop = stop.worker.clone();
+            background.spawn(async move { worker.run(stop).await });
+        }
+        tracing::info!(node = %id, http = %http_addr, grpc = %grpc_addr, roles = ?state.node.roles, "the node runs");
+        Ok(RunningNode { http_addr, grpc_addr, state, stop, http: http_tasks, grpc: grpc_tasks, background })
+    }
+}
+
+impl RunningNode {
+    /// Stops in the order of the file's header. Gives up on what does not end in time.
+    pub async fn shutdown(mut self) {
+        let drain = Duration::from_secs(self.state.settings.drain_seconds.max(1));
+        self.state.draining.store(true, Ordering::SeqCst);
+        self.stop.heartbeat.cancel();
+        self.stop.http.cancel();
+        end(&mut self.http, drain, "requests still run: they are broken off").await;
+        if tokio::time::timeout(drain, self.state.ingester.shutdown()).await.is_err() {
+            tracing::warn!("ingest did not end in {} s: writes that wait are not acknowledged", drain.as_secs());
+        }
+        self.stop.grpc.cancel();
+        end(&mut self.grpc, drain, "append calls still run: they are broken off").await;
+        self.stop.worker.cancel();
+        end(&mut self.background, drain, "background tasks still run: they are broken off").await;
+        tracing::info!(node = %self.state.node.id, "the node stopped");
+    }
+}
+
+/// Waits for tasks to end; breaks them off after `time`.
+async fn end(tasks: &mut JoinSet<()>, time: Duration, otherwise: &str) {
+    let ended = tokio::time::timeout(time, async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!("a task of the node broke: {error}");
+            }
+        }
+    });
+    if ended.await.is_err() {
+        tracing::warn!("after {} s {otherwise}", time.as_secs());
+        tasks.shutdown().await;
+    }
+}
+
+/// An address of this machine that it can dial itself: "every interface" is none.
+fn dialable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port())),
+        address => address,
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let failed = |error: std::io::Error| {
+        Error::unavailable("server.bind", format!("cannot listen: address={address}"))
+            .hint("is another kyma running? choose another address with --listen")
+            .because(error)
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+async fn serve_http(listener: TcpListener, state: Shared, stop: CancellationToken) {
+    let listener = listener.tap_io(|connection| {
+        // Answers are small: waiting to fill a packet only adds delay. Not being able to say so is no reason to fail.
+        let _ = connection.set_nodelay(true);
+    });
+    let served = axum::serve(listener, http::router(state)).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!("HTTP ended: {error}");
+    }
+}
+
+async fn serve_grpc(listener: TcpListener, state: Shared, stop: CancellationToken) {
+    let served = tonic::transport::Server::builder()
+        .add_service(state.ingester.append_server())
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::error!("gRPC ended: {error}");
+    }
+}

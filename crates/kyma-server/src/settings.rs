@@ -1,0 +1,106 @@
+//! What a node can be told, as plain values; and the limits that cannot be told.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Largest body of a query request, in bytes: the text's own limit and room for parameters and JSON escapes.
+pub const QUERY_BODY_BYTES_MAX: usize = 4 * kyma_core::limits::QUERY_TEXT_BYTES_MAX;
+/// How long the body of a query request may take to arrive.
+pub const QUERY_BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest request id that is taken over from a client, in bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Rows that are encoded at once: the size of one chunk of a body.
+pub const ENCODE_ROWS: usize = 4_096;
+/// Extents that `.show extents` lists.
+pub const SHOW_EXTENTS_MAX: usize = 100_000;
+/// How long `/readyz` waits for a part to answer.
+pub const READY_TIME_MAX: Duration = Duration::from_secs(3);
+/// How long leaving the catalog may take at shutdown.
+pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes writes.
+    Ingest,
+    /// Answers queries.
+    Query,
+    /// Runs background tasks.
+    Worker,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 3] = [Role::Ingest, Role::Query, Role::Worker];
+
+    /// The name that configuration and the catalog use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Ingest => "ingest",
+            Role::Query => "query",
+            Role::Worker => "worker",
+        }
+    }
+}
+
+/// Settings of a node's ports and of its life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where HTTP listens.
+    pub listen: SocketAddr,
+    /// Where the internal gRPC services listen. Keep it on loopback or a private network.
+    pub grpc_listen: SocketAddr,
+    /// What the node does.
+    pub roles: Vec<Role>,
+    /// Its availability zone, or "".
+    pub zone: String,
+    /// The database of requests that name none.
+    pub default_database: String,
+    /// Queries that run at once.
+    pub queries_max: usize,
+    /// Queries that wait for their turn; more are answered 429.
+    pub queries_waiting_max: usize,
+    /// Seconds that a query may run unless it asks for another time.
+    pub query_seconds: u64,
+    /// Seconds that a query may ask for at most.
+    pub query_seconds_max: u64,
+    /// Seconds between two heartbeats.
+    pub heartbeat_seconds: u64,
+    /// Seconds that running requests get to finish at shutdown.
+    pub drain_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            grpc_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            roles: Role::ALL.to_vec(),
+            zone: String::new(),
+            default_database: "default".to_owned(),
+            queries_max: 16,
+            queries_waiting_max: 256,
+            query_seconds: 60,
+            query_seconds_max: 3_600,
+            heartbeat_seconds: 5,
+            drain_seconds: 20,
+        }
+    }
+}
+
+impl Settings {
+    /// Whether the node takes `role`.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// The time a query gets when it asks for `wanted`.
+    pub fn query_time(&self, wanted: Option<Duration>) -> Duration {
+        let default = Duration::from_secs(self.query_seconds.max(1));
+        wanted.unwrap_or(default).min(Duration::from_secs(self.query_seconds_max.max(1)))
+    }
+}

@@ -1,0 +1,57 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kyma_core::catalog::{Catalog, Node};
+use kyma_core::clock::Clock;
+use kyma_core::format::Formats;
+use kyma_core::{Error, Result};
+use kyma_exec::Engine;
+use kyma_ingest::Ingester;
+use kyma_storage::Store;
+use prometheus_client::registry::Registry;
+
+use crate::admission::Admission;
+use crate::metrics::Metrics;
+use crate::settings::{Role, Settings};
+
+/// The parts of a running node.
+pub(crate) struct State {
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) ingester: Arc<Ingester>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) formats: Arc<Formats>,
+    /// Name of the format of tables that a command creates.
+    pub(crate) default_format: String,
+    pub(crate) settings: Settings,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: Metrics,
+    pub(crate) admission: Admission,
+    pub(crate) node: Node,
+    pub(crate) draining: AtomicBool,
+}
+
+pub(crate) type Shared = Arc<State>;
+
+impl State {
+    /// Refuses what another node does.
+    pub(crate) fn require(&self, role: Role) -> Result<()> {
+        if self.settings.has(role) {
+            return Ok(());
+        }
+        Err(Error::unavailable("server.role", format!("this node does not take the role: role={}", role.name()))
+            .hint("ask a node that has it, or add it to `roles`"))
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// The database of a request that may name none.
+    pub(crate) fn database_or_default(&self, named: Option<String>) -> String {
+        named.filter(|name| !name.is_empty()).unwrap_or_else(|| self.settings.default_database.clone())
+    }
+}

@@ -1,0 +1,138 @@
+//! The composition root: the only file that names implementations.
+//!
+//! A new format or language is one line here. Everything else takes the traits.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use kyma_catalog_postgres::{CatalogSettings, PostgresCatalog, local};
+use kyma_core::NodeId;
+use kyma_core::clock::{Clock, SystemClock};
+use kyma_core::format::{Formats, SegmentFormat};
+use kyma_exec::{Engine, EngineParts};
+use kyma_ingest::{IngestParts, Ingester, LocalRouter};
+use kyma_plan::QueryFrontend;
+use kyma_server::{Node, NodeParts, Role, RunningNode};
+use kyma_storage::{Store, StoreSettings};
+use kyma_worker::Worker;
+use prometheus_client::registry::Registry;
+
+use crate::config::{Config, Invalid};
+
+pub(crate) use kyma_exec::ExecSettings;
+pub(crate) use kyma_ingest::IngestSettings;
+pub(crate) use kyma_worker::WorkerSettings;
+
+/// Every format that this process reads. New tables get the one that ingest's settings name.
+fn formats() -> Formats {
+    let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm::default());
+    Formats::new(vec![tlm])
+}
+
+/// Every language that this process speaks.
+fn frontends() -> Vec<Arc<dyn QueryFrontend>> {
+    vec![Arc::new(kyma_kql::Kql), Arc::new(kyma_sql::Sql)]
+}
+
+/// Creates or upgrades the catalog's tables.
+pub(crate) async fn migrate(catalog_url: &str) -> anyhow::Result<()> {
+    let catalog = connect(catalog_url).await?;
+    catalog.migrate().await.context("the catalog cannot be brought up to date")
+}
+
+async fn connect(catalog_url: &str) -> anyhow::Result<Arc<PostgresCatalog>> {
+    let settings = CatalogSettings::default();
+    PostgresCatalog::connect(catalog_url, &settings)
+        .await
+        .context("the catalog does not answer (is PostgreSQL up, and is catalog_url right?)")
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
+    let url = config.required_store_url()?;
+    let url = url.parse().map_err(|error| Invalid::new(format!("store_url is not a URL: {url:?}: {error}")))?;
+    let settings = StoreSettings {
+        options: config.store_options.clone(),
+        request_timeout: Duration::from_secs(config.store_seconds.max(1)),
+        cache_memory_bytes: config.cache_memory_bytes,
+        cache_dir: config.cache_dir.clone(),
+        cache_disk_bytes: config.cache_disk_bytes,
+        ..StoreSettings::new(url)
+    };
+    Ok(kyma_storage::open(&settings).await?)
+}
+
+/// Puts a node together and starts it.
+pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
+    let id = NodeId::generate();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut registry = Registry::default();
+    let catalog = connect(config.required_catalog_url()?).await?;
+    let store = open_store(config).await?;
+    store.register(&mut registry);
+    let formats = Arc::new(formats());
+
+    let router = Arc::new(LocalRouter::new());
+    let ingester = Ingester::new(IngestParts {
+        catalog: catalog.clone(),
+        store: store.clone(),
+        formats: formats.clone(),
+        clock: clock.clone(),
+        node: id,
+        router: router.clone(),
+        settings: config.ingest.clone(),
+    });
+    ingester.register(&mut registry);
+    let engine = Engine::new(EngineParts {
+        catalog: catalog.clone(),
+        store: store.clone(),
+        formats: formats.clone(),
+        frontends: frontends(),
+        clock: clock.clone(),
+        settings: config.query.clone(),
+        registry: &mut registry,
+    })?;
+    let settings = config.server_settings();
+    let worker = settings.has(Role::Worker).then(|| {
+        let worker = Worker::new(catalog.clone(), store.clone(), config.worker.clone(), clock.clone()).on_node(id);
+        worker.register(&mut registry);
+        worker
+    });
+    let parts = NodeParts {
+        id,
+        catalog,
+        store,
+        formats,
+        default_format: config.ingest.format.clone(),
+        engine,
+        ingester,
+        router,
+        worker,
+        settings,
+        registry,
+        clock,
+    };
+    Ok(Node::start(parts).await?)
+}
+
+/// The private PostgreSQL of `kyma dev`.
+#[derive(Debug)]
+pub(crate) struct PrivateCatalog(local::Server);
+
+impl PrivateCatalog {
+    /// Starts it on `folder`, after recovering what a crash left.
+    pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
+        Ok(PrivateCatalog(local::Server::start(local::Options::durable(folder)).await?))
+    }
+
+    /// Where it answers.
+    pub(crate) fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Stops it cleanly.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.0.stop().await?)
+    }
+}

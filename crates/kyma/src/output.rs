@@ -1,0 +1,145 @@
+//! What people see: tables, profiles, errors.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use kyma_core::profile::{LevelProfile, Profile};
+use serde_json::Value as Json;
+
+use crate::client::Column;
+
+/// Widest table when the terminal does not say how wide it is.
+const WIDTH: u16 = 160;
+
+/// Rows as a table with borders; numbers stand right.
+pub(crate) fn table(columns: &[Column], rows: &[Vec<Json>]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none() {
+        table.set_width(WIDTH);
+    }
+    table.set_header(columns.iter().map(|column| &column.name));
+    for row in rows {
+        table.add_row(row.iter().map(cell));
+    }
+    for (nth, column) in columns.iter().enumerate() {
+        if matches!(column.ty.as_str(), "int" | "long" | "real" | "decimal")
+            && let Some(column) = table.column_mut(nth)
+        {
+            column.set_cell_alignment(comfy_table::CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+/// A value without quotes; control characters would move the cursor and are shown as spaces.
+pub(crate) fn cell(value: &Json) -> String {
+    let text = match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
+/// A value as a field of CSV.
+pub(crate) fn csv_field(value: &Json) -> String {
+    let text = match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+/// What a query cost, level by level.
+pub(crate) fn profile(profile: &Profile) -> String {
+    let time = |micros: u64| format!("{:.1} ms", micros as f64 / 1e3);
+    let mut lines = vec![
+        level("catalog", "extents", &profile.catalog),
+        level("footers", "extents", &profile.extents),
+        level("blocks", "blocks", &profile.blocks),
+    ];
+    if profile.metadata_answers > 0 {
+        lines.push(format!("  metadata  {} extents answered without data", profile.metadata_answers));
+    }
+    lines.push(format!(
+        "  rows      {} scanned, {} matched, {} returned",
+        profile.rows_scanned, profile.rows_matched, profile.rows_returned
+    ));
+    lines.push(format!(
+        "  store     {} in {} requests; cache {} in {} hits",
+        bytes(profile.store_bytes),
+        profile.store_requests,
+        bytes(profile.cache_bytes),
+        profile.cache_hits
+    ));
+    lines.push(format!(
+        "  time      parse {}, plan {}, run {}",
+        time(profile.parse_micros),
+        time(profile.plan_micros),
+        time(profile.execute_micros)
+    ));
+    lines.join("\n")
+}
+
+fn level(name: &str, unit: &str, level: &LevelProfile) -> String {
+    let reasons: Vec<String> = level
+        .pruned
+        .iter()
+        .map(|(reason, count)| {
+            format!("{count} by {}", serde_json::to_value(reason).ok().as_ref().map(cell).unwrap_or_default())
+        })
+        .collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    format!("  {name:<9} {} {unit}: {} pruned{reasons}, {} kept", level.considered, level.pruned_total(), level.kept)
+}
+
+/// Bytes for people.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// An error with its causes, each once, and the hint of one of kyma's own.
+pub(crate) fn error_text(error: &anyhow::Error) -> String {
+    let mut lines = vec![format!("kyma: {error}")];
+    let mut hint = None;
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !lines.iter().any(|line| line.contains(&text)) {
+            lines.push(format!("  because {text}"));
+        }
+        if let Some(own) = cause.downcast_ref::<kyma_core::Error>() {
+            hint = hint.or(own.hint_text());
+        }
+    }
+    lines.extend(hint.map(|hint| format!("hint: {hint}")));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_why_and_what_to_do() {
+        let inner = kyma_core::Error::unavailable("catalog.down", "the catalog does not answer").hint("start it");
+        let error = anyhow::Error::new(inner).context("kyma cannot start");
+        assert_eq!(
+            error_text(&error),
+            "kyma: kyma cannot start\n  because the catalog does not answer\nhint: start it"
+        );
+    }
+
+    #[test]
+    fn fields_and_bytes() {
+        assert_eq!(csv_field(&Json::from("a,\"b\"")), "\"a,\"\"b\"\"\"");
+        assert_eq!(cell(&Json::from("a\x1b[31m")), "a [31m");
+        assert_eq!((bytes(512), bytes(1_536)), ("512 B".to_owned(), "1.5 KiB".to_owned()));
+    }
+}

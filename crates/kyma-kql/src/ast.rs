@@ -136,6 +136,14 @@ pub(crate) enum PatternPart {
     Column(Name, Type),
 }
 
+/// `: (a: long, *)` after a plugin: its columns.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Declared {
+    pub(crate) columns: Vec<Param>,
+    /// Whether the input's columns are kept.
+    pub(crate) star: bool,
+}
+
 /// `name=value` settings of an operator.
 pub(crate) type Settings = Vec<(Name, Expr)>;
 
@@ -256,7 +264,7 @@ pub(crate) enum OperatorKind {
         project: Vec<Expr>,
         source: Option<Name>,
     },
-    Evaluate(Call),
+    Evaluate(Call, Option<Declared>),
     Consume,
     /// Read, but not supported: graphs, `scan`, `externaldata`, ...
     Unsupported(String),

@@ -13,8 +13,8 @@
 //! never used again, so a collector that stalls between 1 and 2 deletes nothing new when it wakes up.
 //!
 //! A writer that was revoked may still put its object after step 3. Its commit is refused, and the sweep finds the
-//! object. The sweep leaves alone what is young, what is not below [`PREFIX`], and what is older than the catalog: that
-//! belongs to an earlier catalog of the same bucket, which may yet be rebuilt from it.
+//! object. The sweep leaves alone what is young, what is not named as kyma names its objects ([`is_ours`]), and what is
+//! older than the catalog: that belongs to an earlier catalog of the same bucket, which may yet be rebuilt from it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +24,26 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kyma_core::catalog::{Catalog, ClaimedTask, DoomedObject};
 use kyma_core::clock::Clock;
 use kyma_core::{Error, Result};
-use kyma_storage::Store;
+use kyma_storage::{Store, StoredObject};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::handler::TaskHandler;
 use crate::settings::GarbageSettings;
 
-/// What kyma's objects are below; nothing else is ever swept.
-pub const PREFIX: &str = "extents/";
+/// The folder of kyma's objects.
+pub const PREFIX: &str = "extents";
+/// How the keys of kyma's objects end.
+pub const SUFFIX: &str = ".kyma";
 /// Batches of one collection; the rest waits for the next.
 const BATCHES_MAX: usize = 1_000;
+
+/// Whether a key is one that kyma could have made; nothing else is ever swept.
+pub fn is_ours(key: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._=-/".contains(&byte);
+    let below = key.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('/'));
+    below && key.ends_with(SUFFIX) && key.bytes().all(plain)
+}
 
 /// Steps 2 and 3.
 #[derive(Debug)]
@@ -143,12 +152,14 @@ impl Sweep {
         let created = self.deleter.catalog.created().await?;
         let oldest = created.saturating_add(nanos(self.settings.clock_difference_millis));
         let youngest = self.clock.now().saturating_sub(nanos(self.settings.unknown_age_millis));
-        let is_old_enough = |modified: i64| oldest < modified && modified < youngest;
+        let is_candidate = |object: &StoredObject| {
+            is_ours(&object.key) && oldest < object.modified_nanos && object.modified_nanos < youngest
+        };
         let candidates = self
             .deleter
             .store
             .list(PREFIX)
-            .try_filter(|object| std::future::ready(is_old_enough(object.modified_nanos)))
+            .try_filter(|object| std::future::ready(is_candidate(object)))
             .map_ok(|object| object.key)
             .try_chunks(self.settings.batch.max(1));
         tokio::pin!(candidates);
@@ -184,4 +195,17 @@ impl TaskHandler for Sweep {
 
 fn stopped() -> Error {
     Error::cancelled("worker.stopped", "the node stopped before all garbage was deleted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn only_what_kyma_made_is_ours() {
+        assert!(is_ours("extents/2026/11/20/0190-abc.kyma"));
+        for other in ["extents.kyma", "extents/notes.txt", "extents/\u{e4}.kyma", "backups/a.kyma", "xextents/a.kyma"] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
 }

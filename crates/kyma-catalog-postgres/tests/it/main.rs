@@ -2,4 +2,5 @@
 
 mod conformance;
 mod local;
+mod lost_commit;
 mod outage;

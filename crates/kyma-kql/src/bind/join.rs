@@ -24,6 +24,9 @@ impl Binder<'_> {
     ) -> Bind<Plan> {
         let kind = kind_of(settings, lookup)?;
         let right = self.table(right, scope)?;
+        if on.is_empty() && !is_cross(settings) {
+            return fail("kql.join_condition", "the join needs 'on' and the columns to match", span);
+        }
         let mut pairs = Vec::new();
         for condition in on {
             self.condition(condition, &left.schema, &right.schema, scope, &mut pairs)?;
@@ -82,6 +85,10 @@ impl Binder<'_> {
         row.side = Some(side);
         self.scalar(expr, &mut row)
     }
+}
+
+fn is_cross(settings: &Settings) -> bool {
+    settings.iter().any(|(_, value)| matches!(&value.kind, ExprKind::Name(word) if word == "cross"))
 }
 
 /// The first `$left` or `$right` in an expression.

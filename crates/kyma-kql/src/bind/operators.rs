@@ -92,7 +92,9 @@ impl Binder<'_> {
             OperatorKind::Invoke(call) => self.invoke_on(input, call, names, span),
             OperatorKind::Partition { key, body } => self.partition(input, key, body, names, span),
             OperatorKind::Search { predicate, .. } => self.search_in(input, predicate, names, span),
-            OperatorKind::Evaluate(call) => self.evaluate(input, call, names, span),
+            OperatorKind::Evaluate(call, declared) => {
+                self.evaluate(input, call, declared.as_ref(), names, span)
+            }
             OperatorKind::Consume => Ok(Plan::limit(input, 0, span)),
             OperatorKind::Fork(_) => unsupported("'fork' before another operator", span),
             OperatorKind::Facet(_) => unsupported("'facet'", span),
@@ -122,8 +124,12 @@ impl Binder<'_> {
     }
 
     pub(super) fn project(&mut self, input: Plan, args: &[Arg], scope: ScopeId, span: Span) -> Bind<Plan> {
+        self.projected(input, args, Names::declaring(explicit(args)), scope, span)
+    }
+
+    fn projected(&mut self, input: Plan, args: &[Arg], names: Names, scope: ScopeId, span: Span) -> Bind<Plan> {
+        let mut names = names;
         let mut row = self.ordered_row(&input.schema, scope);
-        let mut names = Names::declaring(explicit(args)).beside(direct(args));
         let mut columns: Columns = Vec::new();
         for arg in args {
             if matches!(arg.value.kind, ExprKind::Star) {
@@ -239,7 +245,8 @@ impl Binder<'_> {
     }
 
     pub(super) fn distinct(&mut self, input: Plan, args: &[Arg], scope: ScopeId, span: Span) -> Bind<Plan> {
-        let projected = self.project(input, args, scope, span)?;
+        let names = Names::declaring(explicit(args)).beside(direct(args));
+        let projected = self.projected(input, args, names, scope, span)?;
         let schema = projected.schema.clone();
         let keys = all_columns(&schema, span).into_iter().map(|(_, expr)| expr).collect();
         Ok(Plan::new(Node::Aggregate { input: Box::new(projected), keys, aggregates: Vec::new() }, schema, span))

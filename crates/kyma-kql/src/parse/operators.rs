@@ -6,7 +6,7 @@ use kyma_plan::functions::nearest;
 
 use super::{Parsed, Parser};
 use crate::ast::{
-    Arg, Expand, ExpandItem, Expr, ExprKind, Level, Name, Operator, OperatorKind, PatternPart, SeriesItem, Settings,
+    Arg, Declared, Expand, ExpandItem, Expr, ExprKind, Level, Name, Operator, OperatorKind, Param, PatternPart, SeriesItem, Settings,
     SortItem,
 };
 use crate::lex::Kind;
@@ -227,11 +227,8 @@ impl Parser<'_> {
             "evaluate" => {
                 self.settings();
                 let call = self.call()?;
-                if self.eat(":") {
-                    self.expect("(")?;
-                    self.raw_until_close()?;
-                }
-                OperatorKind::Evaluate(call)
+                let declared = if self.eat(":") { Some(self.declared()?) } else { None };
+                OperatorKind::Evaluate(call, declared)
             }
             "consume" => {
                 self.settings();
@@ -245,6 +242,21 @@ impl Parser<'_> {
                 OperatorKind::Unsupported(String::new())
             }
         })
+    }
+
+    /// `(a: long, *)`.
+    fn declared(&mut self) -> Parsed<Declared> {
+        self.expect("(")?;
+        let columns = self.list_until(")", |parser| {
+            if parser.eat("*") {
+                return Ok(None);
+            }
+            let name = parser.name()?;
+            parser.expect(":")?;
+            Ok(Some(Param { name, ty: Some(parser.ty()?), default: None }))
+        })?;
+        let star = columns.iter().any(Option::is_none);
+        Ok(Declared { columns: columns.into_iter().flatten().collect(), star })
     }
 
     fn named_list(&mut self) -> Parsed<Vec<Arg>> {

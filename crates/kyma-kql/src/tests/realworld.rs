@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Share that must parse; raise it, never lower it.
-const RATCHET_PERCENT: f64 = 99.0;
+const RATCHET_PERCENT: f64 = 99.85;
 
 /// A file of the shared conformance cases, or `None`, said loudly, where they are absent.
 pub(super) fn shared(path: &str) -> Option<String> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use kyma_core::catalog::{Commit, Extents, Garbage};
+use kyma_core::catalog::{Commit, Extents, Garbage, Tasks};
 use kyma_core::clock::{Clock, ManualClock, SystemClock};
 use kyma_core::time::DAY;
 
@@ -88,12 +88,16 @@ async fn the_sweep_takes_old_strays_below_its_prefix_only() {
     let written = bench.write().await.unwrap();
     bench.put("extents/stray.kyma").await;
     bench.put("backups/mine.tar").await;
+    bench.put("extents/notes.txt").await;
     // The test's catalog is a copy of one that is some seconds old already; the store rounds to seconds.
     bench.database.execute("UPDATE catalog SET created_at = created_at - interval '1 hour'").await;
     let tomorrow: Arc<dyn Clock> = Arc::new(ManualClock::at(SystemClock.now() + 2 * DAY));
     let worker = [bench.worker(patient(), tomorrow)];
-    bench.run_until(&worker, until(|| async { bench.stored().await.len() == 2 })).await;
-    assert_eq!(bench.stored().await, ["backups/mine.tar".to_owned(), written.object_key]);
+    bench.run_until(&worker, until(|| async { bench.stored().await.len() == 3 })).await;
+    assert_eq!(
+        bench.stored().await,
+        ["backups/mine.tar".to_owned(), written.object_key, "extents/notes.txt".to_owned()]
+    );
 }
 
 /// A new catalog over the bucket of a lost one knows none of its objects, and must not delete them.
@@ -104,7 +108,11 @@ async fn objects_of_an_earlier_catalog_are_left_alone() {
     bench.database.execute("UPDATE catalog SET created_at = created_at + interval '1 hour'").await;
     let tomorrow: Arc<dyn Clock> = Arc::new(ManualClock::at(SystemClock.now() + 2 * DAY));
     let worker = [bench.worker(patient(), tomorrow)];
-    bench.run_until(&worker, tokio::time::sleep(Duration::from_millis(300))).await;
+    let swept = || async {
+        let recent = bench.catalog.recent(1_000).await.unwrap();
+        recent.iter().any(|task| task.kind == "sweep" && task.state == "done")
+    };
+    bench.run_until(&worker, until(swept)).await;
     assert_eq!(bench.stored().await, ["extents/of-a-lost-catalog.kyma"]);
 }
 

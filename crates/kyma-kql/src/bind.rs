@@ -116,14 +116,12 @@ pub(crate) struct Binder<'a> {
 /// Binds the statements of a text.
 pub(crate) fn bind(
     statements: &[ast::Statement],
-    errors: Vec<Diagnostic>,
     context: &PlanContext<'_>,
 ) -> Result<Query, Diagnostics> {
-    let syntax_errors = !errors.is_empty();
     let mut binder = Binder {
         context,
         scopes: Vec::new(),
-        errors,
+        errors: Vec::new(),
         warnings: Vec::new(),
         visualization: None,
         result_name: None,
@@ -138,7 +136,7 @@ pub(crate) fn bind(
         let message = "the query has no tabular statement";
         binder.errors.push(Diagnostic::error("kql.no_result", message, Span::default()));
     }
-    if binder.errors.is_empty() && !syntax_errors {
+    if binder.errors.is_empty() {
         return Ok(Query { warnings: binder.warnings, ..query });
     }
     binder.errors.truncate(ERRORS_MAX);

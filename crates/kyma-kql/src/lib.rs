@@ -30,7 +30,11 @@ impl QueryFrontend for Kql {
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
         check_length(text)?;
         let (statements, errors) = parse::parse(text);
-        bind::bind(&statements, errors, context)
+        // What follows from a syntax error would only confuse.
+        if !errors.is_empty() {
+            return Err(Diagnostics(errors));
+        }
+        bind::bind(&statements, context)
     }
 
     fn command(&self, text: &str) -> Option<Result<Command, Diagnostics>> {

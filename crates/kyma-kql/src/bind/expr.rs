@@ -342,7 +342,7 @@ fn in_plan(expr: Expr, plan: kyma_plan::Plan, ignore_case: bool, span: Span) -> 
         (Type::Dynamic, other) => other,
         (a, b) => match common_type(a, b) {
             Some(ty) => ty,
-            None => return fail("kql.type", format!("a {a} is not comparable with a {b}"), span),
+            None => return fail("kql.type", format!("cannot compare {a} with {b}"), span),
         },
     };
     let item = fold::convert(Expr::column(0, first.ty, span), ty);
@@ -367,19 +367,33 @@ fn in_plain(expr: Expr, list: Vec<Expr>, ignore_case: bool, span: Span) -> Bind<
     for item in list.iter().filter(|item| !item.as_literal().is_some_and(Value::is_null)) {
         ty = match (ty, item.ty) {
             (a, b) if a == b => a,
-            (Type::Dynamic, other) | (other, Type::Dynamic) => other,
+            (Type::Dynamic, _) => dynamic_as(item),
+            (other, Type::Dynamic) => other,
             (Type::Int, Type::Long) if fits(item, Type::Int) => Type::Int,
             (a, Type::String) if text_fits(item, a) => a,
             (Type::String, _) => Type::String,
             (a, b) => match common_type(a, b) {
                 Some(ty) => ty,
-                None => return fail("kql.type", format!("a {a} is not comparable with a {b}"), item.span),
+                None => return fail("kql.type", format!("cannot compare {a} with {b}"), item.span),
             },
         };
     }
     let list = list.into_iter().map(|item| fold::convert(item, ty)).collect();
     let expr = Box::new(fold::convert(expr, ty));
     Ok(Expr { kind: ExprKind::In { expr, list, ignore_case }, ty: Type::Bool, span })
+}
+
+/// Largest whole number up to which a real is exact.
+const EXACT_REAL_MAX: i64 = 1 << 53;
+
+/// What a dynamic is converted to beside `other`: its type, but a real where a whole constant is exact as one, so that
+/// 5.7 is neither 5 nor below it.
+fn dynamic_as(other: &Expr) -> Type {
+    match other.as_literal() {
+        Some(Value::Int(_)) => Type::Real,
+        Some(Value::Long(number)) if number.unsigned_abs() <= EXACT_REAL_MAX as u64 => Type::Real,
+        _ => other.ty,
+    }
 }
 
 /// Whether a constant is exactly a value of `ty` too.
@@ -401,7 +415,7 @@ fn compare(op: BinaryOp, left: Expr, right: Expr) -> Bind<Expr> {
     let Some(ty) = compared_as(&left, &right) else {
         let span = left.span.to(right.span);
         let hint = Some("convert one side, for example with tostring()".to_owned());
-        let message = format!("a {} is not comparable with a {}", left.ty, right.ty);
+        let message = format!("cannot compare {} with {}", left.ty, right.ty);
         return fail_with_hint("kql.type", message, span, hint);
     };
     Ok(Expr::binary(op, fold::convert(left, ty), fold::convert(right, ty), Type::Bool))
@@ -410,7 +424,8 @@ fn compare(op: BinaryOp, left: Expr, right: Expr) -> Bind<Expr> {
 fn compared_as(left: &Expr, right: &Expr) -> Option<Type> {
     match (left.ty, right.ty) {
         (a, b) if a == b => Some(a),
-        (Type::Dynamic, other) | (other, Type::Dynamic) => Some(other),
+        (Type::Dynamic, _) => Some(dynamic_as(right)),
+        (_, Type::Dynamic) => Some(dynamic_as(left)),
         (Type::Int, Type::Long) if fits(right, Type::Int) => Some(Type::Int),
         (Type::Long, Type::Int) if fits(left, Type::Int) => Some(Type::Int),
         (Type::Bool, Type::Int | Type::Long) | (Type::Int | Type::Long, Type::Bool) => Some(Type::Long),
@@ -423,7 +438,7 @@ fn compared_as(left: &Expr, right: &Expr) -> Option<Type> {
 
 fn arithmetic(op: BinaryOp, left: Expr, right: Expr) -> Bind<Expr> {
     let Some((left_ty, right_ty, ty)) = arithmetic_types(op, left.ty, right.ty) else {
-        let message = format!("'{}' of a {} and a {} has no meaning", op.symbol(), left.ty, right.ty);
+        let message = format!("'{}' has no meaning between {} and {}", op.symbol(), left.ty, right.ty);
         let hint = (left.ty == Type::String || right.ty == Type::String)
             .then(|| "join texts with strcat(); convert numbers with tolong() or toreal()".to_owned());
         return fail_with_hint("kql.type", message, left.span.to(right.span), hint);

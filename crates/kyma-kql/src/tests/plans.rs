@@ -16,59 +16,131 @@ fn shown(text: &str) -> String {
 
 #[test]
 fn time_is_a_constant_for_pruning() {
-    assert_snapshot!(shown("Logs | where Timestamp > ago(1h) and Level has 'err' | take 5 | project Message"), @"");
+    assert_snapshot!(shown("Logs | where Timestamp > ago(1h) and Level has 'err' | take 5 | project Message"), @r#"
+    project #2 [Message:string]
+      limit 5 [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        filter ((#0 > datetime(2024-05-01T11:00:00.0000000Z)) and has(#1, "err")) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+          scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
 }
 
 #[test]
 fn aggregates_and_what_stands_around_them() {
-    assert_snapshot!(shown("Logs | summarize n = count(), round(avg(Duration), 2) by bin(Timestamp, 1m), Level"), @"");
-    assert_snapshot!(shown("Logs | project Timestamp, Level | summarize arg_max(Timestamp, *) by Level"), @"");
+    assert_snapshot!(shown("Logs | summarize n = count(), round(avg(Duration), 2) by bin(Timestamp, 1m), Level"), @r#"
+    project #0, #1, #2, round(#3, 2) [Timestamp:datetime, Level:string, n:long, avg_Duration:real]
+      aggregate by=bin(#0, time(00:01:00)), #1 count(), avg(#4) [Timestamp:datetime, Level:string, $aggregate0:long, $aggregate1:real]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+    assert_snapshot!(shown("Logs | project Timestamp, Level | summarize arg_max(Timestamp, *) by Level"), @r#"
+    aggregate by=#1 arg_max(#0) [Level:string, Timestamp:datetime]
+      project #0, #1 [Timestamp:datetime, Level:string]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
 }
 
 #[test]
 fn dynamics_take_the_type_of_the_other_side() {
-    assert_snapshot!(shown("Logs | where Properties.a.b == 'x' and Properties['c'] > 5 | count"), @"");
-    assert_snapshot!(shown("Logs | project x = Properties.list[0].name"), @"");
+    assert_snapshot!(shown("Logs | where Properties.a.b == 'x' and Properties['c'] > 5 | count"), @r#"
+    aggregate by= count() [Count:long]
+      filter ((to_string(#5.a.b) == "x") and (to_real(#5.c) > 5.0)) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+    assert_snapshot!(shown("Logs | project x = Properties.list[0].name"), @r#"
+    project #5.list[0].name [x:dynamic]
+      scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
 }
 
 #[test]
 fn joins_rename_the_right_side() {
     assert_snapshot!(
         shown("Logs | project Level, Status | join kind=leftouter (Logs | project Level, Message) on Level"),
-        @""
+        @r#"
+    join LeftOuter on #0=#0 [Level:string, Status:int, Level1:string, Message:string]
+      project #1, #3 [Level:string, Status:int]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+      project #1, #2 [Level:string, Message:string]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#
     );
-    assert_snapshot!(shown("print a=1 | lookup (print b=1, c=2) on $left.a == $right.b"), @"");
+    assert_snapshot!(shown("print a=1 | lookup (print b=1, c=2) on $left.a == $right.b"), @r#"
+    project #0, #2 [a:long, c:long]
+      join LeftOuter on #0=#0 [a:long, b:long, c:long]
+        project 1 [a:long]
+          unit []
+        project 1, 2 [b:long, c:long]
+          unit []
+    "#);
 }
 
 #[test]
 fn lists() {
-    assert_snapshot!(shown("let codes = dynamic([500, 503]); Logs | where Status in (codes) | count"), @"");
-    assert_snapshot!(shown("Logs | where Level !in~ ((Logs | distinct Level)) | count"), @"");
+    assert_snapshot!(shown("let codes = dynamic([500, 503]); Logs | where Status in (codes) | count"), @r#"
+    aggregate by= count() [Count:long]
+      filter (#3 in (int(500), int(503))) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+    assert_snapshot!(shown("Logs | where Level !in~ ((Logs | distinct Level)) | count"), @r#"
+    aggregate by= count() [Count:long]
+      filter not((#1 in (plan))) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
 }
 
 #[test]
 fn functions_of_the_query() {
     assert_snapshot!(
         shown("let slow = (T:(Duration:real), limit:real=1.5) { T | where Duration > limit }; slow(Logs) | count"),
-        @""
+        @r#"
+    aggregate by= count() [Count:long]
+      filter (#4 > 1.5) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#
     );
-    assert_snapshot!(shown("let twice = (x:long) { let y = x * 2; y }; Logs | project twice(Status)"), @"");
+    assert_snapshot!(shown("let twice = (x:long) { let y = x * 2; y }; Logs | project twice(Status)"), @r#"
+    project (to_long(#3) * 2) [Column1:long]
+      scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
 }
 
 #[test]
 fn functions_over_the_order() {
-    assert_snapshot!(shown("range x from 1 to 3 step 1 | extend d = x - prev(x), n = row_number()"), @"");
+    assert_snapshot!(shown("range x from 1 to 3 step 1 | extend d = x - prev(x), n = row_number()"), @r#"
+    project #0, (#0 - #1), #2 [x:long, d:long, n:long]
+      window row_number() [x:long, $window1:long, $window2:long]
+        window prev(#0) [x:long, $window1:long]
+          range 1 to 3 step 1 [x:long]
+    "#);
 }
 
 #[test]
 fn expanding() {
-    assert_snapshot!(shown("print id=1, a=dynamic([1,2]) | mv-expand a to typeof(long)"), @"");
-    assert_snapshot!(shown("print id=1, a=dynamic([1,2]) | mv-apply e=a to typeof(long) on (summarize s=sum(e))"), @"");
+    assert_snapshot!(shown("print id=1, a=dynamic([1,2]) | mv-expand a to typeof(long)"), @r#"
+    mv-expand #1:long [id:long, a:long]
+      project 1, dynamic([1,2]) [id:long, a:dynamic]
+        unit []
+    "#);
+    assert_snapshot!(shown("print id=1, a=dynamic([1,2]) | mv-apply e=a to typeof(long) on (summarize s=sum(e))"), @r#"
+    mv-apply #2:long [id:long, a:dynamic, s:long]
+      project #0, #1, #1 [id:long, a:dynamic, e:dynamic]
+        project 1, dynamic([1,2]) [id:long, a:dynamic]
+          unit []
+      aggregate by= sum(#2) [s:long]
+        input [id:long, a:dynamic, e:long]
+    "#);
 }
 
 #[test]
 fn unions_split_columns_by_type() {
-    assert_snapshot!(shown("union withsource=src (print a=1, b='x'), (print a='y')"), @"");
+    assert_snapshot!(shown("union withsource=src (print a=1, b='x'), (print a='y')"), @r#"
+    union inputs=2 [src:string, a_long:long, b:string, a_string:string]
+      project "union_arg0", #0, #1, "" [src:string, a_long:long, b:string, a_string:string]
+        project 1, "x" [a:long, b:string]
+          unit []
+      project "union_arg1", long(null), "", #0 [src:string, a_long:long, b:string, a_string:string]
+        project "y" [a:string]
+          unit []
+    "#);
 }
 
 #[test]
@@ -76,14 +148,18 @@ fn parameters_are_literals_of_their_type() {
     let text = "declare query_parameters(level:string, since:datetime = datetime(2024-01-01)); \
                 Logs | where Level == level and Timestamp > since | count";
     let given = BTreeMap::from([("level".to_owned(), serde_json::Value::from("it's"))]);
-    assert_snapshot!(plan_with(text, &given).unwrap().statements[0].plan.to_string(), @"");
+    assert_snapshot!(plan_with(text, &given).unwrap().statements[0].plan.to_string(), @r#"
+    aggregate by= count() [Count:long]
+      filter ((#1 == "it's") and (#0 > datetime(2024-01-01T00:00:00.0000000Z))) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
     assert_eq!(plan(text).unwrap_err().0[0].code, "kql.missing_parameter");
 }
 
 #[test]
 fn rendering_is_passed_on() {
     let query = plan("Logs | count | render timechart with (title='x', ycolumns=a,b)").unwrap();
-    assert_snapshot!(format!("{:?}", query.statements[0].visualization), @"");
+    assert_snapshot!(format!("{:?}", query.statements[0].visualization), @r#"Some(Visualization { kind: "timechart", properties: {"title": "x", "ycolumns": "a,b"} })"#);
 }
 
 #[test]
@@ -95,14 +171,56 @@ fn several_results() {
 
 #[test]
 fn errors_point_and_hint() {
-    assert_snapshot!(shown("Logs\n| where Levl == 'x'"), @"");
-    assert_snapshot!(shown("Logs | wher Level == 'x' | project tolwer(Level) | take"), @"");
-    assert_snapshot!(shown("Log | count"), @"");
-    assert_snapshot!(shown("Logs | where Status == 'many'"), @"");
-    assert_snapshot!(shown("Logs | where Level = 'x'"), @"");
-    assert_snapshot!(shown("Logs | summarize count() by Level | where Message has 'x'"), @"");
-    assert_snapshot!(shown("Logs | project count()"), @"");
-    assert_snapshot!(shown("let a = Missing; let b = a; b | count"), @"");
+    assert_snapshot!(shown("Logs\n| where Levl == 'x'"), @r#"
+    kql.unknown_column: unknown column 'Levl'
+    2 | | where Levl == 'x'
+                ^^^^
+    hint: did you mean 'Level'?
+    "#);
+    assert_snapshot!(shown("Logs | wher Level == 'x' | project tolwer(Level) | take"), @r#"
+    kql.unknown_operator: unknown operator 'wher'
+    1 | Logs | wher Level == 'x' | project tolwer(Level) | take
+               ^^^^
+    hint: did you mean 'where'?
+
+    kql.syntax: expected an expression, found the end of the text
+    1 | Logs | wher Level == 'x' | project tolwer(Level) | take
+                                                               ^
+    "#);
+    assert_snapshot!(shown("Log | count"), @r#"
+    kql.unknown_table: unknown table or name 'Log'
+    1 | Log | count
+        ^^^
+    hint: did you mean 'Logs'?
+    "#);
+    assert_snapshot!(shown("Logs | where Status == 'many'"), @r#"
+    kql.type: cannot compare int with string
+    1 | Logs | where Status == 'many'
+                     ^^^^^^^^^^^^^^^^
+    hint: convert one side, for example with tostring()
+    "#);
+    assert_snapshot!(shown("Logs | where Level = 'x'"), @r#"
+    kql.syntax: expected a condition, found 'Level'
+    1 | Logs | where Level = 'x'
+                     ^^^^^
+    hint: use '==' to compare
+    "#);
+    assert_snapshot!(shown("Logs | summarize count() by Level | where Message has 'x'"), @r#"
+    kql.unknown_column: unknown column 'Message'
+    1 | Logs | summarize count() by Level | where Message has 'x'
+                                                  ^^^^^^^
+    "#);
+    assert_snapshot!(shown("Logs | project count()"), @r#"
+    kql.aggregate: the aggregate count() cannot stand here
+    1 | Logs | project count()
+                       ^^^^^^^
+    hint: aggregates stand in 'summarize'
+    "#);
+    assert_snapshot!(shown("let a = Missing; let b = a; b | count"), @r#"
+    kql.unknown_table: unknown table or name 'Missing'
+    1 | let a = Missing; let b = a; b | count
+                ^^^^^^^
+    "#);
 }
 
 #[test]

@@ -439,7 +439,7 @@ fn chunks<'a>(body: Body<'a>, split: Box<dyn Split>) -> impl futures::Stream<Ite
 }
 
 /// Decodes a chunk into groups of rows that each make one batch of bounded size.
-fn decode_cells(chunk: Chunk) -> (Vec<Cells>, Vec<Rejected>) {
+pub(crate) fn decode_cells(chunk: Chunk) -> (Vec<Cells>, Vec<Rejected>) {
     let mut rejected = chunk.rejected;
     let spans = match chunk.rows {
         Rows::Records(header) => {
@@ -470,7 +470,7 @@ fn decode_group(text: &Bytes, rows: &[std::ops::Range<usize>], groups: &mut Vec<
     groups.push(cells);
 }
 
-fn lines(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+pub(crate) fn lines(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut from = 0;
     let ends = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]);
     ends.map(|end| std::mem::replace(&mut from, end + 1)..end).filter(|line| !line.is_empty()).collect()

@@ -378,9 +378,15 @@ pub(crate) fn epoch_nanos(number: &str) -> Option<i64> {
     }
     let real: f64 = number.parse().ok()?;
     let scale = epoch_scale(real)?;
-    // Whole and fraction apart, so that microseconds survive the 53 bits.
-    let whole = (real.trunc() as i64).checked_mul(scale)?;
-    whole.checked_add((real.fract() * scale as f64).round() as i64)
+    let (whole, fraction) = number.split_once('.')?;
+    // From the digits: a double would add noise below the microsecond. Digits below the nanosecond fall away.
+    let mut nanos = whole.parse::<i64>().ok()?.checked_mul(scale)?;
+    let mut place = scale;
+    for digit in fraction.bytes() {
+        place /= 10;
+        nanos = nanos.checked_add(place * i64::from(char::from(digit).to_digit(10)?))?;
+    }
+    Some(nanos)
 }
 
 fn epoch_scale(number: f64) -> Option<i64> {

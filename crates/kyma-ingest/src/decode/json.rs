@@ -14,6 +14,11 @@ use super::Rejected;
 use super::cells::{Cells, Place, Shape};
 use crate::settings::LINE_BYTES_MAX;
 
+/// Brackets that no stack minds.
+const SHALLOW: usize = 12;
+/// Stack for a row that nests as deep as is allowed.
+const DEEP_STACK_BYTES: usize = 8 * 1024 * 1024;
+
 /// Decodes rows of a chunk. `text` is UTF-8 and `rows` lie within it; blank rows do not count.
 pub(crate) fn decode(text: &Bytes, rows: &[Range<usize>]) -> Cells {
     let mut cells = Cells::new(text.clone());
@@ -44,9 +49,18 @@ fn decode_row(cells: &mut Cells, whole: &str, line: &str) -> Result<(), String> 
     if !line.starts_with('{') {
         return Err("not a json object".to_owned());
     }
-    if opens_many(line) && dynamic::depth(line) > DEPTH_MAX {
+    if !opens_many(line) {
+        return walk(cells, whole, line);
+    }
+    if dynamic::depth(line) > DEPTH_MAX {
         return Err(format!("nested deeper than {DEPTH_MAX}"));
     }
+    // An unoptimised sonic-rs takes tens of KiB of stack per level.
+    stacker::maybe_grow(DEEP_STACK_BYTES, DEEP_STACK_BYTES, || walk(cells, whole, line))
+}
+
+/// Adds the values of a row whose nesting the stack can bear.
+fn walk(cells: &mut Cells, whole: &str, line: &str) -> Result<(), String> {
     let mut end = offset(line, line) + 1;
     let base = offset(line, line);
     for (position, entry) in sonic_rs::to_object_iter(line).enumerate() {
@@ -115,9 +129,9 @@ fn number_shape(digits: &[u8]) -> Shape {
     if fits { Shape::Integer } else { Shape::BigInteger }
 }
 
-/// Whether the row has more opening brackets than may nest: only then is the exact depth worth counting.
+/// Whether the row has so many opening brackets that it may be deep: only then is the exact depth worth counting.
 fn opens_many(line: &str) -> bool {
-    memchr2_iter(b'{', b'[', line.as_bytes()).nth(DEPTH_MAX).is_some()
+    memchr2_iter(b'{', b'[', line.as_bytes()).nth(SHALLOW).is_some()
 }
 
 /// Appends a JSON string's content without its escapes; `false` when an escape stands for no character.

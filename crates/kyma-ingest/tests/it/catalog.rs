@@ -1,0 +1,190 @@
+//! A catalog that fails as told, over the real one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use kyma_core::catalog::*;
+use kyma_core::extent::Extent;
+use kyma_core::{Column, DatabaseId, Error, ExtentId, NodeId, Result, Sequence, TableId, TaskId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// What happens to the next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitFault {
+    /// The catalog is away.
+    Down,
+    /// It happens, and the answer is lost.
+    LostAnswer,
+    /// It does not happen, and nobody knows.
+    LostRequest,
+    /// The reservation is revoked just before.
+    Revoked,
+    /// It waits until released.
+    Stall,
+}
+
+/// The decorator.
+#[derive(Debug)]
+pub struct FaultyCatalog {
+    inner: Arc<dyn Catalog>,
+    plan: Mutex<Vec<CommitFault>>,
+    /// Releases a stalled commit.
+    pub release: Notify,
+    /// Told when a commit stalls.
+    pub stalled: Notify,
+}
+
+impl FaultyCatalog {
+    pub fn new(inner: Arc<dyn Catalog>) -> Arc<Self> {
+        Arc::new(FaultyCatalog { inner, plan: Mutex::default(), release: Notify::new(), stalled: Notify::new() })
+    }
+
+    pub fn plan(&self, fault: CommitFault) {
+        self.plan.lock().push(fault);
+    }
+
+    fn next(&self) -> Option<CommitFault> {
+        let mut plan = self.plan.lock();
+        if plan.is_empty() { None } else { Some(plan.remove(0)) }
+    }
+}
+
+#[async_trait]
+impl Tables for FaultyCatalog {
+    async fn ensure_database(&self, name: &str) -> Result<Database> {
+        self.inner.ensure_database(name).await
+    }
+    async fn database(&self, name: &str) -> Result<Option<Database>> {
+        self.inner.database(name).await
+    }
+    async fn databases(&self) -> Result<Vec<Database>> {
+        self.inner.databases().await
+    }
+    async fn ensure_table(&self, database: DatabaseId, name: &str, new: &NewTable) -> Result<Table> {
+        self.inner.ensure_table(database, name, new).await
+    }
+    async fn table(&self, database: DatabaseId, name: &str) -> Result<Option<Table>> {
+        self.inner.table(database, name).await
+    }
+    async fn table_by_id(&self, table: TableId) -> Result<Option<Table>> {
+        self.inner.table_by_id(table).await
+    }
+    async fn tables(&self, database: DatabaseId) -> Result<Vec<Table>> {
+        self.inner.tables(database).await
+    }
+    async fn grow_table(&self, table: TableId, columns: &[Column]) -> Result<Table> {
+        self.inner.grow_table(table, columns).await
+    }
+    async fn drop_table(&self, table: TableId) -> Result<()> {
+        self.inner.drop_table(table).await
+    }
+    async fn totals(&self, table: TableId, at: Sequence) -> Result<TableTotals> {
+        self.inner.totals(table, at).await
+    }
+}
+
+#[async_trait]
+impl Extents for FaultyCatalog {
+    async fn pin(&self, database: DatabaseId) -> Result<Sequence> {
+        self.inner.pin(database).await
+    }
+    async fn reserve(&self, writer: NodeId, object_key: &str) -> Result<Reservation> {
+        self.inner.reserve(writer, object_key).await
+    }
+    async fn commit(&self, commit: &Commit) -> Result<Committed> {
+        let unknown = || Error::unavailable("catalog.commit_unknown", "injected");
+        match self.next() {
+            None => {}
+            Some(CommitFault::Down) => return Err(Error::unavailable("catalog.unavailable", "injected")),
+            Some(CommitFault::LostRequest) => return Err(unknown()),
+            Some(CommitFault::LostAnswer) => {
+                self.inner.commit(commit).await?;
+                return Err(unknown());
+            }
+            Some(CommitFault::Revoked) => {
+                self.inner.revoke_stale(Duration::ZERO, 1_000).await?;
+            }
+            Some(CommitFault::Stall) => {
+                self.stalled.notify_one();
+                self.release.notified().await;
+            }
+        }
+        self.inner.commit(commit).await
+    }
+    async fn outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
+        self.inner.outcome(reservation).await
+    }
+    async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>> {
+        self.inner.receipt(database, key).await
+    }
+    fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {
+        self.inner.list(query)
+    }
+    async fn replace(&self, table: TableId, sources: &[ExtentId], commit: &Commit) -> Result<Committed> {
+        self.inner.replace(table, sources, commit).await
+    }
+}
+
+#[async_trait]
+impl Garbage for FaultyCatalog {
+    async fn revoke_stale(&self, age: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
+        self.inner.revoke_stale(age, limit).await
+    }
+    async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
+        self.inner.doom_removed(grace, limit).await
+    }
+    async fn doom_unknown(&self, keys: &[String]) -> Result<Vec<DoomedObject>> {
+        self.inner.doom_unknown(keys).await
+    }
+    async fn doomed(&self, limit: usize) -> Result<Vec<DoomedObject>> {
+        self.inner.doomed(limit).await
+    }
+    async fn forget(&self, key: &str) -> Result<()> {
+        self.inner.forget(key).await
+    }
+}
+
+#[async_trait]
+impl Nodes for FaultyCatalog {
+    async fn heartbeat(&self, node: &Node) -> Result<()> {
+        self.inner.heartbeat(node).await
+    }
+    async fn leave(&self, node: NodeId) -> Result<()> {
+        self.inner.leave(node).await
+    }
+    async fn live(&self, within: Duration) -> Result<Vec<Node>> {
+        self.inner.live(within).await
+    }
+}
+
+#[async_trait]
+impl Tasks for FaultyCatalog {
+    async fn enqueue(&self, task: &NewTask) -> Result<bool> {
+        self.inner.enqueue(task).await
+    }
+    async fn claim(&self, node: NodeId, kinds: &[String], lease: Duration) -> Result<Option<ClaimedTask>> {
+        self.inner.claim(node, kinds, lease).await
+    }
+    async fn renew(&self, task: TaskId, token: i64, lease: Duration) -> Result<()> {
+        self.inner.renew(task, token, lease).await
+    }
+    async fn complete(&self, task: TaskId, token: i64) -> Result<()> {
+        self.inner.complete(task, token).await
+    }
+    async fn fail(&self, task: TaskId, token: i64, error: &str) -> Result<()> {
+        self.inner.fail(task, token, error).await
+    }
+    async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
+        self.inner.recent(limit).await
+    }
+}
+
+#[async_trait]
+impl Catalog for FaultyCatalog {
+    async fn ping(&self) -> Result<()> {
+        self.inner.ping().await
+    }
+}

@@ -1,0 +1,61 @@
+//! Idempotency keys: any number of tries, on any node, store once and are answered alike.
+
+use futures::future::join_all;
+
+use crate::catalog::CommitFault;
+use crate::node::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_tries_on_two_nodes_store_once() {
+    let world = World::new().await;
+    let (one, two) = (world.node().await, world.node().await);
+    let tries = (0..20).map(|at| {
+        let node = if at % 2 == 0 { &one } else { &two };
+        node.write_once("t", "key", "{\"n\":1}\n{\"n\":2}\nbroken\n")
+    });
+    let others = (0..20).map(|at| {
+        let node = if at % 2 == 0 { &one } else { &two };
+        async move { node.write("t", &format!("{{\"n\":{}}}", 100 + at)).await }
+    });
+    let (tries, others) = tokio::join!(join_all(tries), join_all(others));
+    let answers: Vec<_> = tries.into_iter().map(Result::unwrap).collect();
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+    assert_eq!((answers[0].rows, answers[0].rejected), (2, 1));
+    assert!(others.into_iter().all(|answer| answer.is_ok_and(|answer| answer.rows == 1)));
+    let mut expected: Vec<String> = (100..120).chain([1, 2]).map(|n| n.to_string()).collect();
+    expected.sort();
+    assert_eq!(world.column("t", "n").await, expected);
+    assert_eq!(world.rows("_rejected").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_retry_on_another_node_gets_the_first_answer() {
+    let world = World::new().await;
+    let first = world.node().await.write_once("t", "key", r#"{"n":1}"#).await.unwrap();
+    let again = world.node().await.write_once("t", "key", r#"{"n":2}"#).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(world.column("t", "n").await, ["1"]);
+    let other = world.node().await.write_once("t", "other", r#"{"n":2}"#).await.unwrap();
+    assert_ne!(first.extents, other.extents);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_try_leaves_the_key_free() {
+    let world = World::new().await;
+    let node = world.node().await;
+    node.catalog.plan(CommitFault::Down);
+    assert!(node.write_once("t", "key", r#"{"n":1}"#).await.is_err());
+    assert_eq!(node.write_once("t", "key", r#"{"n":1}"#).await.unwrap().rows, 1);
+    assert_eq!(world.column("t", "n").await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_no_rows_is_remembered_too() {
+    let world = World::new().await;
+    let node = world.node().await;
+    node.write("t", r#"{"n":1}"#).await.unwrap();
+    let empty = node.write_once("t", "key", "\n\n").await.unwrap();
+    assert_eq!((empty.rows, empty.extents.len()), (0, 0));
+    assert_eq!(node.write_once("t", "key", r#"{"n":2}"#).await.unwrap(), empty);
+    assert_eq!(world.column("t", "n").await, ["1"]);
+}

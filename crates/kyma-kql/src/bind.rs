@@ -114,10 +114,7 @@ pub(crate) struct Binder<'a> {
 }
 
 /// Binds the statements of a text.
-pub(crate) fn bind(
-    statements: &[ast::Statement],
-    context: &PlanContext<'_>,
-) -> Result<Query, Diagnostics> {
+pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
     let mut binder = Binder {
         context,
         scopes: Vec::new(),

@@ -42,19 +42,23 @@ impl Binder<'_> {
         };
         let row = self.row(input.schema.clone(), scope);
         let bag = self.column_index(bag, span, &row)?;
-        let prefix = match call.args.get(1).filter(|arg| arg.names.is_empty()).or_else(|| named(call, "OutputColumnPrefix")) {
-            Some(arg) => match self.constant(&arg.value, scope)? {
-                Value::String(prefix) => prefix,
-                _ => return fail("kql.type", "the prefix is a string", arg.value.span),
-            },
-            None => String::new(),
-        };
+        let prefix =
+            match call.args.get(1).filter(|arg| arg.names.is_empty()).or_else(|| named(call, "OutputColumnPrefix")) {
+                Some(arg) => match self.constant(&arg.value, scope)? {
+                    Value::String(prefix) => prefix,
+                    _ => return fail("kql.type", "the prefix is a string", arg.value.span),
+                },
+                None => String::new(),
+            };
         let conflict = self.word_of(named(call, "columnsConflict"), scope)?.unwrap_or_else(|| "error".to_owned());
         let ignored: HashSet<String> = match named(call, "ignoredProperties") {
             Some(arg) => {
                 let bound = self.constant(&arg.value, scope)?;
                 let items = fold::array_elements(&Expr::literal(bound, span)).unwrap_or_default();
-                items.into_iter().filter_map(|item| if let Value::String(key) = item { Some(key) } else { None }).collect()
+                items
+                    .into_iter()
+                    .filter_map(|item| if let Value::String(key) = item { Some(key) } else { None })
+                    .collect()
             }
             None => HashSet::new(),
         };

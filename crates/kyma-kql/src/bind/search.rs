@@ -103,10 +103,13 @@ fn search_text(text: &str, row: &Row, span: Span) -> Bind<Expr> {
         (true, false) => "hassuffix",
         (true, true) => "contains",
     };
+    if inner.is_empty() {
+        return Ok(Expr::literal(Value::Bool(true), span));
+    }
     let mut parts = Vec::new();
     for (index, column) in row.schema.columns().iter().enumerate() {
-        if inner.is_empty() {
-            return Ok(Expr::literal(Value::Bool(true), span));
+        if !matches!(column.ty, Type::String | Type::Dynamic | Type::Guid) {
+            continue;
         }
         let wanted = Expr::literal(Value::String(inner.clone()), span);
         parts.push(resolved(function, vec![Expr::column(index, column.ty, span), wanted], span)?);

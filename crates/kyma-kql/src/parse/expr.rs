@@ -109,7 +109,7 @@ impl Parser<'_> {
             self.advance();
             let left = Box::new(take(left));
             let right = vec![self.additive()?];
-            let kind = ExprKind::Text { function: "equals_ci", negated, left, right };
+            let kind = ExprKind::Text { function: "equal_ci", negated, left, right };
             return Ok(Some(Expr { kind, span: self.span_from(start) }));
         }
         let negated = self.is_punct("!") && self.touches(1) && self.word_at(1).is_some();

@@ -6,8 +6,8 @@ use kyma_plan::functions::nearest;
 
 use super::{Parsed, Parser};
 use crate::ast::{
-    Arg, Declared, Expand, ExpandItem, Expr, ExprKind, Level, Name, Operator, OperatorKind, Param, PatternPart, SeriesItem, Settings,
-    SortItem,
+    Arg, Declared, Expand, ExpandItem, Expr, ExprKind, Level, Name, Operator, OperatorKind, Param, PatternPart,
+    SeriesItem, Settings, SortItem,
 };
 use crate::lex::Kind;
 
@@ -650,7 +650,9 @@ impl Parser<'_> {
     fn partition(&mut self) -> Parsed<OperatorKind> {
         self.settings();
         self.expect_word("by")?;
-        let key = self.name_or_wildcard()?;
+        // Only a name: what is in brackets after it is the body.
+        let name = self.name()?;
+        let key = Expr { kind: ExprKind::Name(name.text), span: name.span };
         let close = if self.eat("{") {
             "}"
         } else {

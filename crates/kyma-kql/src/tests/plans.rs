@@ -163,6 +163,81 @@ fn rendering_is_passed_on() {
 }
 
 #[test]
+fn text_operators_are_calls() {
+    assert_snapshot!(shown("Logs | where Level =~ 'e' and Message !has 'a' and Message has_any ('x', 'y') | count"), @r#"
+    aggregate by= count() [Count:long]
+      filter (equal_ci(#1, "e") and not(has(#2, "a")) and has_any(#2, "x", "y")) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+    assert_snapshot!(shown("Logs | where Message matches regex 'a+' or Message !startswith_cs 'b' | count"), @r#"
+    aggregate by= count() [Count:long]
+      filter (matches_regex(#2, "a+") or not(startswith_cs(#2, "b"))) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+}
+
+#[test]
+fn parsing_text() {
+    assert_snapshot!(shown("print s='a=1;b=2' | parse s with 'a=' a:long ';' * 'b=' b"), @r#"
+    parse #0 [Text("a="), Capture(Long), Text(";"), Skip, Text("b="), Capture(String)] [s:string, a:long, b:string]
+      project "a=1;b=2" [s:string]
+        unit []
+    "#);
+    assert_snapshot!(shown("print s='a=1;b=2' | parse-kv s as (a:long, b:string) with (pair_delimiter=';')"), @r#"
+    parse-kv #0 [s:string, a:long, b:string]
+      project "a=1;b=2" [s:string]
+        unit []
+    "#);
+}
+
+#[test]
+fn series_and_nested_tops() {
+    assert_snapshot!(
+        shown("Logs | make-series n=count() default=0 on Timestamp from ago(1d) to now() step 1h by Level"),
+        @r#"
+    make-series #0 by=#1 [Level:string, n:dynamic, Timestamp:dynamic]
+      scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#
+    );
+    assert_snapshot!(shown("Logs | top-nested 2 of Level by count(), top-nested 1 of Status by max(Duration)"), @r#"
+    top-nested levels=2 [Level:string, aggregated_Level:long, Status:int, aggregated_Status:real]
+      scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+    assert_snapshot!(shown("Logs | partition by Level (top 1 by Duration)"), @r#"
+    partition #1 [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+      scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+      limit 1 [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        sort #4 desc [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+          input [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+}
+
+#[test]
+fn bags_become_columns_where_they_are_known() {
+    assert_snapshot!(shown("Logs | evaluate bag_unpack(Properties) : (*, host: string) | project host"), @r#"
+    project #5 [host:string]
+      project #0, #1, #2, #3, #4, to_string(#5.host) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, host:string]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+    assert_snapshot!(shown("Logs | evaluate bag_unpack(Properties)"), @r#"
+    kql.unknown_schema: the columns of bag_unpack() are not known before the query runs
+    1 | Logs | evaluate bag_unpack(Properties)
+               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    hint: declare them: evaluate bag_unpack(d) : (*, a: long, b: string)
+    "#);
+}
+
+#[test]
+fn searching() {
+    assert_snapshot!(shown("search in (Logs) 'x' and Status == 5"), @r#"
+    union inputs=1 [$table:string, Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+      project "Logs", #0, #1, #2, #3, #4, #5 [$table:string, Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        filter ((has(#1, "x") or has(#2, "x") or has(to_string(#5), "x")) and (#3 == int(5))) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+          scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    "#);
+}
+
+#[test]
 fn several_results() {
     assert_eq!(plan("Logs | count; Logs | take 1").unwrap().statements.len(), 2);
     let forked = plan("Logs | fork a=(count) (take 1)").unwrap();
@@ -229,7 +304,10 @@ fn commands() {
     let read = |text: &str| crate::Kql.command(text).map(|command| command.map_err(|errors| errors.to_string()));
     assert_eq!(read("Logs | count"), None);
     assert_eq!(read("// hi\n.show tables"), Some(Ok(Command::ShowTables)));
-    assert_eq!(read(".show table Logs schema as json"), Some(Ok(Command::ShowTableSchemaJson { table: "Logs".to_owned() })));
+    assert_eq!(
+        read(".show table Logs schema as json"),
+        Some(Ok(Command::ShowTableSchemaJson { table: "Logs".to_owned() }))
+    );
     assert_eq!(
         read(".ingest inline into table Logs <|\n1,'a|b'\n"),
         Some(Ok(Command::IngestInline { table: "Logs".to_owned(), data: "1,'a|b'\n".to_owned() }))

@@ -26,7 +26,9 @@ pub(super) fn shared(path: &str) -> Option<String> {
 }
 
 /// Share of parsed queries that must bind against guessed tables; raise it, never lower it.
-const BIND_RATCHET_PERCENT: f64 = 50.0;
+const BIND_RATCHET_PERCENT: f64 = 85.0;
+/// One query in this many is tried: each is bound once per missing name.
+const BIND_EVERY: usize = 5;
 /// Names guessed for one query.
 const GUESSES_MAX: usize = 300;
 
@@ -92,7 +94,7 @@ fn bind_guessing(text: &str) -> Result<(), String> {
 fn real_queries_bind() {
     let Some(cases) = shared("conformance/kql/realworld.jsonl") else { return };
     let (mut total, mut bound) = (0, 0);
-    for line in cases.lines() {
+    for line in cases.lines().step_by(BIND_EVERY) {
         let case: serde_json::Value = serde_json::from_str(line).unwrap();
         let query = case["query"].as_str().unwrap();
         if !crate::parse::parse(query).1.is_empty() {

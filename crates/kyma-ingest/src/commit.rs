@@ -18,7 +18,8 @@
 //!   writers are told that the outcome is unknown.
 //! - *receipt exists*: another node stored the same idempotency key first. That unit gets the first answer, the others
 //!   go back to 1.
-//! - *anything else that a table can be to blame for*: units whose table was dropped fail, the others go back to 1.
+//! - *anything else that a unit can be to blame for*: units whose table was dropped fail, the others go back to 1; when
+//!   nobody is to blame openly, each unit goes back to 1 alone.
 //! - any other error fails every unit; nothing of them is visible.
 
 use std::collections::BTreeSet;
@@ -77,29 +78,32 @@ enum Ending {
 
 impl Committer {
     /// Stores units and answers each of them.
-    pub(crate) async fn flush(&self, mut units: Vec<Unit>) {
+    pub(crate) async fn flush(&self, units: Vec<Unit>) {
         let started = Instant::now();
         self.metrics.flushes.inc();
-        for _ in 0..SEALS_MAX {
-            units = self.attempt(units).await;
-            if units.is_empty() {
-                break;
-            }
+        // Each unit may need a try of its own at worst.
+        let tries_max = SEALS_MAX + units.len();
+        let mut groups = vec![units];
+        for _ in 0..tries_max {
+            let Some(group) = groups.pop() else { break };
+            groups.extend(self.attempt(group).await);
         }
-        if !units.is_empty() {
-            self.fail(units, &Error::unavailable("ingest.commit_failed", "a flush was tried too often"));
+        for group in groups {
+            self.fail(group, &Error::unavailable("ingest.commit_failed", "a flush was tried too often"));
         }
         self.metrics.flush_seconds.observe(started.elapsed().as_secs_f64());
     }
 
-    /// Steps 1 to 5. Gives the units that are to be tried again without those that were in their way.
-    async fn attempt(&self, units: Vec<Unit>) -> Vec<Unit> {
+    /// Steps 1 to 5. Gives the groups of units that are to be tried again without those that were in their way.
+    async fn attempt(&self, units: Vec<Unit>) -> Vec<Vec<Unit>> {
         let extents = match self.seal(&units).await {
             Ok(extents) => extents,
             Err((blamed, error)) => {
-                let (failed, rest) = split(units, &blamed);
-                self.fail(failed, &error);
-                return rest;
+                let (blamed, rest) = split(units, &blamed);
+                return std::iter::once(rest)
+                    .filter(|rest| !rest.is_empty())
+                    .chain(self.alone(blamed, &error))
+                    .collect();
             }
         };
         let answers = answers(&units, &extents);
@@ -121,6 +125,15 @@ impl Committer {
                 Vec::new()
             }
         }
+    }
+
+    /// Units of which some are to blame, nobody knows which: each is tried alone; one that was alone already fails.
+    fn alone(&self, units: Vec<Unit>, error: &Error) -> Vec<Vec<Unit>> {
+        if units.len() > 1 {
+            return units.into_iter().map(|unit| vec![unit]).collect();
+        }
+        self.fail(units, error);
+        Vec::new()
     }
 
     /// Seals the rows of all units, side by side. An error comes with the units to blame.
@@ -232,8 +245,8 @@ impl Committer {
     }
 
     /// Answers units that stand in the others' way: their key is stored already, or their table is gone. If nobody does,
-    /// everybody fails with the error.
-    async fn without_blamed(&self, units: Vec<Unit>, error: Error) -> Vec<Unit> {
+    /// each is tried alone, so that one poisonous write never fails another.
+    async fn without_blamed(&self, units: Vec<Unit>, error: Error) -> Vec<Vec<Unit>> {
         let before = units.len();
         let mut rest = Vec::with_capacity(before);
         for unit in units {
@@ -243,11 +256,11 @@ impl Committer {
                 Err(error) => self.fail(vec![unit], &error),
             }
         }
-        if rest.len() == before {
-            self.fail(rest, &error);
-            return Vec::new();
+        match rest.len() {
+            0 => Vec::new(),
+            kept if kept < before => vec![rest],
+            _ => self.alone(rest, &error),
         }
-        rest
     }
 
     /// The first answer to the unit's key, an error if one of its tables is gone, `None` when it is not to blame.

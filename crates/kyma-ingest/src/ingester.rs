@@ -45,6 +45,9 @@ use crate::settings::{
 };
 use crate::tables::Tables;
 
+/// Bytes given to a splitter at a time.
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// What an [`Ingester`] is made of.
 #[derive(Debug, Clone)]
 pub struct IngestParts {
@@ -316,7 +319,10 @@ impl Ingester {
         if decoded.rejected.is_empty() {
             return Ok(());
         }
-        self.tables.ensure(&request.database, REJECTED_TABLE, &rejected_table(&self.parts.settings.format)).await?;
+        if self.tables.table(&request.database, REJECTED_TABLE).await?.is_none() {
+            let new = rejected_table(&self.parts.settings.format);
+            self.tables.ensure(&request.database, REJECTED_TABLE, &new).await?;
+        }
         let batch = rejected_batch(request, &decoded.rejected, self.parts.clock.now())?;
         sender.rejected(&batch, decoded.rejected_bytes).await
     }
@@ -423,16 +429,20 @@ async fn join_call(
     }
 }
 
-/// The chunks of a body.
+/// The chunks of a body. Pieces larger than [`PIECE_BYTES`] are taken bit by bit, so that no chunk grows with them.
 fn chunks<'a>(body: Body<'a>, split: Box<dyn Split>) -> impl futures::Stream<Item = Result<Chunk>> + Send + 'a {
-    stream::try_unfold(Some((body, split)), |state| async {
-        let Some((mut body, mut split)) = state else { return Ok(None) };
+    stream::try_unfold(Some((body, split, Bytes::new())), |state| async {
+        let Some((mut body, mut split, mut bytes)) = state else { return Ok(None) };
         loop {
-            let Some(bytes) = body.next().await? else {
-                return Ok(split.finish()?.map(|chunk| (chunk, None)));
-            };
-            if let Some(chunk) = split.push(&bytes)? {
-                return Ok(Some((chunk, Some((body, split)))));
+            if bytes.is_empty() {
+                match body.next().await? {
+                    Some(next) => bytes = next,
+                    None => return Ok(split.finish()?.map(|chunk| (chunk, None))),
+                }
+            }
+            let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+            if let Some(chunk) = split.push(&piece)? {
+                return Ok(Some((chunk, Some((body, split, bytes)))));
             }
         }
     })

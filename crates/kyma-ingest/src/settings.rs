@@ -24,7 +24,7 @@ pub(crate) const CHUNK_COLUMNS_MAX: usize = 2 * kyma_core::limits::TABLE_COLUMNS
 pub(crate) const CHUNKS_IN_FLIGHT: usize = 3;
 /// Largest message of the append call, in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Seals of one flush: each but the first follows a unit that had to be taken out.
+/// Seals of one flush beyond one per unit: each but the first follows a unit that had to be taken out.
 pub(crate) const SEALS_MAX: usize = 16;
 /// Puts of one sealed object: each but the first follows a revoked reservation.
 pub(crate) const PUTS_MAX: usize = 3;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 /// What happens to the next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommitFault {
+pub(crate) enum CommitFault {
     /// The catalog is away.
     Down,
     /// It happens, and the answer is lost.
@@ -24,25 +24,27 @@ pub enum CommitFault {
     Revoked,
     /// It waits until released.
     Stall,
+    /// It is refused; nobody can tell for whose fault.
+    Refused,
 }
 
 /// The decorator.
 #[derive(Debug)]
-pub struct FaultyCatalog {
+pub(crate) struct FaultyCatalog {
     inner: Arc<dyn Catalog>,
     plan: Mutex<Vec<CommitFault>>,
     /// Releases a stalled commit.
-    pub release: Notify,
+    pub(crate) release: Notify,
     /// Told when a commit stalls.
-    pub stalled: Notify,
+    pub(crate) stalled: Notify,
 }
 
 impl FaultyCatalog {
-    pub fn new(inner: Arc<dyn Catalog>) -> Arc<Self> {
+    pub(crate) fn new(inner: Arc<dyn Catalog>) -> Arc<Self> {
         Arc::new(FaultyCatalog { inner, plan: Mutex::default(), release: Notify::new(), stalled: Notify::new() })
     }
 
-    pub fn plan(&self, fault: CommitFault) {
+    pub(crate) fn plan(&self, fault: CommitFault) {
         self.plan.lock().push(fault);
     }
 
@@ -107,6 +109,7 @@ impl Extents for FaultyCatalog {
             Some(CommitFault::Revoked) => {
                 self.inner.revoke_stale(Duration::ZERO, 1_000).await?;
             }
+            Some(CommitFault::Refused) => return Err(Error::invalid("catalog.text_invalid", "injected")),
             Some(CommitFault::Stall) => {
                 self.stalled.notify_one();
                 self.release.notified().await;

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use kyma_core::Type;
-use kyma_core::catalog::Tables;
 use kyma_ingest::{BodyFormat, IngestRequest, IngestSettings};
 
 use crate::node::{World, request, settings};

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use kyma_core::Kind;
-use kyma_core::catalog::{Garbage, Tables};
 use kyma_ingest::IngestSettings;
 use kyma_storage::fault::{Call, Fault};
 
@@ -107,6 +106,52 @@ async fn a_table_dropped_on_the_way_fails_its_own_rows_only() {
     assert_eq!(world.column("stays", "n").await, ["1", "2"]);
     node.write("gone", r#"{"n":3}"#).await.unwrap();
     assert_eq!(world.column("gone", "n").await, ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_flush_is_tried_write_by_write() {
+    let world = World::new().await;
+    let slow = IngestSettings { flush_interval: Duration::from_millis(500), ..settings() };
+    let node = world.node_with(slow).await;
+    // The flush of all three, then the one that is to blame.
+    node.catalog.plan(CommitFault::Refused);
+    node.catalog.plan(CommitFault::Refused);
+    let (one, two, three) =
+        tokio::join!(node.write("a", r#"{"n":1}"#), node.write("b", r#"{"n":1}"#), node.write("a", r#"{"n":2}"#));
+    let failed = [one, two, three].into_iter().filter(Result::is_err).count();
+    assert_eq!(failed, 1);
+    assert_eq!(world.rows("a").await.len() + world.rows("b").await.len(), 2);
+}
+
+/// A PostgreSQL of its own that goes away and comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_process_that_stops_fails_writes_in_time_and_recovers() {
+    use kyma_catalog_postgres::local::{Options, Server};
+    use kyma_catalog_postgres::{CatalogSettings, PostgresCatalog};
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let start = async || Server::start(Options::throw_away(folder.path().join("pg"))).await.unwrap();
+    let server = start().await;
+    let quick = CatalogSettings {
+        connect_timeout_millis: 1_000,
+        statement_timeout_millis: 2_000,
+        ..CatalogSettings::default()
+    };
+    let catalog = PostgresCatalog::connect(&server.url(), &quick).await.unwrap();
+    catalog.migrate().await.unwrap();
+    let world = World::with(catalog);
+    let node = world.node().await;
+    node.write("t", r#"{"n":1}"#).await.unwrap();
+    server.stop().await.unwrap();
+    let started = std::time::Instant::now();
+    let error = node.write("t", r#"{"n":2}"#).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable, "{error:?}");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert_eq!(node.ingester.buffer_bytes(), 0);
+    let server = start().await;
+    node.write("t", r#"{"n":3}"#).await.unwrap();
+    assert_eq!(world.column("t", "n").await, ["1", "3"]);
+    drop(node);
+    server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

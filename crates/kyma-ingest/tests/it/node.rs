@@ -8,7 +8,7 @@ use arrow::array::Array;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use kyma_core::catalog::{Catalog, ExtentOrder, ExtentQuery, Extents, Tables};
+use kyma_core::catalog::{Catalog, ExtentOrder, ExtentQuery};
 use kyma_core::clock::{Clock, ManualClock};
 use kyma_core::extent::Extent;
 use kyma_core::format::{Formats, OpenOptions, ReadColumn};
@@ -29,25 +29,25 @@ use kyma_testkit::postgres::TestDatabase;
 use crate::catalog::FaultyCatalog;
 
 /// 2023-11-14T22:13:20Z
-pub const NOW: i64 = 1_700_000_000_000_000_000;
+pub(crate) const NOW: i64 = 1_700_000_000_000_000_000;
 
 /// A bucket and a catalog that nodes share.
-pub struct World {
-    pub catalog: Arc<dyn Catalog>,
-    pub objects: Arc<dyn ObjectStore>,
-    _database: TestDatabase,
+pub(crate) struct World {
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    _database: Option<TestDatabase>,
 }
 
 /// A node of a world, with faults of its own.
-pub struct Node {
-    pub ingester: Arc<Ingester>,
-    pub store: Arc<Store>,
-    pub faults: Faults,
-    pub catalog: Arc<FaultyCatalog>,
+pub(crate) struct Node {
+    pub(crate) ingester: Arc<Ingester>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) faults: Faults,
+    pub(crate) catalog: Arc<FaultyCatalog>,
     _loopback: Loopback,
 }
 
-pub fn settings() -> IngestSettings {
+pub(crate) fn settings() -> IngestSettings {
     IngestSettings {
         flush_interval: Duration::from_millis(20),
         table_age_max: Duration::from_millis(200),
@@ -57,20 +57,25 @@ pub fn settings() -> IngestSettings {
 }
 
 impl World {
-    pub async fn new() -> World {
+    pub(crate) async fn new() -> World {
         Self::over(Arc::new(InMemory::new())).await
     }
 
-    pub async fn over(objects: Arc<dyn ObjectStore>) -> World {
+    pub(crate) async fn over(objects: Arc<dyn ObjectStore>) -> World {
         let (catalog, database) = kyma_testkit::postgres::catalog().await;
-        World { catalog, objects, _database: database }
+        World { catalog, objects, _database: Some(database) }
     }
 
-    pub async fn node(&self) -> Node {
+    /// A world around a catalog that the test owns.
+    pub(crate) fn with(catalog: Arc<dyn Catalog>) -> World {
+        World { catalog, objects: Arc::new(InMemory::new()), _database: None }
+    }
+
+    pub(crate) async fn node(&self) -> Node {
         self.node_with(settings()).await
     }
 
-    pub async fn node_with(&self, settings: IngestSettings) -> Node {
+    pub(crate) async fn node_with(&self, settings: IngestSettings) -> Node {
         let (faulty, faults) = FaultyStore::new(Arc::clone(&self.objects));
         let store = Store::with_deadlines(faulty, Duration::from_millis(500), Duration::from_millis(200));
         let catalog = FaultyCatalog::new(Arc::clone(&self.catalog));
@@ -91,7 +96,7 @@ impl World {
     }
 
     /// The visible extents of a table.
-    pub async fn extents(&self, table: &str) -> Vec<Extent> {
+    pub(crate) async fn extents(&self, table: &str) -> Vec<Extent> {
         let Some(database) = self.catalog.database("d").await.unwrap() else { return Vec::new() };
         let Some(table) = self.catalog.table(database.id, table).await.unwrap() else { return Vec::new() };
         let at = self.catalog.pin(database.id).await.unwrap();
@@ -100,7 +105,7 @@ impl World {
     }
 
     /// The visible rows of a table, as column to text without nulls, in order of their extents.
-    pub async fn rows(&self, table: &str) -> Vec<BTreeMap<String, String>> {
+    pub(crate) async fn rows(&self, table: &str) -> Vec<BTreeMap<String, String>> {
         let store = Store::from_object_store(Arc::clone(&self.objects));
         let mut rows = Vec::new();
         for extent in self.extents(table).await {
@@ -110,7 +115,7 @@ impl World {
     }
 
     /// One column of every row, sorted.
-    pub async fn column(&self, table: &str, column: &str) -> Vec<String> {
+    pub(crate) async fn column(&self, table: &str, column: &str) -> Vec<String> {
         let rows = self.rows(table).await;
         let mut values: Vec<_> = rows.iter().map(|row| row.get(column).cloned().unwrap_or("-".into())).collect();
         values.sort();
@@ -118,7 +123,7 @@ impl World {
     }
 
     /// How many objects there are.
-    pub async fn objects(&self) -> usize {
+    pub(crate) async fn objects(&self) -> usize {
         self.objects.list(None).count().await
     }
 }
@@ -150,7 +155,7 @@ async fn read(store: &Arc<Store>, extent: &Extent, rows: &mut Vec<BTreeMap<Strin
     }
 }
 
-pub fn request(table: &str) -> IngestRequest {
+pub(crate) fn request(table: &str) -> IngestRequest {
     IngestRequest {
         database: "d".into(),
         table: table.into(),
@@ -162,16 +167,16 @@ pub fn request(table: &str) -> IngestRequest {
 }
 
 impl Node {
-    pub async fn write(&self, table: &str, body: &str) -> Result<IngestAnswer> {
+    pub(crate) async fn write(&self, table: &str, body: &str) -> Result<IngestAnswer> {
         self.send(&request(table), body.as_bytes()).await
     }
 
-    pub async fn write_once(&self, table: &str, key: &str, body: &str) -> Result<IngestAnswer> {
+    pub(crate) async fn write_once(&self, table: &str, key: &str, body: &str) -> Result<IngestAnswer> {
         let request = IngestRequest { idempotency_key: Some(key.into()), ..request(table) };
         self.send(&request, body.as_bytes()).await
     }
 
-    pub async fn send(&self, request: &IngestRequest, body: &[u8]) -> Result<IngestAnswer> {
+    pub(crate) async fn send(&self, request: &IngestRequest, body: &[u8]) -> Result<IngestAnswer> {
         let pieces: Vec<Result<Bytes>> =
             body.chunks(64 * 1024).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         self.ingester.ingest(request, futures::stream::iter(pieces).boxed()).await

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,13 +16,16 @@ use crate::{counters, extent, sample};
 
 const MIB: u64 = 1024 * 1024;
 
+/// The content of every object here.
+static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| sample(MIB as usize));
+
 /// A store over memory whose cache is on disk, with `objects` objects of 1 MiB.
 async fn store_with_disk(dir: &Path, objects: u64) -> Arc<Store> {
     let disk = DiskCache::open(dir, 64 * MIB).await.unwrap();
     let cache = TieredCache::new(MemoryCache::new(64 * 1024), disk);
     let store = Store::with_cache(Arc::new(InMemory::new()), Arc::new(cache));
     for object in 0..objects {
-        store.put(&format!("o/{object}"), Bytes::from(sample(MIB as usize))).await.unwrap();
+        store.put(&format!("o/{object}"), Bytes::from_static(&CONTENT)).await.unwrap();
     }
     store
 }
@@ -33,7 +36,7 @@ async fn read_all(store: &Arc<Store>, objects: u64) {
         let ranges: Vec<_> = (0..8).map(|part| part * 100_000..part * 100_000 + 100_000).collect();
         let reader = store.reader(&extent(&format!("o/{object}"), 0, MIB), counters());
         for (bytes, range) in reader.read(&ranges).await.unwrap().iter().zip(&ranges) {
-            assert!(bytes[..] == sample(MIB as usize)[range.start as usize..range.end as usize]);
+            assert!(bytes[..] == CONTENT[range.start as usize..range.end as usize]);
         }
     }
 }
@@ -103,7 +106,7 @@ async fn a_full_disk_under_the_cache_changes_nothing() {
     settings.cache_memory_bytes = 64 * 1024;
     let store = kyma_storage::open(&settings).await.unwrap();
     for object in 0..6 {
-        store.put(&format!("o/{object}"), Bytes::from(sample(MIB as usize))).await.unwrap();
+        store.put(&format!("o/{object}"), Bytes::from_static(&CONTENT)).await.unwrap();
     }
     if tiny.is_none() {
         std::fs::remove_dir_all(dir.join("cache")).unwrap();

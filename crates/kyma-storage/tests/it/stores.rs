@@ -52,6 +52,24 @@ async fn folder() {
     assert!(again.exists("extents/10/c.kyma").await.unwrap(), "a second start finds the objects");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn s3() {
+    let s3 = kyma_testkit::s3::server().await;
+    let mut settings = StoreSettings::new(s3.url.clone());
+    settings.options = s3.options.clone();
+    settings.request_timeout = std::time::Duration::from_secs(2);
+    let store = kyma_storage::open(&settings).await.unwrap();
+    exercise(&store).await;
+    let puts = (0..8).map(|at| store.put("race", Bytes::from(vec![at; 10])));
+    let won = futures::future::join_all(puts).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(won, 1, "one of racing puts");
+    drop(s3);
+    let started = std::time::Instant::now();
+    assert_eq!(store.put("after", Bytes::new()).await.unwrap_err().code(), "store.unavailable");
+    assert_eq!(store.ping().await.unwrap_err().kind(), Kind::Unavailable);
+    assert!(started.elapsed() < std::time::Duration::from_secs(10));
+}
+
 #[tokio::test]
 async fn urls_that_are_not_understood() {
     for bad in ["ftp://x/y", "s3://", "nonsense:///"] {

@@ -118,7 +118,9 @@ impl Catalog for PostgresCatalog {
 
 /// The client's configuration: the URL's, with bounded waits on both sides.
 ///
-/// `idle_in_transaction_session_timeout` frees the locks of a node that hangs in the middle of a commit.
+/// `idle_in_transaction_session_timeout` frees the locks of a node that hangs in the middle of a commit. Sorting is off
+/// because a list must walk an index in order and stop at its page: on a table without fresh statistics the planner
+/// would rather sort all of it.
 fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
     let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
         Error::invalid("catalog.url_invalid", "the catalog URL is not understood")
@@ -127,7 +129,8 @@ fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
     })?;
     let millis = settings.statement_timeout().as_millis();
     let ours = format!(
-        "-c statement_timeout={millis} -c lock_timeout={millis} -c idle_in_transaction_session_timeout={millis} -c jit=off"
+        "-c statement_timeout={millis} -c lock_timeout={millis} -c idle_in_transaction_session_timeout={millis} \
+         -c jit=off -c enable_sort=off"
     );
     let options = config.get_options().map_or_else(|| ours.clone(), |theirs| format!("{ours} {theirs}"));
     config.options(options);

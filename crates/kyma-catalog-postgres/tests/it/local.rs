@@ -110,7 +110,9 @@ async fn a_long_path_gets_a_short_socket_and_a_failed_start_says_why() {
 /// Root's server runs as another user, who cannot enter a private folder of root's.
 #[tokio::test]
 async fn a_private_folder_of_root_works_too() {
-    let directory = tempfile::tempdir().unwrap(); // 0700
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let data = directory.path().join("catalog");
     let server = Server::start(Options::durable(&data)).await.unwrap();
     catalog(&server).await;
@@ -118,6 +120,7 @@ async fn a_private_folder_of_root_works_too() {
     server.stop().await.unwrap();
     let server = Server::start(Options::durable(&data)).await.unwrap();
     assert_eq!(server.data_dir(), real, "it is found again");
+    assert_eq!(data.canonicalize().unwrap(), real, "what was asked for leads there");
     server.stop().await.unwrap();
     std::fs::remove_dir_all(real).unwrap();
 }

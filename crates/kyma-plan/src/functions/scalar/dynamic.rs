@@ -22,7 +22,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
     row(
         "array_iff",
         &["array_iif"],
-        &[ToDynamic],
+        &[ToDynamic, Any],
         (3, 3),
         Is(Type::Dynamic),
         Numbered,

@@ -66,7 +66,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         &[Any],
         (1, 1),
         Is(Type::String),
-        Numbered,
+        Prefixed("type"),
         "The name of the value's type, of a dynamic its content's.",
     ),
     row(

@@ -27,6 +27,14 @@ fn promoted(args: &[Type]) -> Type {
     }
 }
 
+/// Whole numbers become `real`.
+fn rounded(args: &[Type]) -> Type {
+    match args.first() {
+        Some(Type::Decimal) => Type::Decimal,
+        _ => Type::Real,
+    }
+}
+
 /// Numbers, bins and bits.
 pub(super) static TABLE: &[ScalarFunction] = &[
     row("abs", &[], &[Summable], (1, 1), Rule(promoted), FirstArgument, "The magnitude."),
@@ -48,19 +56,27 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         FirstArgument,
         "Rounds down to a bin of a size, where one bin starts at the third argument.",
     ),
-    row("ceiling", &[], &[Number], (1, 1), Arg(0), FirstArgument, "The smallest whole number that is not smaller."),
+    row(
+        "ceiling",
+        &[],
+        &[Number],
+        (1, 1),
+        Rule(rounded),
+        FirstArgument,
+        "The smallest whole number that is not smaller.",
+    ),
     row(
         "round",
         &[],
         &[Number, Long],
         (1, 2),
-        Arg(0),
+        Rule(rounded),
         FirstArgument,
         "Rounds half away from zero to digits after the point.",
     ),
     row("sign", &[], &[Number], (1, 1), Is(Type::Real), Numbered, "-1, 0 or 1."),
     row("sqrt", &[], &[Real], (1, 1), Is(Type::Real), FirstArgument, "The square root; null of a negative number."),
-    row("pow", &[], &[Real, Real], (2, 2), Is(Type::Real), FirstArgument, "The first to the power of the second."),
+    row("pow", &[], &[Real, Real], (2, 2), Is(Type::Real), Numbered, "The first to the power of the second."),
     row("exp", &[], &[Real], (1, 1), Is(Type::Real), FirstArgument, "e to the power."),
     row("exp2", &[], &[Real], (1, 1), Is(Type::Real), FirstArgument, "2 to the power."),
     row("exp10", &[], &[Real], (1, 1), Is(Type::Real), FirstArgument, "10 to the power."),

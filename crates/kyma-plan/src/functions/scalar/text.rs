@@ -28,8 +28,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "The elements with a delimiter between.",
     ),
-    row("strlen", &[], &[Text], (1, 1), Is(Type::Long), Numbered, "The number of characters."),
-    row("string_size", &[], &[Text], (1, 1), Is(Type::Long), Numbered, "The number of UTF-8 bytes."),
+    row("strlen", &[], &[Text], (1, 1), Is(Type::Long), Prefixed("strlen"), "The number of characters."),
+    row("string_size", &[], &[Text], (1, 1), Is(Type::Long), Prefixed("string_size"), "The number of UTF-8 bytes."),
     row(
         "substring",
         &[],

@@ -1,0 +1,223 @@
+//! Percentiles by nearest rank: exact up to a number of samples, then over a t-digest-like sketch (Dunning 2019).
+//!
+//! A sample is an order-preserving 64-bit key with a weight. When a group has too many, neighbours merge into clusters whose
+//! weight is small at the tails; a cluster is represented by its middle sample.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
+use arrow::datatypes::DataType;
+use kyma_core::{Error, Result, Type, Value};
+
+use super::Slot;
+use crate::limits::PERCENTILE_EXACT_MAX;
+use crate::value::{to_json, values_to_array};
+use crate::view::{Decimals, Longs, Reals};
+use crate::{Arg, build};
+
+/// Clusters of a sketch, about.
+const CLUSTERS: f64 = 1_000.0;
+
+/// Which percentiles of what, and whether they leave as one array.
+pub(super) struct Config {
+    ty: Type,
+    percents: Vec<f64>,
+    weighted: bool,
+    as_array: bool,
+}
+
+impl Config {
+    pub(super) fn new(function: &str, ty: Type, constants: &[Option<Value>], out: &[Type]) -> Result<Config> {
+        let weighted = function.contains("lew") || function.contains("lesw");
+        let mut percents = Vec::new();
+        for constant in constants.iter().skip(1 + usize::from(weighted)) {
+            match constant {
+                Some(Value::Dynamic(json)) => {
+                    percents.extend(crate::json::array(json).unwrap_or_default().iter().filter_map(crate::json::real));
+                }
+                Some(value) => percents.push(crate::convert::constant_real(value)?),
+                None => return Err(Error::invalid("function.argument", "a percentage must be a constant")),
+            }
+        }
+        if percents.iter().any(|percent| !(0.0..=100.0).contains(percent)) {
+            return Err(Error::invalid("function.argument", "a percentage must lie between 0 and 100"));
+        }
+        let as_array = function.ends_with("_array");
+        if !as_array && out.len() != percents.len() {
+            return Err(Error::internal("percentiles need one result per percentage"));
+        }
+        Ok(Config { ty, percents, weighted, as_array })
+    }
+
+    fn value(&self, key: i64) -> Value {
+        match self.ty {
+            Type::Int => Value::Int(key as i32),
+            Type::Long => Value::Long(key),
+            Type::Datetime => Value::Datetime(key),
+            Type::Timespan => Value::Timespan(key),
+            Type::Decimal => {
+                crate::view::real_to_decimal(real_of(key)).map_or(Value::Null(Type::Decimal), Value::Decimal)
+            }
+            _ => Value::Real(real_of(key)),
+        }
+    }
+}
+
+/// A key that orders like the float.
+fn key_of(real: f64) -> i64 {
+    let bits = (real + 0.0).to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+fn real_of(key: i64) -> f64 {
+    f64::from_bits((key ^ (((key >> 63) as u64) >> 1) as i64) as u64)
+}
+
+/// Samples of one group.
+#[derive(Default)]
+pub(super) struct Percentiles {
+    samples: Vec<(i64, u64)>,
+}
+
+/// Values and weights by row.
+pub(super) struct Samples<'a> {
+    values: Keys<'a>,
+    weights: Option<Longs<'a>>,
+}
+
+enum Keys<'a> {
+    Long(Longs<'a>),
+    Real(Reals<'a>),
+    Decimal(Decimals<'a>),
+}
+
+impl Percentiles {
+    fn push(&mut self, key: i64, weight: u64) -> usize {
+        let before = self.samples.capacity();
+        self.samples.push((key, weight));
+        let grown = (self.samples.capacity() - before) * size_of::<(i64, u64)>();
+        if self.samples.len() > 2 * PERCENTILE_EXACT_MAX {
+            self.compress();
+        }
+        grown
+    }
+
+    /// Merges neighbours while the cluster's share of all stays below `4 q (1 - q) / CLUSTERS`.
+    fn compress(&mut self) {
+        self.samples.sort_unstable();
+        let total: u64 = self.samples.iter().map(|(_, weight)| weight).sum();
+        let mut merged: Vec<(i64, u64)> = Vec::with_capacity(PERCENTILE_EXACT_MAX);
+        let (mut cluster, mut weight, mut before) = (Vec::new(), 0_u64, 0_u64);
+        let close = |cluster: &mut Vec<(i64, u64)>, weight: u64, merged: &mut Vec<(i64, u64)>| {
+            if let Some(key) = at_rank(cluster, weight.div_ceil(2)) {
+                merged.push((key, weight));
+            }
+            cluster.clear();
+        };
+        for &(key, more) in &self.samples {
+            let q = (before as f64 + (weight + more) as f64 / 2.0) / total as f64;
+            let room = 4.0 * q * (1.0 - q) / CLUSTERS * total as f64;
+            if weight > 0 && (weight + more) as f64 > room {
+                close(&mut cluster, weight, &mut merged);
+                before += weight;
+                weight = 0;
+            }
+            cluster.push((key, more));
+            weight += more;
+        }
+        close(&mut cluster, weight, &mut merged);
+        self.samples = merged;
+    }
+}
+
+/// The key whose cumulative weight reaches `rank`.
+fn at_rank(sorted: &[(i64, u64)], rank: u64) -> Option<i64> {
+    let mut reached = 0;
+    sorted
+        .iter()
+        .find(|(_, weight)| {
+            reached += weight;
+            reached >= rank
+        })
+        .map(|(key, _)| *key)
+}
+
+impl Slot for Percentiles {
+    type Config = Config;
+    type Input<'a> = Samples<'a>;
+
+    fn input<'a>(config: &Config, args: &'a [Arg]) -> Result<Samples<'a>> {
+        let arg = super::simple::only(args)?;
+        let values = match config.ty {
+            Type::Int | Type::Long | Type::Datetime | Type::Timespan => Keys::Long(Longs::of(arg)?),
+            Type::Decimal => Keys::Decimal(Decimals::of(arg)?),
+            _ => Keys::Real(Reals::of(arg)?),
+        };
+        let weights = if config.weighted { args.get(1).map(Longs::of).transpose()? } else { None };
+        Ok(Samples { values, weights })
+    }
+
+    fn new(_: &Config) -> Self {
+        Percentiles::default()
+    }
+
+    fn update(&mut self, input: &Samples<'_>, row: usize, _: &Config) -> usize {
+        let key = match &input.values {
+            Keys::Long(longs) => longs.get(row),
+            Keys::Real(reals) => reals.get(row).filter(|real| !real.is_nan()).map(key_of),
+            Keys::Decimal(decimals) => decimals.get(row).map(|decimal| key_of(crate::view::decimal_to_real(decimal))),
+        };
+        let weight = input.weights.map_or(Some(1), |weights| weights.get(row));
+        match (key, weight.and_then(|weight| u64::try_from(weight).ok())) {
+            (Some(key), Some(weight)) if weight > 0 => self.push(key, weight),
+            _ => 0,
+        }
+    }
+
+    fn state_types(_: &Config) -> Vec<DataType> {
+        vec![DataType::Binary]
+    }
+
+    fn save(slots: &[Self], _: &Config) -> Result<Vec<ArrayRef>> {
+        let bytes = slots.iter().map(|slot| {
+            let pairs = slot.samples.iter().flat_map(|(key, weight)| [key.to_le_bytes(), weight.to_le_bytes()]);
+            pairs.flatten().collect::<Vec<u8>>()
+        });
+        Ok(vec![Arc::new(BinaryArray::from_iter_values(bytes))])
+    }
+
+    fn load(state: &[ArrayRef], row: usize, _: &Config) -> Result<Self> {
+        let damaged = || Error::internal("an aggregate's state is damaged");
+        let array = state.first().and_then(|array| array.as_binary_opt::<i32>()).ok_or_else(damaged)?;
+        let bytes: &[u8] = if array.is_null(row) { &[] } else { array.value(row) };
+        let pair = |pair: &[u8]| {
+            Some((i64::from_le_bytes(pair[..8].try_into().ok()?), u64::from_le_bytes(pair[8..].try_into().ok()?)))
+        };
+        let samples: Option<Vec<(i64, u64)>> = bytes.chunks_exact(16).map(pair).collect();
+        Ok(Percentiles { samples: samples.ok_or_else(damaged)? })
+    }
+
+    fn absorb(&mut self, other: Self, _: &Config) -> usize {
+        other.samples.into_iter().map(|(key, weight)| self.push(key, weight)).sum()
+    }
+
+    fn finish(mut slots: Vec<Self>, config: &Config) -> Result<Vec<ArrayRef>> {
+        let mut columns: Vec<Vec<Value>> = config.percents.iter().map(|_| Vec::with_capacity(slots.len())).collect();
+        for slot in &mut slots {
+            slot.samples.sort_unstable();
+            let total: u64 = slot.samples.iter().map(|(_, weight)| weight).sum();
+            for (column, percent) in columns.iter_mut().zip(&config.percents) {
+                let rank = (percent / 100.0 * total as f64 - 1e-9).ceil().max(1.0) as u64;
+                let key = at_rank(&slot.samples, rank);
+                column.push(key.map_or(Value::Null(config.ty), |key| config.value(key)));
+            }
+        }
+        if !config.as_array {
+            return columns.iter().map(|column| values_to_array(column, config.ty)).collect();
+        }
+        let texts = |group: usize| columns.iter().map(|column| to_json(&column[group])).collect::<Vec<_>>();
+        Ok(vec![build::jsons(slots.len(), |group| {
+            (!slots[group].samples.is_empty()).then(|| format!("[{}]", texts(group).join(",")))
+        })])
+    }
+}

@@ -1,0 +1,22 @@
+//! Limits of this crate.
+
+/// Longest compiled regular expression, in bytes.
+pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Regular expressions kept compiled during one call.
+pub const REGEX_CACHE_MAX: usize = 64;
+/// Elements of an array built by `range`, `repeat`, `make_list`, `make_set` and keys of `make_bag` unless asked for fewer.
+pub const ARRAY_ELEMENTS_MAX: usize = 1_048_576;
+/// Bytes of a string built by `strrep`, `strcat` and the like.
+pub const STRING_BYTES_MAX: usize = kyma_core::limits::STRING_BYTES_MAX;
+/// Bytes after decompression.
+pub const DECOMPRESSED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Distinct values counted exactly per group; beyond, `dcount` estimates.
+pub const DISTINCT_EXACT_MAX: usize = 4_096;
+/// Values kept exactly per group; beyond, `percentile` estimates.
+pub const PERCENTILE_EXACT_MAX: usize = 4_096;
+/// Bins of one series.
+pub const SERIES_BINS_MAX: usize = 1_048_576;
+/// Rows that `mv-expand` makes of one row unless asked otherwise.
+pub const EXPANDED_ROWS_MAX: usize = 2_147_483_647;
+/// Networks that `ipv4_range_to_cidr_list` gives at most (a range needs at most 62).
+pub const CIDR_LIST_MAX: usize = 64;

@@ -1,0 +1,70 @@
+//! Digests and identifiers. A value is hashed as its text, except that numbers and times hash by their bytes in `hash`.
+
+use arrow::array::ArrayRef;
+use kyma_core::{Result, Type};
+use md5::{Digest, Md5};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::{Kernel, impure, kernel};
+use crate::convert::AnyText;
+use crate::{Arg, Call, build};
+
+pub(super) static KERNELS: &[Kernel] = &[
+    kernel("hash", |call| {
+        let values = Hashed::of(call, 0)?;
+        let moduli = call.longs_or(1, None)?;
+        build::longs(Type::Long, call.rows, |row| {
+            let hash = values.get(row);
+            Some(match moduli.get(row) {
+                Some(modulus) if modulus > 0 => hash.rem_euclid(modulus),
+                _ => hash,
+            })
+        })
+    }),
+    kernel("hash_many", |call| {
+        let values: Vec<Hashed<'_>> =
+            (0..call.args.len()).map(|index| Hashed::of(call, index)).collect::<Result<_>>()?;
+        build::longs(Type::Long, call.rows, |row| Some(combine(values.iter().map(|value| value.get(row)))))
+    }),
+    kernel("hash_combine", |call| {
+        let values: Vec<_> = (0..call.args.len()).map(|index| call.longs(index)).collect::<Result<_>>()?;
+        build::longs(Type::Long, call.rows, |row| Some(combine(values.iter().map(|value| value.get(row).unwrap_or(0)))))
+    }),
+    kernel("hash_md5", |call| digest::<Md5>(call)),
+    kernel("hash_sha1", |call| digest::<Sha1>(call)),
+    kernel("hash_sha256", |call| digest::<Sha256>(call)),
+    impure("new_guid", |call| build::guids(call.rows, |_| Some(uuid::Uuid::new_v4().as_u128()))),
+];
+
+fn digest<D: Digest>(call: &Call<'_>) -> Result<ArrayRef> {
+    let texts = AnyText::of(call.arg(0)?, call.ty(0))?;
+    Ok(build::texts(call.rows, |row| {
+        let bytes = D::digest(texts.get(row).as_bytes());
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    }))
+}
+
+/// xxHash64 of a value: text by its UTF-8 bytes, all else by its text.
+struct Hashed<'a> {
+    texts: AnyText<'a>,
+}
+
+impl<'a> Hashed<'a> {
+    fn of(call: &Call<'a>, index: usize) -> Result<Hashed<'a>> {
+        let arg: &'a Arg = call.arg(index)?;
+        Ok(Hashed { texts: AnyText::of(arg, call.ty(index))? })
+    }
+
+    fn get(&self, row: usize) -> i64 {
+        xxhash_rust::xxh64::xxh64(self.texts.get(row).as_bytes(), 0) as i64
+    }
+}
+
+/// The combination of 64-bit hashes that Boost made common.
+fn combine(hashes: impl Iterator<Item = i64>) -> i64 {
+    hashes.fold(0_u64, |seed, hash| {
+        let mixed = (hash as u64).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_add(seed << 6).wrapping_add(seed >> 2);
+        seed ^ mixed
+    }) as i64
+}

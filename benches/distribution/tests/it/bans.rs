@@ -13,9 +13,20 @@ fn bans() -> Vec<Ban> {
     let document: toml::Table = tree::read("deny.toml").parse().expect("deny.toml is TOML");
     let rows = document["bans"]["deny"].as_array().expect("bans.deny is a list");
     let strings = |value: Option<&toml::Value>| -> BTreeSet<String> {
-        value.and_then(toml::Value::as_array).into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
+        value
+            .and_then(toml::Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(toml::Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
-    rows.iter().map(|row| Ban { name: row["crate"].as_str().expect("a crate name").to_owned(), wrappers: strings(row.get("wrappers")) }).collect()
+    rows.iter()
+        .map(|row| Ban {
+            name: row["crate"].as_str().expect("a crate name").to_owned(),
+            wrappers: strings(row.get("wrappers")),
+        })
+        .collect()
 }
 
 #[test]
@@ -32,7 +43,19 @@ fn only_sole_owners_depend_on_what_they_own() {
 #[test]
 fn one_version_each_of_what_crosses_crates() {
     let versions = tree::versions();
-    for name in ["arrow", "arrow-array", "datafusion", "object_store", "tonic", "prost", "axum", "hyper", "rustls", "tokio", "zstd-sys"] {
+    for name in [
+        "arrow",
+        "arrow-array",
+        "datafusion",
+        "object_store",
+        "tonic",
+        "prost",
+        "axum",
+        "hyper",
+        "rustls",
+        "tokio",
+        "zstd-sys",
+    ] {
         let found = versions.get(name).cloned().unwrap_or_default();
         assert_eq!(found.len(), 1, "{name} resolves to {found:?}");
     }
@@ -53,7 +76,13 @@ fn the_engine_is_named_only_by_its_adapter() {
 fn implementations_are_named_only_by_the_composition_root() {
     let implementations = ["kyma_format_tlm::", "kyma_kql::", "kyma_sql::", "PostgresCatalog"];
     let home = "crates/kyma/src/components.rs";
-    let own = ["crates/kyma-format-tlm/", "crates/kyma-kql/", "crates/kyma-sql/", "crates/kyma-catalog-postgres/", "crates/kyma-testkit/"];
+    let own = [
+        "crates/kyma-format-tlm/",
+        "crates/kyma-kql/",
+        "crates/kyma-sql/",
+        "crates/kyma-catalog-postgres/",
+        "crates/kyma-testkit/",
+    ];
     let mut wrong = Vec::new();
     for (path, text) in tree::sources("crates") {
         let is_test = path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("/examples/");
@@ -61,7 +90,10 @@ fn implementations_are_named_only_by_the_composition_root() {
             continue;
         }
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        let named = code.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| implementations.iter().any(|name| line.contains(name)));
+        let named = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .any(|line| implementations.iter().any(|name| line.contains(name)));
         if named {
             wrong.push(path);
         }

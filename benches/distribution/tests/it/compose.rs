@@ -17,7 +17,11 @@ fn strings(value: &Value) -> Vec<String> {
 
 fn kyma_services(compose: &Value) -> Vec<&Value> {
     let services = compose["services"].as_mapping().expect("services");
-    services.iter().filter(|(name, _)| name.as_str().is_some_and(|name| name.starts_with("kyma"))).map(|(_, service)| service).collect()
+    services
+        .iter()
+        .filter(|(name, _)| name.as_str().is_some_and(|name| name.starts_with("kyma")))
+        .map(|(_, service)| service)
+        .collect()
 }
 
 /// `kyma config` reads the same environment as `kyma serve` and fails on an unknown variable.
@@ -39,7 +43,11 @@ fn every_variable_is_a_setting_and_takes_effect() {
         }
         assert!(!shown.contains("kymakyma"), "secrets must not be shown:\n{shown}");
     }
-    let out = std::process::Command::new(process::binary()).arg("config").env("KYMA_NO_SUCH_SETTING", "1").output().expect("kyma config runs");
+    let out = std::process::Command::new(process::binary())
+        .arg("config")
+        .env("KYMA_NO_SUCH_SETTING", "1")
+        .output()
+        .expect("kyma config runs");
     assert!(!out.status.success(), "an unknown variable must be an error");
 }
 
@@ -62,7 +70,8 @@ fn services_that_are_waited_for_exist_and_say_when_they_are_healthy() {
     let services = compose["services"].as_mapping().expect("services");
     for (name, service) in services {
         for (needed, condition) in service["depends_on"].as_mapping().into_iter().flatten() {
-            let target = services.get(needed).unwrap_or_else(|| panic!("{name:?} waits for {needed:?}, which is not there"));
+            let target =
+                services.get(needed).unwrap_or_else(|| panic!("{name:?} waits for {needed:?}, which is not there"));
             let has_check = target.get("healthcheck").is_some() || target.get("build").is_some();
             assert!(condition["condition"] != "service_healthy" || has_check, "{needed:?} has no healthcheck");
         }
@@ -85,7 +94,8 @@ fn the_s3_server_is_swapped_by_one_variable() {
         assert!(strings(&service["command"]).iter().any(|word| word.contains("9000")), "{name:?} must listen on 9000");
     }
     assert!(profiles.len() >= 2);
-    let chosen = tree::read(".env").trim().strip_prefix("COMPOSE_PROFILES=").map(str::to_owned).expect(".env chooses a profile");
+    let chosen =
+        tree::read(".env").trim().strip_prefix("COMPOSE_PROFILES=").map(str::to_owned).expect(".env chooses a profile");
     assert!(profiles.contains(&chosen));
 }
 
@@ -106,7 +116,8 @@ fn the_ports_agree() {
 #[test]
 fn the_dockerfile_copies_what_exists_and_runs_as_a_user() {
     let dockerfile = tree::read("Dockerfile");
-    let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--from"));
+    let copies =
+        dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--from"));
     for line in copies {
         let words: Vec<&str> = line.split_whitespace().collect();
         for source in &words[..words.len() - 1] {
@@ -126,7 +137,8 @@ fn the_dockerfile_copies_what_exists_and_runs_as_a_user() {
 #[test]
 fn the_healthcheck_is_a_command_that_kyma_has() {
     let dockerfile = tree::read("Dockerfile");
-    let line = dockerfile.lines().find_map(|line| line.trim().strip_prefix("CMD [\"kyma\"")).expect("a healthcheck of kyma");
+    let line =
+        dockerfile.lines().find_map(|line| line.trim().strip_prefix("CMD [\"kyma\"")).expect("a healthcheck of kyma");
     let flags: Vec<&str> = line.split('"').filter(|word| word.starts_with("--")).collect();
     let help = String::from_utf8_lossy(&process::run(&["query", "--help"]).stdout).into_owned();
     for flag in flags {

@@ -23,14 +23,14 @@ async fn object_storage_is_the_only_source_of_truth() {
             acked += 25;
         }
         // In flight when the node dies: not acknowledged, and sent again under its key to another node.
-        let lost = node.ingest("T", &format!("{round}-last"), &rows(acked, 25));
+        let (last, in_flight) = (format!("{round}-last"), rows(acked, 25));
         tokio::select! {
-            _ = lost => {}
+            _ = node.ingest("T", &last, &in_flight) => {}
             () = tokio::time::sleep(std::time::Duration::from_millis(round * 90)) => {}
         }
         node.kill_and_wipe();
         let next = cluster.node().await;
-        next.ingest("T", &format!("{round}-last"), &rows(acked, 25)).await.expect("the retry is acknowledged");
+        next.ingest("T", &last, &in_flight).await.expect("the retry is acknowledged");
         acked += 25;
         next.kill_and_wipe();
     }
@@ -47,7 +47,8 @@ async fn query_nodes_are_stateless() {
     for batch in 0..5 {
         first.ingest("T", &batch.to_string(), &rows(batch * 40, 40)).await.expect("the write is acknowledged");
     }
-    let question = "T | where id % 7 != 0 | summarize n = count(), s = sum(id) by pod = tostring(k.pod) | order by pod asc";
+    let question =
+        "T | where id % 7 != 0 | summarize n = count(), s = sum(id) by pod = tostring(k.pod) | order by pod asc";
     let want = first.query(question).await;
     assert_eq!(want.len(), 3);
     let second = cluster.node().await;
@@ -66,7 +67,15 @@ fn the_binary_refuses_to_run_without_a_catalog() {
     assert!(!out.status.success());
     assert!(text.contains("catalog"), "the error should name the catalog: {text}");
 
-    let out = process::run(&["serve", "--listen", "127.0.0.1:0", "--catalog-url", "postgres://127.0.0.1:1/none", "--store-url", "file:///tmp/kyma-none"]);
+    let out = process::run(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--catalog-url",
+        "postgres://127.0.0.1:1/none",
+        "--store-url",
+        "file:///tmp/kyma-none",
+    ]);
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(!out.status.success());
     assert!(text.contains("catalog") || text.contains("PostgreSQL"), "the error should name the catalog: {text}");
@@ -75,9 +84,15 @@ fn the_binary_refuses_to_run_without_a_catalog() {
 /// 3. There is one implementation of the catalog.
 #[test]
 fn one_crate_implements_the_catalog() {
-    let implementers: Vec<String> = tree::sources("crates").into_iter().filter(|(_, text)| text.contains("impl Catalog for")).map(|(path, _)| path).collect();
+    let implementers: Vec<String> = tree::sources("crates")
+        .into_iter()
+        .filter(|(_, text)| text.contains("impl Catalog for"))
+        .map(|(path, _)| path)
+        .collect();
     assert!(
-        implementers.iter().all(|path| path.starts_with("crates/kyma-catalog-postgres/src") || path.starts_with("crates/kyma-testkit/src") || path.contains("/tests/")),
+        implementers.iter().all(|path| path.starts_with("crates/kyma-catalog-postgres/src")
+            || path.starts_with("crates/kyma-testkit/src")
+            || path.contains("/tests/")),
         "{implementers:?}"
     );
     assert_eq!(implementers.iter().filter(|path| path.starts_with("crates/kyma-catalog-postgres/src")).count(), 1);

@@ -6,7 +6,10 @@ use crate::tree;
 fn named_paths(text: &str) -> Vec<String> {
     let roots = ["crates/", "migrations/", "proto/", "benches/", "docs/", ".ci/", "examples/"];
     let quoted = text.split('`').skip(1).step_by(2);
-    quoted.filter(|word| roots.iter().any(|root| word.starts_with(root)) && !word.contains(['*', '<', ' ', '{'])).map(str::to_owned).collect()
+    quoted
+        .filter(|word| roots.iter().any(|root| word.starts_with(root)) && !word.contains(['*', '<', ' ', '{']))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -14,7 +17,12 @@ fn every_named_path_exists() {
     let mut missing = Vec::new();
     for document in ["ARCHITECTURE.md", "README.md", "docs/glossary.md", "docs/cookbook.md", "docs/benchmarks.md"] {
         let paths = named_paths(&tree::read(document));
-        missing.extend(paths.into_iter().filter(|path| !tree::root().join(path).exists()).map(|path| format!("{document}: {path}")));
+        missing.extend(
+            paths
+                .into_iter()
+                .filter(|path| !tree::root().join(path).exists())
+                .map(|path| format!("{document}: {path}")),
+        );
     }
     assert!(missing.is_empty(), "paths that do not exist:\n{}", missing.join("\n"));
 }

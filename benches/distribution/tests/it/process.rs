@@ -12,13 +12,22 @@ use serde_json::{Value, json};
 pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the test knows its own path");
     let path = test.ancestors().nth(2).expect("target/<profile>").join("kyma");
-    assert!(path.exists(), "{} is missing: run `cargo test --workspace`, or `cargo build -p kyma` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo test --workspace`, or `cargo build -p kyma` first",
+        path.display()
+    );
     path
 }
 
 /// Runs the binary to its end with a clean environment.
 pub(crate) fn run(args: &[&str]) -> Output {
-    Command::new(binary()).args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).output().expect("kyma starts")
+    Command::new(binary())
+        .args(args)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .output()
+        .expect("kyma starts")
 }
 
 /// What nodes share: a catalog and a bucket.
@@ -29,8 +38,8 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Cluster {
-        let database = kyma_testkit::postgres::database().await.expect("a throw-away PostgreSQL");
-        let s3 = kyma_testkit::s3::server().await.expect("a throw-away S3 server");
+        let database = kyma_testkit::postgres::empty_database().await;
+        let s3 = kyma_testkit::s3::server().await;
         let cluster = Cluster { database, s3 };
         let out = cluster.command("migrate", Path::new("/nonexistent")).output().expect("kyma migrate starts");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -111,7 +120,11 @@ impl Node {
     /// Sends rows as NDJSON under an idempotency key; the acknowledgement, if there was one.
     pub(crate) async fn ingest(&self, table: &str, key: &str, rows: &[Value]) -> Option<Value> {
         let body: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        let request = self.client.post(format!("{}/v1/ingest/default/{table}", self.url)).header("Idempotency-Key", key).body(body);
+        let request = self
+            .client
+            .post(format!("{}/v1/ingest/default/{table}", self.url))
+            .header("Idempotency-Key", key)
+            .body(body);
         let reply = request.send().await.ok()?;
         match reply.status().is_success() {
             true => reply.json().await.ok(),

@@ -44,13 +44,20 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
 
 static METADATA: LazyLock<Value> = LazyLock::new(|| {
     let out = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", &host()])
         .current_dir(root())
         .output()
         .expect("cargo metadata runs");
     assert!(out.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&out.stderr));
     serde_json::from_slice(&out.stdout).expect("cargo metadata gives JSON")
 });
+
+/// The platform this runs on: crates of other platforms need not be at hand.
+fn host() -> String {
+    let out = Command::new("rustc").arg("-vV").output().expect("rustc runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host").to_owned()
+}
 
 /// A dependency edge of a package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,18 +67,46 @@ pub(crate) struct Edge {
     pub(crate) dev_only: bool,
 }
 
-/// Every edge of the resolved graph, by package name.
+/// Every edge of what is really built here, by package name. (`cargo metadata` also lists optional crates that nothing turns on.)
 pub(crate) fn edges() -> BTreeSet<Edge> {
-    let names: BTreeMap<&str, &str> = array(&METADATA["packages"]).map(|p| (text(&p["id"]), text(&p["name"]))).collect();
-    let mut edges = BTreeSet::new();
-    for node in array(&METADATA["resolve"]["nodes"]) {
-        for dep in array(&node["deps"]) {
-            let dev_only = array(&dep["dep_kinds"]).all(|kind| kind["kind"] == "dev");
-            let (from, to) = (names[text(&node["id"])].to_owned(), names[text(&dep["pkg"])].to_owned());
-            edges.insert(Edge { from, to, dev_only });
+    let shipped = pairs("normal,build");
+    let all = pairs("normal,build,dev").into_iter();
+    all.map(|pair| Edge { dev_only: !shipped.contains(&pair), from: pair.0, to: pair.1 }).collect()
+}
+
+/// Pairs of user and used, from the indented tree that `cargo tree` prints.
+fn pairs(kinds: &str) -> BTreeSet<(String, String)> {
+    let out = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--workspace",
+            "--locked",
+            "--offline",
+            "--prefix",
+            "depth",
+            "--edges",
+            kinds,
+            "--format",
+            " {p}",
+        ])
+        .current_dir(root())
+        .output()
+        .expect("cargo tree runs");
+    assert!(out.status.success(), "cargo tree: {}", String::from_utf8_lossy(&out.stderr));
+    let mut above: Vec<String> = Vec::new();
+    let mut pairs = BTreeSet::new();
+    for line in String::from_utf8_lossy(&out.stdout).lines() {
+        let mut words = line.split_whitespace();
+        let (Some(depth), Some(name)) = (words.next(), words.next()) else { continue };
+        let depth: usize = depth.parse().expect("a depth");
+        above.truncate(depth);
+        if let Some(user) = above.last() {
+            pairs.insert((user.clone(), name.to_owned()));
         }
+        above.push(name.to_owned());
     }
-    edges
+    assert!(pairs.len() > 500, "cargo tree printed too little");
+    pairs
 }
 
 /// Every version in the graph, by package name.

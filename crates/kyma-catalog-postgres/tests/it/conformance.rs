@@ -40,3 +40,25 @@ async fn a_wrong_url_says_so() {
     let error = PostgresCatalog::connect(&missing, &settings).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Unavailable, "catalog.refused"), "{error:?}");
 }
+
+/// The other form of URL, for both clients: a port of TCP in front of the test server's socket.
+#[tokio::test]
+async fn connects_and_migrates_over_tcp() {
+    let database = postgres::empty_database().await;
+    let url: url::Url = database.url.parse().unwrap();
+    let (_, socket) = url.query_pairs().find(|(name, _)| name == "host").expect("a test server on a socket");
+    let socket = std::path::Path::new(&*socket).join(".s.PGSQL.5432");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tcp_url = format!("postgres://kyma@{}{}", listener.local_addr().unwrap(), url.path());
+    let mut forwarding = tokio::task::JoinSet::new();
+    forwarding.spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            connections.spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    let catalog = PostgresCatalog::connect(&tcp_url, &CatalogSettings::default()).await.unwrap();
+    catalog.migrate().await.unwrap();
+    catalog.ensure_database("logs").await.unwrap();
+}

@@ -48,6 +48,7 @@ const ROOT: ScopeId = usize::MAX;
 const FOLLOWS: &str = "kql.follows";
 
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // One per name of a query.
 enum Binding {
     /// A value; `row` is the row that its columns belong to, if it uses any.
     Scalar {
@@ -70,6 +71,7 @@ struct Entry {
 }
 
 /// A value of either kind.
+#[allow(clippy::large_enum_variant)] // Short-lived.
 enum Bound {
     Scalar(Expr),
     Table(Plan),
@@ -79,6 +81,8 @@ enum Bound {
 struct Row {
     /// Columns by name; none for constants.
     schema: Schema,
+    /// Columns of the row that is fed, after which come results of functions over the order.
+    width: usize,
     /// Distinguishes rows, so that a column is not used over another one.
     id: usize,
     scope: ScopeId,
@@ -86,7 +90,7 @@ struct Row {
     side: Option<&'static str>,
     /// Aggregates met, when they are allowed.
     aggregates: Option<Aggregates>,
-    /// Functions over the ordered input met, when they are allowed. Their results are columns after the schema's.
+    /// Functions over the ordered input met, when they are allowed. Their results are columns after the row's.
     windows: Option<Vec<WindowCall>>,
 }
 
@@ -286,12 +290,11 @@ impl Binder<'_> {
     fn results(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Vec<PlanStatement>> {
         self.visualization = None;
         self.result_name = None;
-        if let ast::ExprKind::Pipeline(pipeline) = &expr.kind {
-            if let Some((last, before)) = pipeline.operators.split_last() {
-                if let ast::OperatorKind::Fork(branches) = &last.kind {
-                    return self.fork(&pipeline.source, before, branches, scope);
-                }
-            }
+        if let ast::ExprKind::Pipeline(pipeline) = &expr.kind
+            && let Some((last, before)) = pipeline.operators.split_last()
+            && let ast::OperatorKind::Fork(branches) = &last.kind
+        {
+            return self.fork(&pipeline.source, before, branches, scope);
         }
         let mut row = self.constant_row(scope);
         let plan = match self.value(expr, &mut row)? {
@@ -337,7 +340,7 @@ impl Binder<'_> {
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {
         self.rows += 1;
-        Row { schema, id: self.rows, scope, side: None, aggregates: None, windows: None }
+        Row { width: schema.len(), schema, id: self.rows, scope, side: None, aggregates: None, windows: None }
     }
 
     /// A row without columns.
@@ -363,10 +366,7 @@ impl Binder<'_> {
 
     fn name_value(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Bound> {
         match self.lookup(name, row.scope) {
-            Some(Binding::Table(_) | Binding::Function { .. }) => {
-                let expr = ast::Expr { kind: ast::ExprKind::Name(name.to_owned()), span };
-                self.named(&expr, name, row)
-            }
+            Some(Binding::Table(_) | Binding::Function { .. }) => self.named(name, span, row),
             Some(_) => self.name(name, span, row).map(Bound::Scalar),
             None if row.schema.is_empty() && row.side.is_none() => self.stored(name, None, span).map(Bound::Table),
             None => self.name(name, span, row).map(Bound::Scalar),
@@ -374,14 +374,14 @@ impl Binder<'_> {
     }
 
     /// A name that `let` bound to a table or a function without parameters.
-    fn named(&mut self, expr: &ast::Expr, name: &str, row: &mut Row) -> Bind<Bound> {
+    fn named(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Bound> {
         match self.lookup(name, row.scope).cloned() {
             Some(Binding::Table(plan)) => {
                 self.count_plan(&plan)?;
                 Ok(Bound::Table(plan))
             }
-            Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, expr.span, row),
-            _ => fail(FOLLOWS, "follows from an earlier error", expr.span),
+            Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, span, row),
+            _ => fail(FOLLOWS, "follows from an earlier error", span),
         }
     }
 

@@ -3,10 +3,14 @@
 //! An error is recorded and reading goes on at the next `|` or `;` outside brackets, so that one text can report several.
 //! Nesting is counted and the stack grows as needed, so that no text can overflow it.
 
+mod expand;
 mod expr;
 pub(crate) mod literal;
 mod operators;
+mod search;
+mod series;
 mod statements;
+mod tables;
 
 use kyma_core::error::Span;
 use kyma_plan::Diagnostic;

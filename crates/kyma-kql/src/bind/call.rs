@@ -18,10 +18,8 @@ impl Binder<'_> {
         if let Some(Binding::Function { lambda, scope }) = self.lookup(name, row.scope).cloned() {
             return self.invoke(name, &lambda, scope, &call.args, None, span, row);
         }
-        if let Some(Binding::Table(_)) = self.lookup(name, row.scope) {
-            if call.args.is_empty() {
-                return self.named(&ast::Expr { kind: ast::ExprKind::Name(name.to_owned()), span }, name, row);
-            }
+        if call.args.is_empty() && matches!(self.lookup(name, row.scope), Some(Binding::Table(_))) {
+            return self.named(name, span, row);
         }
         if let Some(bound) = self.special(name, call, span, row)? {
             return Ok(bound);
@@ -235,7 +233,7 @@ impl Binder<'_> {
             Err(error) => return call_error(name, error, &args, span),
         };
         let call = WindowCall { function: found.function.name, args: converted(args, &found.args), ty: found.ty, span };
-        let columns = row.schema.len();
+        let columns = row.width;
         let Some(windows) = &mut row.windows else { return fail("kql.not_serialized", "no order here", span) };
         windows.push(call);
         Ok(Expr::column(columns + windows.len() - 1, found.ty, span))

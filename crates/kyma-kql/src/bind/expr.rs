@@ -88,7 +88,7 @@ impl Binder<'_> {
                 Ok(Expr { span, ..expr })
             }
             Some(Binding::Poison) => fail(FOLLOWS, "follows from an earlier error", span),
-            Some(_) => match self.named(&ast::Expr { kind: ast::ExprKind::Name(name.to_owned()), span }, name, row)? {
+            Some(_) => match self.named(name, span, row)? {
                 Bound::Scalar(expr) => Ok(expr),
                 Bound::Table(_) => table_as_scalar(span),
             },
@@ -444,10 +444,10 @@ fn arithmetic(op: BinaryOp, left: Expr, right: Expr) -> Bind<Expr> {
         return fail_with_hint("kql.type", message, left.span.to(right.span), hint);
     };
     let (left, right) = (fold::convert(left, left_ty), fold::convert(right, right_ty));
-    if let (Some(a), Some(b)) = (left.as_literal(), right.as_literal()) {
-        if let Some(value) = fold::binary(op, a, b).filter(|value| value.ty() == ty) {
-            return Ok(Expr::literal(value, left.span.to(right.span)));
-        }
+    if let (Some(a), Some(b)) = (left.as_literal(), right.as_literal())
+        && let Some(value) = fold::binary(op, a, b).filter(|value| value.ty() == ty)
+    {
+        return Ok(Expr::literal(value, left.span.to(right.span)));
     }
     // `number * timespan` is put the way the plan wants it.
     if (op, right.ty) == (BinaryOp::Multiply, Type::Timespan) {

@@ -95,24 +95,40 @@ impl Binder<'_> {
         let StatementKind::Query(expr) = &last.kind else {
             return fail("kql.syntax", "the function has no result", last.span);
         };
-        let mut inner =
-            Row { schema: Schema::default(), id: row.id, scope, side: None, aggregates: None, windows: None };
-        let bound = self.value(expr, &mut inner)?;
-        Ok(match bound {
+        Ok(match self.within(scope, row, |binder, inner| binder.value(expr, inner))? {
             Bound::Scalar(expr) => Bound::Scalar(kyma_plan::Expr { span, ..expr }),
             table => table,
         })
     }
 
+    /// Binds in a function's scope, where columns have no names; the caller's row is there through the arguments.
+    fn within<T>(
+        &mut self,
+        scope: ScopeId,
+        row: &mut Row,
+        bind: impl FnOnce(&mut Self, &mut Row) -> Bind<T>,
+    ) -> Bind<T> {
+        let mut inner = Row {
+            schema: Schema::default(),
+            width: row.width,
+            id: row.id,
+            scope,
+            side: None,
+            aggregates: None,
+            windows: row.windows.take(),
+        };
+        let bound = bind(self, &mut inner);
+        row.windows = inner.windows;
+        bound
+    }
+
     /// A `let` inside a function may use the row through the arguments.
-    fn local(&mut self, kind: &StatementKind, span: Span, scope: &mut ScopeId, row: &Row) -> Bind<()> {
+    fn local(&mut self, kind: &StatementKind, span: Span, scope: &mut ScopeId, row: &mut Row) -> Bind<()> {
         let StatementKind::Let(name, value) = kind else { return self.declaration(kind, span, scope) };
         if matches!(value.kind, crate::ast::ExprKind::Lambda(_)) {
             return self.declaration(kind, span, scope);
         }
-        let mut inner =
-            Row { schema: Schema::default(), id: row.id, scope: *scope, side: None, aggregates: None, windows: None };
-        let binding = match self.value(value, &mut inner)? {
+        let binding = match self.within(*scope, row, |binder, inner| binder.value(value, inner))? {
             Bound::Scalar(expr) => Binding::Scalar { expr, row: row.id },
             Bound::Table(plan) => Binding::Table(plan),
         };

@@ -57,8 +57,7 @@ impl Binder<'_> {
             return self.stored(name, None, span);
         }
         let mut row = self.constant_row(scope);
-        let expr = ast::Expr { kind: ExprKind::Name(name.to_owned()), span };
-        match self.named(&expr, name, &mut row)? {
+        match self.named(name, span, &mut row)? {
             Bound::Table(plan) => Ok(plan),
             Bound::Scalar(_) => fail("kql.type", format!("'{name}' is not a table"), span),
         }

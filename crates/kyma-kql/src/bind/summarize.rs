@@ -45,10 +45,11 @@ impl Binder<'_> {
 
     /// One item of the list: one result, or several of `arg_max` and its like.
     fn result(&mut self, arg: &Arg, by: &[Arg], names: &mut Names, results: &mut Columns, row: &mut Row) -> Bind<()> {
-        if let ast::ExprKind::Call(call) = &arg.value.kind {
-            if is_multiple(&call.name.text) && self.lookup(&call.name.text, row.scope).is_none() {
-                return self.multiple(arg, call, by, names, results, row);
-            }
+        if let ast::ExprKind::Call(call) = &arg.value.kind
+            && is_multiple(&call.name.text)
+            && self.lookup(&call.name.text, row.scope).is_none()
+        {
+            return self.multiple(arg, call, by, names, results, row);
         }
         let expr = self.scalar(&arg.value, row)?;
         results.push((names.of(arg.names.first(), &arg.value, &row.schema), expr));
@@ -102,7 +103,8 @@ impl Binder<'_> {
             if matches!(arg.value.kind, ast::ExprKind::Star) {
                 for (index, column) in row.schema.columns().iter().enumerate() {
                     let is_key = by.iter().any(|key| column_name(&key.value) == Some(&column.name));
-                    if !is_key && !(at > 0 && compared == Some(&column.name)) {
+                    let is_compared = at > 0 && compared == Some(&column.name);
+                    if !is_key && !is_compared {
                         args.push(Expr::column(index, column.ty, arg.value.span));
                         wanted.push(Some(format!("{prefix}{}", column.name)));
                     }

@@ -116,10 +116,10 @@ impl Parser<'_> {
 
     fn json_word(&mut self) -> Parsed<String> {
         let word = self.word().unwrap_or_default();
-        if self.is_punct_at(1, "(") {
-            if let Some(ExprKind::Literal(value)) = self.typed_literal(word)? {
-                return Ok(json_of(&value));
-            }
+        if self.is_punct_at(1, "(")
+            && let Some(ExprKind::Literal(value)) = self.typed_literal(word)?
+        {
+            return Ok(json_of(&value));
         }
         let json = match word.to_ascii_lowercase().as_str() {
             "null" => "null",

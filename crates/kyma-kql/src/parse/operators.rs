@@ -1,15 +1,10 @@
 //! Tabular operators, by their leading word.
 
-use kyma_core::Type;
 use kyma_plan::Diagnostic;
 use kyma_plan::functions::nearest;
 
 use super::{Parsed, Parser};
-use crate::ast::{
-    Arg, Declared, Expand, ExpandItem, Expr, ExprKind, Level, Name, Operator, OperatorKind, Param, PatternPart,
-    SeriesItem, Settings, SortItem,
-};
-use crate::lex::Kind;
+use crate::ast::{Arg, Expr, ExprKind, Name, Operator, OperatorKind, Settings, SortItem};
 
 /// Every operator, for hints.
 pub(crate) const NAMES: [&str; 52] = [
@@ -115,7 +110,7 @@ impl Parser<'_> {
     }
 
     /// A pipeline without a source, in brackets: the body of `mv-apply`, `partition`, `fork`.
-    fn sub_pipeline(&mut self, close: &str) -> Parsed<Vec<Operator>> {
+    pub(super) fn sub_pipeline(&mut self, close: &str) -> Parsed<Vec<Operator>> {
         self.nested(|parser| {
             let mut operators = vec![parser.operator()?];
             while parser.eat("|") {
@@ -244,22 +239,7 @@ impl Parser<'_> {
         })
     }
 
-    /// `(a: long, *)`.
-    fn declared(&mut self) -> Parsed<Declared> {
-        self.expect("(")?;
-        let columns = self.list_until(")", |parser| {
-            if parser.eat("*") {
-                return Ok(None);
-            }
-            let name = parser.name()?;
-            parser.expect(":")?;
-            Ok(Some(Param { name, ty: Some(parser.ty()?), default: None }))
-        })?;
-        let star = columns.iter().any(Option::is_none);
-        Ok(Declared { columns: columns.into_iter().flatten().collect(), star })
-    }
-
-    fn named_list(&mut self) -> Parsed<Vec<Arg>> {
+    pub(super) fn named_list(&mut self) -> Parsed<Vec<Arg>> {
         self.list(Self::named)
     }
 
@@ -268,7 +248,7 @@ impl Parser<'_> {
     }
 
     /// `name=value` pairs such as `kind=inner` and `hint.strategy=shuffle`; none is fine.
-    fn settings(&mut self) -> Settings {
+    pub(super) fn settings(&mut self) -> Settings {
         let mut settings = Vec::new();
         loop {
             let mut ahead = 1;
@@ -291,7 +271,7 @@ impl Parser<'_> {
         }
     }
 
-    fn setting_value(&mut self) -> Parsed<Expr> {
+    pub(super) fn setting_value(&mut self) -> Parsed<Expr> {
         let span = self.span();
         if let Some(word) = self.word() {
             self.advance();
@@ -367,7 +347,7 @@ impl Parser<'_> {
     }
 
     /// A table: a name, a call, or a pipeline in brackets.
-    fn table_ref(&mut self) -> Parsed<Expr> {
+    pub(super) fn table_ref(&mut self) -> Parsed<Expr> {
         self.nested(|parser| {
             if parser.word().is_some() && !parser.is_punct_at(1, "(") && !parser.is_word_at(1, "from") {
                 return parser.name_or_wildcard();
@@ -385,356 +365,5 @@ impl Parser<'_> {
         let settings = self.settings();
         let inputs = self.list(Self::table_ref)?;
         Ok(OperatorKind::Union { settings, inputs })
-    }
-
-    fn expand(&mut self) -> Parsed<Expand> {
-        let settings = self.settings_of_expand();
-        let find = |name: &str| settings.iter().find(|(setting, _)| setting.text.eq_ignore_ascii_case(name));
-        let bags_as_arrays = [find("bagexpansion"), find("kind")]
-            .into_iter()
-            .flatten()
-            .any(|(_, value)| matches!(&value.kind, ExprKind::Name(name) if name == "array"));
-        let item_index = find("with_itemindex").and_then(|(_, value)| match &value.kind {
-            ExprKind::Name(name) => Some(Name { text: name.clone(), span: value.span }),
-            _ => None,
-        });
-        let items = self.list(Self::expand_item)?;
-        let limit = self.limit_clause()?;
-        Ok(Expand { items, item_index, bags_as_arrays, limit })
-    }
-
-    fn settings_of_expand(&mut self) -> Settings {
-        let mut settings = Vec::new();
-        while ["bagexpansion", "kind", "with_itemindex"].iter().any(|word| self.is_word(word))
-            && self.is_punct_at(1, "=")
-        {
-            let span = self.span();
-            let text = self.word().unwrap_or_default().to_owned();
-            self.at += 2;
-            let value_span = self.span();
-            let Ok(name) = self.name() else { return settings };
-            settings.push((Name { text, span }, Expr { kind: ExprKind::Name(name.text), span: value_span }));
-        }
-        settings
-    }
-
-    fn limit_clause(&mut self) -> Parsed<Option<u64>> {
-        if !self.eat_word("limit") {
-            return Ok(None);
-        }
-        let Kind::Long(limit) = *self.kind() else { return Err(self.unexpected("a number")) };
-        self.advance();
-        Ok(Some(u64::try_from(limit).unwrap_or(0)))
-    }
-
-    fn expand_item(&mut self) -> Parsed<ExpandItem> {
-        let arg = self.named()?;
-        let ty = if self.is_word("to") && self.is_word_at(1, "typeof") {
-            self.at += 2;
-            self.expect("(")?;
-            let ty = self.ty()?;
-            self.expect(")")?;
-            Some(ty)
-        } else {
-            None
-        };
-        Ok(ExpandItem { arg, ty })
-    }
-
-    fn mv_apply(&mut self) -> Parsed<OperatorKind> {
-        let mut expand = self.expand()?;
-        if expand.limit.is_none() {
-            expand.limit = self.limit_clause()?;
-        }
-        self.expect_word("on")?;
-        self.expect("(")?;
-        Ok(OperatorKind::MvApply { expand, body: self.sub_pipeline(")")? })
-    }
-
-    fn parse_operator(&mut self, only_matching: bool) -> Parsed<OperatorKind> {
-        let (mut kind, mut flags) = ("simple".to_owned(), String::new());
-        for (name, value) in self.settings() {
-            let ExprKind::Name(value) = value.kind else { continue };
-            match name.text.as_str() {
-                "kind" => kind = value,
-                "flags" => flags = value,
-                _ => {}
-            }
-        }
-        let text = self.expr()?;
-        self.expect_word("with")?;
-        let mut pattern = Vec::new();
-        loop {
-            match self.kind().clone() {
-                Kind::Punct("*") => {
-                    self.advance();
-                    pattern.push(PatternPart::Skip);
-                }
-                Kind::Text(text) => {
-                    self.advance();
-                    pattern.push(PatternPart::Text(text));
-                }
-                Kind::Word | Kind::Punct("[") => {
-                    let name = self.name()?;
-                    let ty = if self.eat(":") { self.ty()? } else { Type::String };
-                    pattern.push(PatternPart::Column(name, ty));
-                }
-                _ => break,
-            }
-        }
-        Ok(OperatorKind::Parse { text, kind, flags, pattern, only_matching })
-    }
-
-    fn parse_kv(&mut self) -> Parsed<OperatorKind> {
-        let text = self.expr()?;
-        self.expect_word("as")?;
-        let columns = self.columns()?;
-        let settings = if self.eat_word("with") { self.bracket_settings()? } else { Vec::new() };
-        Ok(OperatorKind::ParseKv { text, columns, settings })
-    }
-
-    fn bracket_settings(&mut self) -> Parsed<Settings> {
-        self.expect("(")?;
-        self.list_until(")", |parser| {
-            let name = parser.name()?;
-            parser.expect("=")?;
-            Ok((name, parser.render_value()?))
-        })
-    }
-
-    fn render_value(&mut self) -> Parsed<Expr> {
-        let first = self.setting_value()?;
-        // `ycolumns=a,b`: names until the next `name=`.
-        let mut text = match &first.kind {
-            ExprKind::Name(name) => name.clone(),
-            _ => return Ok(first),
-        };
-        let span = first.span;
-        while self.is_punct(",") && self.word_at(1).is_some() && !self.is_punct_at(2, "=") {
-            self.advance();
-            text = format!("{text},{}", self.name()?.text);
-        }
-        Ok(Expr { kind: ExprKind::Name(text), span })
-    }
-
-    fn render(&mut self) -> Parsed<OperatorKind> {
-        let kind = self.name()?.text;
-        let mut settings = Vec::new();
-        if self.eat_word("with") {
-            settings = self.bracket_settings()?;
-        } else {
-            while self.word().is_some() && self.is_punct_at(1, "=") {
-                let name = self.name()?;
-                self.expect("=")?;
-                settings.push((name, self.render_value()?));
-            }
-        }
-        Ok(OperatorKind::Render { kind, settings })
-    }
-
-    fn range(&mut self) -> Parsed<OperatorKind> {
-        let name = self.name()?;
-        self.expect_word("from")?;
-        let from = self.expr()?;
-        self.expect_word("to")?;
-        let to = self.expr()?;
-        self.expect_word("step")?;
-        Ok(OperatorKind::Range { name, from, to, step: self.expr()? })
-    }
-
-    fn datatable(&mut self) -> Parsed<OperatorKind> {
-        let columns = self.columns()?;
-        if self.eat_word("with") {
-            self.expect("(")?;
-            self.raw_until_close()?;
-        }
-        self.expect("[")?;
-        Ok(OperatorKind::Datatable { columns, values: self.list_until("]", Self::expr)? })
-    }
-
-    fn top_nested(&mut self) -> Parsed<OperatorKind> {
-        let mut levels = vec![self.level()?];
-        while self.eat(",") {
-            if !self.eat_word("top") {
-                return Err(self.unexpected("'top-nested'"));
-            }
-            self.expect("-")?;
-            self.expect_word("nested")?;
-            levels.push(self.level()?);
-        }
-        Ok(OperatorKind::TopNested(levels))
-    }
-
-    fn level(&mut self) -> Parsed<Level> {
-        let count = if self.is_word("of") { None } else { Some(self.additive()?) };
-        self.expect_word("of")?;
-        let key = self.named()?;
-        let others = if self.eat_word("with") {
-            self.expect_word("others")?;
-            self.expect("=")?;
-            Some(self.additive()?)
-        } else {
-            None
-        };
-        self.expect_word("by")?;
-        let by = self.named()?;
-        let ascending = self.eat_word("asc");
-        if !ascending {
-            self.eat_word("desc");
-        }
-        Ok(Level { count, key, others, by, ascending })
-    }
-
-    fn make_series(&mut self) -> Parsed<OperatorKind> {
-        if self.is_word("kind") {
-            self.settings_once("kind")?;
-        }
-        let items = self.list(|parser| {
-            let arg = parser.named()?;
-            let default = if parser.is_word("default") && parser.is_punct_at(1, "=") {
-                parser.at += 2;
-                Some(parser.additive()?)
-            } else {
-                None
-            };
-            Ok(SeriesItem { arg, default })
-        })?;
-        self.expect_word("on")?;
-        let axis = self.named()?;
-        let (mut from, mut to, mut step) = (None, None, None);
-        if let ExprKind::In { .. } = &axis.value.kind {
-            return self.make_series_in_range(items, axis);
-        }
-        loop {
-            if self.eat_word("from") {
-                from = Some(self.additive()?);
-            } else if self.eat_word("to") {
-                to = Some(self.additive()?);
-            } else if self.eat_word("step") {
-                step = Some(self.additive()?);
-            } else {
-                break;
-            }
-        }
-        let by = if self.eat_word("by") { self.named_list()? } else { Vec::new() };
-        let Some(step) = step else { return Err(self.unexpected("'step'")) };
-        Ok(OperatorKind::MakeSeries { items, axis, from, to, step, by })
-    }
-
-    /// `on t in range(a, b, s)`: the old form, whose end is inclusive.
-    fn make_series_in_range(&mut self, items: Vec<SeriesItem>, axis: Arg) -> Parsed<OperatorKind> {
-        let ExprKind::In { left, list, .. } = axis.value.kind else { return Err(self.unexpected("'step'")) };
-        let args = match list.into_iter().next().map(|expr| expr.kind) {
-            Some(ExprKind::Call(call)) if call.name.text == "range" && call.args.len() == 3 => call.args,
-            _ => return Err(self.unexpected("'range(from, to, step)'")),
-        };
-        let mut values = args.into_iter().map(|arg| arg.value);
-        let (Some(from), Some(to), Some(step)) = (values.next(), values.next(), values.next()) else {
-            return Err(self.unexpected("'range(from, to, step)'"));
-        };
-        let by = if self.eat_word("by") { self.named_list()? } else { Vec::new() };
-        let span = to.span;
-        let end = ExprKind::Binary(kyma_plan::BinaryOp::Add, Box::new(to), Box::new(step.clone()));
-        let to = Some(Expr { kind: end, span });
-        let axis = Arg { names: axis.names, tuple: false, value: *left };
-        Ok(OperatorKind::MakeSeries { items, axis, from: Some(from), to, step, by })
-    }
-
-    fn settings_once(&mut self, word: &str) -> Parsed<()> {
-        self.expect_word(word)?;
-        self.expect("=")?;
-        self.name()?;
-        Ok(())
-    }
-
-    fn partition(&mut self) -> Parsed<OperatorKind> {
-        self.settings();
-        self.expect_word("by")?;
-        // Only a name: what is in brackets after it is the body.
-        let name = self.name()?;
-        let key = Expr { kind: ExprKind::Name(name.text), span: name.span };
-        let close = if self.eat("{") {
-            "}"
-        } else {
-            self.expect("(")?;
-            ")"
-        };
-        Ok(OperatorKind::Partition { key, body: self.sub_pipeline(close)? })
-    }
-
-    fn fork(&mut self) -> Parsed<OperatorKind> {
-        let mut branches = Vec::new();
-        while self.is_punct("(") || self.word().is_some() {
-            let name = if self.is_punct("(") { None } else { Some(self.name()?) };
-            self.eat("=");
-            self.expect("(")?;
-            branches.push((name, self.sub_pipeline(")")?));
-        }
-        if branches.is_empty() { Err(self.unexpected("'('")) } else { Ok(OperatorKind::Fork(branches)) }
-    }
-
-    fn search(&mut self) -> Parsed<OperatorKind> {
-        self.settings();
-        let tables = if self.eat_word("in") {
-            self.expect("(")?;
-            self.list_until(")", Self::table_ref)?
-        } else {
-            Vec::new()
-        };
-        Ok(OperatorKind::Search { predicate: self.search_or()?, tables })
-    }
-
-    /// A search predicate: strings stand alone, `col:"text"` is `has`.
-    fn search_or(&mut self) -> Parsed<Expr> {
-        let start = self.span();
-        let expr = self.expr()?;
-        if !self.eat(":") {
-            return Ok(expr);
-        }
-        let right = self.additive()?;
-        let kind = ExprKind::Text { function: "has", negated: false, left: Box::new(expr), right: vec![right] };
-        let first = Expr { kind, span: self.span_from(start) };
-        let joins: [(&str, fn(Vec<Expr>) -> ExprKind); 2] = [("and", ExprKind::And), ("or", ExprKind::Or)];
-        for (word, join) in joins {
-            if self.eat_word(word) {
-                let rest = self.nested(Self::search_or)?;
-                return Ok(Expr { kind: join(vec![first, rest]), span: self.span_from(start) });
-            }
-        }
-        Ok(first)
-    }
-
-    fn find(&mut self) -> Parsed<OperatorKind> {
-        let mut source = None;
-        for (name, value) in self.settings() {
-            if let (true, ExprKind::Name(text)) = (name.text == "withsource", value.kind) {
-                source = Some(Name { text, span: value.span });
-            }
-        }
-        let tables = if self.eat_word("in") {
-            self.expect("(")?;
-            self.list_until(")", Self::table_ref)?
-        } else {
-            Vec::new()
-        };
-        self.eat_word("where");
-        let predicate = self.search_or()?;
-        let mut project = Vec::new();
-        if matches!(self.hyphenated(), Some((word, _)) if word == "project-smart") {
-            self.at += 3;
-        } else if self.eat_word("project") {
-            project = self.list(|parser| {
-                let name = parser.name_or_wildcard()?;
-                if parser.eat(":") {
-                    parser.ty()?;
-                }
-                Ok(name)
-            })?;
-        }
-        if matches!(self.hyphenated(), Some((word, _)) if word == "project-away") {
-            self.at += 3;
-            self.list(Self::name_or_wildcard)?;
-        }
-        Ok(OperatorKind::Find { predicate, tables, project, source })
     }
 }

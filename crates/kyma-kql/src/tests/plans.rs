@@ -114,6 +114,15 @@ fn functions_over_the_order() {
 }
 
 #[test]
+fn the_order_is_known_in_functions() {
+    assert_snapshot!(shown("let step = (x:long) { x - prev(x) }; range x from 1 to 3 step 1 | extend d = step(x)"), @r#"
+    project #0, (#0 - #1) [x:long, d:long]
+      window prev(#0) [x:long, $window1:long]
+        range 1 to 3 step 1 [x:long]
+    "#);
+}
+
+#[test]
 fn expanding() {
     assert_snapshot!(shown("print id=1, a=dynamic([1,2]) | mv-expand a to typeof(long)"), @r#"
     mv-expand #1:long [id:long, a:long]

@@ -515,7 +515,11 @@ fn with_event_time(batch: RecordBatch, table: &Table, now: i64) -> Result<Record
     let times: TimestampNanosecondArray = match place {
         None => vec![now; batch.num_rows()].into(),
         Some(place) => {
-            let array = arrow::compute::cast(batch.column(place), &Type::Datetime.arrow())?;
+            let array = arrow::compute::cast(batch.column(place), &Type::Datetime.arrow()).map_err(|error| {
+                let column = &table.time_column;
+                Error::invalid("ingest.append_invalid", format!("event times cannot be read: column={column:?}"))
+                    .because(error)
+            })?;
             let times = arrow::array::AsArray::as_primitive::<arrow::datatypes::TimestampNanosecondType>(&array);
             times.iter().map(|time| Some(time.unwrap_or(now))).collect()
         }

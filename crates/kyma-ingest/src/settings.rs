@@ -29,7 +29,7 @@ pub(crate) const SEALS_MAX: usize = 16;
 /// Puts of one sealed object: each but the first follows a revoked reservation.
 pub(crate) const PUTS_MAX: usize = 3;
 
-/// Settings of ingest.
+/// Settings of ingest. Written down, durations are milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IngestSettings {
@@ -40,10 +40,12 @@ pub struct IngestSettings {
     /// Bytes of one body after decompression.
     pub body_bytes_max: u64,
     /// Longest wait for the next piece of a body.
+    #[serde(rename = "body_idle_timeout_millis", with = "millis")]
     pub body_idle_timeout: Duration,
     /// Raw input that triggers a flush, in bytes.
     pub flush_bytes: u64,
     /// Age of the oldest waiting write that triggers a flush.
+    #[serde(rename = "flush_interval_millis", with = "millis")]
     pub flush_interval: Duration,
     /// Flushes at a time.
     pub flushes_in_flight: usize,
@@ -56,12 +58,16 @@ pub struct IngestSettings {
     /// Writes being accepted at a time.
     pub requests_max: usize,
     /// What a refused client is told to wait.
+    #[serde(rename = "retry_after_millis", with = "millis")]
     pub retry_after: Duration,
     /// Longest wait for one call to the catalog.
+    #[serde(rename = "catalog_timeout_millis", with = "millis")]
     pub catalog_timeout: Duration,
     /// How long an unknown commit outcome is asked for before the write fails.
+    #[serde(rename = "outcome_timeout_millis", with = "millis")]
     pub outcome_timeout: Duration,
     /// How long a node trusts what it knows of a table before it asks the catalog again.
+    #[serde(rename = "table_age_max_millis", with = "millis")]
     pub table_age_max: Duration,
     /// Decoding, sorting and encoding threads; 0 for one per core.
     pub cpu_threads: usize,
@@ -88,5 +94,37 @@ impl Default for IngestSettings {
             table_age_max: Duration::from_secs(2),
             cpu_threads: 0,
         }
+    }
+}
+
+/// Durations as whole milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_written_in_milliseconds_and_unknown_ones_are_refused() {
+        let read = |text: &str| serde_json::from_str::<IngestSettings>(text);
+        let settings = read(r#"{"flush_interval_millis":100}"#).unwrap();
+        assert_eq!(
+            settings,
+            IngestSettings { flush_interval: Duration::from_millis(100), ..IngestSettings::default() }
+        );
+        assert_eq!(read(&serde_json::to_string(&settings).unwrap()).unwrap(), settings);
+        assert!(read(r#"{"flush_interval":1}"#).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Settings of one store.
+/// Settings of one store. Written down, durations are milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoreSettings {
     /// `file:///absolute/path`, `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`; `memory:///` is
@@ -17,10 +17,10 @@ pub struct StoreSettings {
     #[serde(default)]
     pub options: BTreeMap<String, String>,
     /// The longest that one call may take, retries included. A put may take a second more per MiB.
-    #[serde(default = "request_timeout")]
+    #[serde(default = "request_timeout", rename = "request_timeout_millis", with = "millis")]
     pub request_timeout: Duration,
     /// The longest that one attempt may take before it is tried again. A put may take a second more per MiB.
-    #[serde(default = "attempt_timeout")]
+    #[serde(default = "attempt_timeout", rename = "attempt_timeout_millis", with = "millis")]
     pub attempt_timeout: Duration,
     /// Attempts of one call; `request_timeout` may end them earlier.
     #[serde(default = "attempts_max")]
@@ -70,4 +70,19 @@ fn cache_memory_bytes() -> u64 {
 
 fn cache_disk_bytes() -> u64 {
     4 * 1024 * 1024 * 1024
+}
+
+/// Durations as whole milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
 }

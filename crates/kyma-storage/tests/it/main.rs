@@ -1,5 +1,7 @@
 //! The store's promises, on memory and folder stores with injected faults.
 
+#![allow(clippy::single_range_in_vec_init)] // One range is what is read.
+
 mod cache;
 mod faults;
 mod ranges;

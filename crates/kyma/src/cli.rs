@@ -10,7 +10,7 @@ use url::Url;
 
 /// An object-storage-native engine for logs and telemetry.
 #[derive(Debug, Parser)]
-#[command(name = "kyma", version, about, arg_required_else_help = true)]
+#[command(name = "kyma", version, about = "An object-storage-native engine for logs and telemetry", long_about = None, arg_required_else_help = true)]
 #[command(after_help = "Start with:\n  kyma dev --sample\n  kyma query 'Logs | take 10'")]
 pub(crate) struct Cli {
     #[command(subcommand)]

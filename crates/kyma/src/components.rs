@@ -27,7 +27,7 @@ pub(crate) use kyma_worker::WorkerSettings;
 
 /// Every format that this process reads. New tables get the one that ingest's settings name.
 fn formats() -> Formats {
-    let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm::default());
+    let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm);
     Formats::new(vec![tlm])
 }
 
@@ -114,6 +114,11 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
         clock,
     };
     Ok(Node::start(parts).await?)
+}
+
+/// Describes the extents of an object's file.
+pub(crate) async fn describe_file(path: &Path) -> anyhow::Result<serde_json::Value> {
+    crate::object_file::describe(path, Arc::new(kyma_format_tlm::Tlm)).await
 }
 
 /// The private PostgreSQL of `kyma dev`.

@@ -72,8 +72,7 @@ impl Input<'_> {
     fn send_as_is(&self, mut raw: impl BufRead, compression: Compression, sink: Sink<'_>) -> anyhow::Result<()> {
         let mut body = Vec::new();
         raw.read_to_end(&mut body)?;
-        let mut plain = BufReader::new(compression.decoder(&body[..])?);
-        let format = self.format_of(plain.fill_buf()?);
+        let format = self.format_of(BufReader::new(compression.decoder(&body[..])?).fill_buf()?);
         let progress = body.len() as u64;
         let part = Part {
             body: Bytes::from(body),

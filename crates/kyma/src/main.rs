@@ -9,6 +9,7 @@ mod commands;
 mod components;
 mod config;
 mod local_file;
+mod object_file;
 mod output;
 mod sample;
 mod signals;

@@ -38,8 +38,8 @@ fn section(title: &str, value: &Json, text: &mut String) {
         text.push_str(&format!("{title}: {}\n", output::cell(value)));
         return;
     };
-    let (scalars, nested): (Vec<_>, Vec<_>) = members.iter().partition(|(_, value)| !is_nested(value));
-    if !title.is_empty() {
+    let (nested, scalars): (Vec<_>, Vec<_>) = members.iter().partition(|(_, value)| is_nested(value));
+    if !title.is_empty() && !scalars.is_empty() {
         text.push_str(&format!("\n{title}\n"));
     }
     let width = scalars.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -50,9 +50,28 @@ fn section(title: &str, value: &Json, text: &mut String) {
         let title = if title.is_empty() { name.clone() } else { format!("{title} / {name}") };
         match value {
             Json::Array(items) => list(&title, items, text),
-            object => section(&title, object, text),
+            Json::Object(members) if is_map(members) => list(&title, &named(members), text),
+            other => section(&title, other, text),
         }
     }
+}
+
+/// Whether the members are like things under names of their own: they read best as a table.
+fn is_map(members: &serde_json::Map<String, Json>) -> bool {
+    let keys = |value: &Json| value.as_object().map(|object| object.keys().next().cloned());
+    let first = members.values().next().and_then(keys);
+    members.len() > 1
+        && first.is_some()
+        && members.values().all(|value| keys(value) == first && !value["layout"].is_object())
+}
+
+fn named(members: &serde_json::Map<String, Json>) -> Vec<Json> {
+    let row = |(name, value): (&String, &Json)| {
+        let mut row = serde_json::Map::from_iter([("name".to_owned(), Json::from(name.as_str()))]);
+        row.extend(value.as_object().cloned().unwrap_or_default());
+        Json::Object(row)
+    };
+    members.iter().map(row).collect()
 }
 
 fn is_nested(value: &Json) -> bool {

@@ -1,0 +1,77 @@
+//! Management commands, over both endpoints.
+
+use serde_json::{Value, json};
+
+use crate::node::{TestNode, body_of};
+
+async fn mgmt(node: &TestNode, csl: &str) -> (Vec<String>, Value) {
+    let reply = node.post("/v1/rest/mgmt").json(&json!({ "db": "default", "csl": csl })).send().await.unwrap();
+    let (status, answer) = body_of(reply).await;
+    assert_eq!(status, 200, "{csl}: {answer}");
+    let tables = answer["Tables"].as_array().unwrap();
+    assert_eq!((tables.len(), &tables[0]["TableName"]), (1, &json!("Table_0")));
+    let columns = tables[0]["Columns"].as_array().unwrap();
+    let names = columns.iter().map(|column| column["ColumnName"].as_str().unwrap().to_owned()).collect();
+    (names, tables[0]["Rows"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_from_creation_to_drop() {
+    let node = TestNode::start().await;
+    let (_, rows) = mgmt(&node, ".create table T (Timestamp:datetime, n:long)").await;
+    assert_eq!((&rows[0][0], &rows[0][1]), (&json!("T"), &json!("Timestamp:datetime,n:long")));
+    let (_, rows) = mgmt(&node, ".create-merge table T (s:string)").await;
+    assert_eq!(rows[0][1], "Timestamp:datetime,n:long,s:string");
+    mgmt(&node, ".ingest inline into table T <|\n2026-01-01,1,one\n2026-01-02,2,two").await;
+    assert_eq!(node.rows("T | summarize sum(n), make_list(s)").await, json!([[3, ["one", "two"]]]));
+
+    let (names, rows) = mgmt(&node, ".show table T details").await;
+    let of = |name: &str| &rows[0][names.iter().position(|it| it == name).unwrap()];
+    assert_eq!(of("TotalRowCount"), 2);
+    assert!(of("TotalExtentSize").as_i64().is_some_and(|bytes| bytes > 0));
+
+    let (_, rows) = mgmt(&node, ".show table T schema as json").await;
+    let schema: Value = serde_json::from_str(rows[0][1].as_str().unwrap()).unwrap();
+    assert_eq!(schema["OrderedColumns"][1], json!({ "Name": "n", "Type": "System.Int64", "CslType": "long" }));
+
+    let (names, rows) = mgmt(&node, ".show extents").await;
+    let id = rows[0][names.iter().position(|it| it == "ExtentId").unwrap()].as_str().unwrap();
+    let (status, described) = body_of(node.get(&format!("/v1/extents/{id}")).send().await.unwrap()).await;
+    assert_eq!((status, &described["extent"]["rows"]), (200, &json!(2)), "{described}");
+    assert!(described["layout"].is_object());
+
+    let (_, rows) = mgmt(&node, ".drop table T").await;
+    assert_eq!(rows, json!([]));
+    let (_, rows) = mgmt(&node, ".show tables").await;
+    assert_eq!(rows, json!([]));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_ask_first() {
+    let node = TestNode::start().await;
+    let (names, rows) = mgmt(&node, ".show version").await;
+    assert_eq!(names, ["BuildVersion", "BuildTime", "ServiceType", "ProductVersion"]);
+    assert_eq!(rows[0][2], "Engine");
+    node.ingest("T", "{\"n\":1}\n").await;
+    let (_, rows) = mgmt(&node, ".show databases").await;
+    assert_eq!(rows[0][0], "default");
+    assert_eq!(node.get("/v1/rest/auth/metadata").send().await.unwrap().status(), 404);
+    assert_eq!(node.rows(".show tables").await.as_array().map(Vec::len), Some(1));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_cannot_be_done_says_why() {
+    let node = TestNode::start().await;
+    let reply = node
+        .post("/v1/rest/mgmt")
+        .json(&json!({ "db": "default", "csl": ".drop table Nowhere" }))
+        .send()
+        .await
+        .unwrap();
+    let (status, answer) = body_of(reply).await;
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!("General_BadRequest")), "{answer}");
+    assert!(answer["error"]["@message"].as_str().unwrap().contains("Nowhere"));
+    node.stop().await;
+}

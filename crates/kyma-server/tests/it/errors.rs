@@ -1,0 +1,78 @@
+//! What a client learns when something is wrong.
+
+use serde_json::json;
+
+use crate::node::{TestNode, body_of};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_query_shows_the_place() {
+    let node = TestNode::start().await;
+    node.ingest("T", "{\"n\":1}\n").await;
+    let (status, answer) = node.query(json!({ "query": "T\n| where m == 1" })).await;
+    let error = &answer["error"];
+    assert_eq!(status, 400, "{answer}");
+    assert_eq!((&error["span"]["line"], &error["span"]["column"]), (&json!(2), &json!(9)), "{answer}");
+    assert!(error["rendered"].as_str().unwrap().contains("2 | | where m == 1\n            ^"), "{answer}");
+    assert!(error["request_id"].is_string() && error["code"].as_str().unwrap().starts_with("kql."), "{answer}");
+
+    let (status, answer) = node.query(json!({ "query": "T | wher n == 1" })).await;
+    assert_eq!(status, 400);
+    assert!(answer["error"]["hint"].as_str().is_some_and(|hint| hint.contains("where")), "{answer}");
+
+    let (status, answer) = node.query(json!({ "query": "Nowhere | count" })).await;
+    assert!(matches!(status, 400 | 404), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("Nowhere"), "{answer}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_request_says_what_to_send() {
+    let node = TestNode::start().await;
+    let reply = node.post("/v1/query").body("{\"quarry\":1}").send().await.unwrap();
+    let (status, answer) = body_of(reply).await;
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!("query.bad_request")), "{answer}");
+
+    let (status, answer) = node.query(json!({ "query": "print 1", "language": "cobol" })).await;
+    assert_eq!(status, 400, "{answer}");
+
+    let reply = node.get("/v1/nothing").header("x-request-id", "mine-1").send().await.unwrap();
+    assert_eq!(reply.headers()["x-request-id"], "mine-1");
+    let (status, answer) = body_of(reply).await;
+    assert_eq!((status, &answer["error"]["request_id"]), (404, &json!("mine-1")));
+
+    let (status, answer) = body_of(node.get("/v1/ingest/default/T").send().await.unwrap()).await;
+    assert_eq!((status, &answer["error"]["code"]), (405, &json!("http.wrong_method")));
+
+    let reply = node.post("/v1/ingest/default/a%2Fb").body("{}").send().await.unwrap();
+    let (status, answer) = body_of(reply).await;
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!("name.invalid")), "{answer}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_names_what_is_away() {
+    let node = TestNode::start().await;
+    assert_eq!(node.get("/healthz").send().await.unwrap().status(), 200);
+    let (status, answer) = body_of(node.get("/readyz").send().await.unwrap()).await;
+    assert_eq!((status, &answer["ready"], &answer["catalog"]), (200, &json!(true), &json!("ok")));
+    let metrics = node.get("/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("kyma_http_requests_total") && metrics.ends_with("# EOF\n"), "{metrics}");
+    let page = node.get("/").send().await.unwrap();
+    assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_lines_and_wrong_types_are_kept_and_counted() {
+    let node = TestNode::start().await;
+    node.ingest("T", "{\"n\":1}\n").await;
+    let answer = node.ingest("T", "{\"n\":2}\n{broken\n{\"n\":\"three\"}\n").await;
+    assert_eq!((&answer["rows"], &answer["rejected"], &answer["unmapped"]), (&json!(2), &json!(1), &json!(1)));
+    assert_eq!(node.rows("T | summarize sum(n), count()").await, json!([[3, 3]]));
+    assert_eq!(
+        node.rows("T | where isnotnull(_unmapped) | project x = tostring(_unmapped.n)").await,
+        json!([["three"]])
+    );
+    assert_eq!(node.rows("_rejected | count").await, json!([[1]]));
+    node.stop().await;
+}

@@ -1,0 +1,8 @@
+//! A node over HTTP, on a real PostgreSQL and a folder: what clients send and what they get.
+
+mod commands;
+mod errors;
+mod formats;
+mod kusto;
+mod limits;
+mod node;

@@ -1,0 +1,124 @@
+//! A node for one test, and a client of it.
+
+use std::sync::Arc;
+
+use kyma_core::NodeId;
+use kyma_core::clock::SystemClock;
+use kyma_core::format::{Formats, SegmentFormat};
+use kyma_exec::{Engine, EngineParts, ExecSettings};
+use kyma_ingest::{IngestParts, IngestSettings, Ingester, LocalRouter};
+use kyma_server::{Node, NodeParts, RunningNode, Settings};
+use kyma_storage::StoreSettings;
+use kyma_testkit::postgres::TestDatabase;
+use prometheus_client::registry::Registry;
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+
+pub(crate) struct TestNode {
+    pub(crate) url: String,
+    pub(crate) client: reqwest::Client,
+    running: RunningNode,
+    _folder: tempfile::TempDir,
+    _database: TestDatabase,
+}
+
+impl TestNode {
+    pub(crate) async fn start() -> TestNode {
+        TestNode::start_with(Settings::default(), IngestSettings::default()).await
+    }
+
+    pub(crate) async fn start_with(settings: Settings, ingest: IngestSettings) -> TestNode {
+        let (catalog, database) = kyma_testkit::postgres::catalog().await;
+        let folder = tempfile::tempdir().unwrap();
+        let store_url = url::Url::from_directory_path(folder.path()).unwrap();
+        let store = kyma_storage::open(&StoreSettings::new(store_url)).await.unwrap();
+        let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm);
+        let formats = Arc::new(Formats::new(vec![tlm]));
+        let (id, clock) = (NodeId::generate(), Arc::new(SystemClock));
+        let mut registry = Registry::default();
+        let router = Arc::new(LocalRouter::new());
+        let ingester = Ingester::new(IngestParts {
+            catalog: catalog.clone(),
+            store: store.clone(),
+            formats: formats.clone(),
+            clock: clock.clone(),
+            node: id,
+            router: router.clone(),
+            settings: ingest,
+        });
+        let engine = Engine::new(EngineParts {
+            catalog: catalog.clone(),
+            store: store.clone(),
+            formats: formats.clone(),
+            frontends: vec![Arc::new(kyma_kql::Kql), Arc::new(kyma_sql::Sql)],
+            clock: clock.clone(),
+            settings: ExecSettings::default(),
+            registry: &mut registry,
+        })
+        .unwrap();
+        let loopback = "127.0.0.1:0".parse().unwrap();
+        let running = Node::start(NodeParts {
+            id,
+            catalog,
+            store,
+            formats,
+            default_format: "tlm".to_owned(),
+            engine,
+            ingester,
+            router,
+            worker: None,
+            settings: Settings { listen: loopback, grpc_listen: loopback, ..settings },
+            registry,
+            clock,
+        })
+        .await
+        .unwrap();
+        let url = format!("http://{}", running.http_addr);
+        let client = client();
+        TestNode { url, client, running, _folder: folder, _database: database }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.shutdown().await;
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
+    /// Stores NDJSON in `default`; the answer of a write that must succeed.
+    pub(crate) async fn ingest(&self, table: &str, body: impl Into<reqwest::Body>) -> Value {
+        let reply = self.post(&format!("/v1/ingest/default/{table}")).body(body).send().await.unwrap();
+        let (status, answer) = body_of(reply).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// The rows of a KQL query that must succeed.
+    pub(crate) async fn rows(&self, text: &str) -> Value {
+        let (status, answer) = self.query(json!({ "query": text })).await;
+        assert_eq!(status, 200, "{text}: {answer}");
+        answer["rows"].clone()
+    }
+
+    /// Status and body of a query.
+    pub(crate) async fn query(&self, body: Value) -> (u16, Value) {
+        body_of(self.post("/v1/query").json(&body).send().await.unwrap()).await
+    }
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    // The first of the tests of this process installs it; the others find it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub(crate) async fn body_of(reply: Response) -> (u16, Value) {
+    let status = reply.status().as_u16();
+    let text = reply.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}

@@ -1,0 +1,82 @@
+//! An object's file, opened without a catalog: every extent in it is found by its tail.
+//!
+//! An extent ends with the tail that `kyma-format-tlm` documents: the footer body's length in four bytes, 16 more, and
+//! eight bytes of magic. Extents follow each other without gaps, so each starts where the one before ends. What
+//! merely looks like a tail fails to open and is passed over.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+use bytes::Bytes;
+use kyma_core::format::{OpenOptions, RangeReader, SegmentFormat};
+use kyma_core::{Error, ExtentId, Result};
+use serde_json::{Value as Json, json};
+
+const MAGIC: &[u8; 8] = b"kymaTLM1";
+const TAIL_BYTES: usize = 28;
+
+/// Describes every extent of the object in `path`.
+pub(crate) async fn describe(path: &Path, format: Arc<dyn SegmentFormat>) -> anyhow::Result<Json> {
+    let bytes = Bytes::from(tokio::fs::read(path).await.context("the file cannot be read")?);
+    let mut extents = Vec::new();
+    let mut start = 0;
+    for end in tail_ends(&bytes) {
+        let Some(footer_length) = footer_length(&bytes[start..end]) else { continue };
+        let options = OpenOptions {
+            extent: ExtentId(uuid::Uuid::nil()),
+            length: (end - start) as u64,
+            footer_length,
+            footer: None,
+        };
+        let reader = Arc::new(InMemory(bytes.slice(start..end)));
+        if let Ok(opened) = format.open(reader, &options).await {
+            extents.push(json!({ "offset": start, "length": end - start, "layout": opened.describe() }));
+            start = end;
+        }
+    }
+    if extents.is_empty() {
+        bail!("no extent ends in this file: is it one of the objects below the store's folder?");
+    }
+    Ok(json!({ "file_bytes": bytes.len(), "extents": extents.len(), "extent": numbered(extents) }))
+}
+
+/// Extents by their place in the file.
+fn numbered(extents: Vec<Json>) -> Json {
+    extents
+        .into_iter()
+        .enumerate()
+        .map(|(nth, extent)| ((nth + 1).to_string(), extent))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn tail_ends(bytes: &[u8]) -> Vec<usize> {
+    let positions = bytes.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC);
+    positions.map(|(at, _)| at + MAGIC.len()).collect()
+}
+
+/// The footer's length, body and tail, when it can lie in `extent`.
+fn footer_length(extent: &[u8]) -> Option<u32> {
+    let tail = extent.len().checked_sub(TAIL_BYTES)?;
+    let body = u32::from_le_bytes(extent.get(tail..tail + 4)?.try_into().ok()?);
+    let length = body.checked_add(TAIL_BYTES as u32)?;
+    (length as usize <= extent.len()).then_some(length)
+}
+
+#[derive(Debug)]
+struct InMemory(Bytes);
+
+#[async_trait]
+impl RangeReader for InMemory {
+    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let slice = |range: &Range<u64>| {
+            let (start, end) = (range.start as usize, range.end as usize);
+            let inside = start <= end && end <= self.0.len();
+            inside.then(|| self.0.slice(start..end)).ok_or_else(|| Error::corrupt("a range lies outside the extent"))
+        };
+        ranges.iter().map(slice).collect()
+    }
+}

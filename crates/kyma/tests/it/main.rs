@@ -1,0 +1,6 @@
+//! The binary as people run it: real processes, real signals.
+
+mod client;
+mod command_line;
+mod dev;
+mod process;

@@ -1,0 +1,137 @@
+//! Runs the binary.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// The binary with a clean environment: no variable of the machine is a setting.
+pub(crate) fn kyma() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kyma"));
+    command.env_clear();
+    for kept in ["PATH", "HOME", "KYMA_POSTGRES_BIN"] {
+        command.envs(std::env::var_os(kept).map(|value| (kept, value)));
+    }
+    command
+}
+
+pub(crate) fn run(args: &[&str]) -> Output {
+    kyma().args(args).output().unwrap()
+}
+
+/// Runs with `input` on standard input.
+pub(crate) fn run_with(args: &[&str], input: &[u8]) -> Output {
+    let piped = || Stdio::piped();
+    let mut child = kyma().args(args).stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A running `kyma dev`, killed when dropped.
+pub(crate) struct Dev {
+    child: Child,
+    pub(crate) url: String,
+    log: std::path::PathBuf,
+}
+
+impl Dev {
+    /// Starts it on a free port and waits until it is ready.
+    pub(crate) fn start(data_dir: &Path, more: &[&str]) -> Dev {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let log = data_dir.with_extension("log");
+        let output = std::fs::File::create(&log).unwrap();
+        let child = kyma()
+            .args(["dev", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
+            .arg(data_dir)
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let mut dev = Dev { child, url: format!("http://127.0.0.1:{port}"), log };
+        dev.wait_for("Ctrl-C stops");
+        dev
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        let began = Instant::now();
+        while !self.output().contains(text) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("kyma dev ended with {status}:\n{}", self.output());
+            }
+            assert!(began.elapsed() < Duration::from_secs(180), "kyma dev does not start:\n{}", self.output());
+            pause();
+        }
+    }
+
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The rows of a KQL query, asked by the binary itself.
+    pub(crate) fn rows(&self, query: &str) -> Value {
+        let output = run(&["query", "--url", &self.url, "--format", "json", query]);
+        assert!(output.status.success(), "{query}: {}\n{}", stderr(&output), self.output());
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        answer["rows"].clone()
+    }
+
+    /// Stops it as a terminal or a supervisor does; it must end well.
+    pub(crate) fn stop(mut self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "kyma dev does not stop:\n{}", self.output());
+            pause();
+        };
+        assert!(status.success(), "{status}:\n{}", self.output());
+    }
+
+    /// `kill -9`: what it leaves, PostgreSQL above all, is for the next start.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Whether a PostgreSQL still runs on its data.
+    pub(crate) fn postgres_runs(data_dir: &Path) -> bool {
+        data_dir.join("postgres/postmaster.pid").exists()
+    }
+
+    pub(crate) fn ingest(&self, table: &str, rows: &[Value]) {
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        let output = run_with(&["ingest", "--url", &self.url, "--table", table, "-"], lines.as_bytes());
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // A test of processes, outside any runtime.
+fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+pub(crate) fn row(n: i64) -> Value {
+    json!({ "Timestamp": "2026-01-01T00:00:00Z", "n": n })
+}

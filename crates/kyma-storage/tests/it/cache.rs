@@ -94,8 +94,7 @@ impl Drop for TinyDisk {
     }
 }
 
-/// A disk that is full. Where mounting is not allowed, `/dev/full` has no folder to offer, so that the smaller claim is
-/// tested: a folder that lost its write permission.
+/// A disk that is full. Where this process may not mount one, the smaller claim is tested, and said so: a folder that is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_cache_changes_nothing() {
     let fallback = tempfile::tempdir().unwrap();
@@ -109,6 +108,7 @@ async fn a_full_disk_under_the_cache_changes_nothing() {
         store.put(&format!("o/{object}"), Bytes::from_static(&CONTENT)).await.unwrap();
     }
     if tiny.is_none() {
+        eprintln!("no tiny file system can be mounted here: testing a removed folder instead");
         std::fs::remove_dir_all(dir.join("cache")).unwrap();
     }
     tokio::time::timeout(Duration::from_secs(60), read_all(&store, 6)).await.expect("nothing hangs");

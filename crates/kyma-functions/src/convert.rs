@@ -41,7 +41,9 @@ fn convert_rows(value: &Arg, from: Type, to: Type, rows: usize) -> Result<ArrayR
             let longs = to_long(value, from, rows)?;
             let longs = Arg::Array(longs);
             let longs = Longs::of(&longs)?;
-            build::longs(Type::Int, rows, |row| longs.get(row).filter(|&long| i32::try_from(long).is_ok()))
+            // Numbers and times keep their low 32 bits, as in Kusto; text must fit.
+            let wraps = !matches!(from, Type::String | Type::Dynamic);
+            build::longs(Type::Int, rows, |row| longs.get(row).filter(|&long| wraps || i32::try_from(long).is_ok()))
         }
         Type::Long => to_long(value, from, rows),
         Type::Real => to_real(value, from, rows),

@@ -32,15 +32,32 @@ fn pieces(format: &str, letters: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Digits of the fraction of a second; `F` drops trailing zeros, and the point before when nothing is left.
+/// Runs cut into specifiers: years have four, two or one letter, fractions up to seven, all else up to two.
+fn chunks(runs: &[Piece]) -> Vec<Piece> {
+    let mut chunks = Vec::with_capacity(runs.len());
+    for run in runs {
+        let Piece::Run(letter, mut left) = *run else {
+            chunks.push(*run);
+            continue;
+        };
+        while left > 0 {
+            let size = match letter {
+                'y' if left >= 4 => 4,
+                'f' | 'F' => left.min(7),
+                _ => left.min(2),
+            };
+            chunks.push(Piece::Run(letter, size));
+            left -= size;
+        }
+    }
+    chunks
+}
+
+/// Digits of the fraction of a second; `F` drops trailing zeros.
 fn push_fraction(out: &mut String, ticks: u64, letter: char, count: usize) {
     let digits = format!("{ticks:07}");
     let digits = &digits[..count.min(7)];
-    let kept = if letter == 'F' { digits.trim_end_matches('0') } else { digits };
-    if kept.is_empty() && out.ends_with('.') {
-        out.pop();
-    }
-    out.push_str(kept);
+    out.push_str(if letter == 'F' { digits.trim_end_matches('0') } else { digits });
 }
 
 const DATETIME_LETTERS: &str = "dfFhHmMstyK";
@@ -56,7 +73,7 @@ fn format_datetime(call: &Call<'_>) -> Result<ArrayRef> {
     build::try_texts(call.rows, |row| {
         let format = formats.get(row);
         if last.0 != format {
-            last = (format.to_owned(), pieces(format, DATETIME_LETTERS));
+            last = (format.to_owned(), chunks(&pieces(format, DATETIME_LETTERS)));
             if last
                 .1
                 .iter()
@@ -82,13 +99,10 @@ fn push_datetime(out: &mut String, at: NaiveDateTime, piece: Piece) {
     let two = |value: u32| if count == 1 { value.to_string() } else { format!("{value:02}") };
     let hour12 = if at.hour().is_multiple_of(12) { 12 } else { at.hour() % 12 };
     let text = match letter {
-        'y' if count <= 2 => format!("{:0count$}", at.year() % 100),
+        'y' if count == 1 => (at.year() % 10).to_string(),
+        'y' if count == 2 => format!("{:02}", at.year() % 100),
         'y' => format!("{:0count$}", at.year()),
-        'M' if count == 3 => at.format("%b").to_string(),
-        'M' if count > 3 => at.format("%B").to_string(),
         'M' => two(at.month()),
-        'd' if count == 3 => at.format("%a").to_string(),
-        'd' if count > 3 => at.format("%A").to_string(),
         'd' => two(at.day()),
         'H' => two(at.hour()),
         'h' => two(hour12),

@@ -1,13 +1,15 @@
-//! Digests and identifiers. A value is hashed as its text, except that numbers and times hash by their bytes in `hash`.
+//! Digests and identifiers. Digests are of a value's text; `hash` is of its bytes.
 
 use arrow::array::ArrayRef;
 use kyma_core::{Result, Type};
 use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
+use xxhash_rust::xxh64::xxh64;
 
 use super::{Kernel, impure, kernel};
-use crate::convert::AnyText;
+use crate::convert::{AnyText, EPOCH_TICKS};
+use crate::view::{Bools, Longs, Reals};
 use crate::{Arg, Call, build};
 
 pub(super) static KERNELS: &[Kernel] = &[
@@ -45,23 +47,47 @@ fn digest<D: Digest>(call: &Call<'_>) -> Result<ArrayRef> {
     }))
 }
 
-/// xxHash64 of a value: text by its UTF-8 bytes, all else by its text.
-struct Hashed<'a> {
-    texts: AnyText<'a>,
+/// xxHash64 of a value: text by its UTF-8 bytes; numbers by their bytes, little-endian; times by those of their ticks.
+enum Hashed<'a> {
+    Text(AnyText<'a>),
+    Int(Longs<'a>),
+    Long(Longs<'a>),
+    Real(Reals<'a>),
+    Ticks { times: Longs<'a>, epoch: i64 },
+    Bool(Bools<'a>),
 }
 
 impl<'a> Hashed<'a> {
     fn of(call: &Call<'a>, index: usize) -> Result<Hashed<'a>> {
         let arg: &'a Arg = call.arg(index)?;
-        Ok(Hashed { texts: AnyText::of(arg, call.ty(index))? })
+        Ok(match call.ty(index) {
+            Type::Int => Hashed::Int(Longs::of(arg)?),
+            Type::Long => Hashed::Long(Longs::of(arg)?),
+            Type::Real => Hashed::Real(Reals::of(arg)?),
+            Type::Datetime => Hashed::Ticks { times: Longs::of(arg)?, epoch: EPOCH_TICKS },
+            Type::Timespan => Hashed::Ticks { times: Longs::of(arg)?, epoch: 0 },
+            Type::Bool => Hashed::Bool(Bools::of(arg)?),
+            ty => Hashed::Text(AnyText::of(arg, ty)?),
+        })
     }
 
     fn get(&self, row: usize) -> i64 {
-        xxhash_rust::xxh64::xxh64(self.texts.get(row).as_bytes(), 0) as i64
+        let long = |value: Option<i64>| xxh64(&value.unwrap_or(0).to_le_bytes(), 0);
+        let hash = match self {
+            Hashed::Text(texts) => xxh64(texts.get(row).as_bytes(), 0),
+            Hashed::Int(longs) => xxh64(&(longs.get(row).unwrap_or(0) as i32).to_le_bytes(), 0),
+            Hashed::Long(longs) => long(longs.get(row)),
+            Hashed::Real(reals) => xxh64(&reals.get(row).unwrap_or(0.0).to_le_bytes(), 0),
+            Hashed::Ticks { times, epoch } => {
+                long(times.get(row).map(|nanos| nanos.div_euclid(kyma_core::time::TICK).wrapping_add(*epoch)))
+            }
+            Hashed::Bool(bools) => xxh64(&[u8::from(bools.get(row).unwrap_or(false))], 0),
+        };
+        hash as i64
     }
 }
 
-/// The combination of 64-bit hashes that Boost made common.
+/// The combination of 64-bit hashes that Boost made common. Kusto's is not documented: these values differ from its.
 fn combine(hashes: impl Iterator<Item = i64>) -> i64 {
     hashes.fold(0_u64, |seed, hash| {
         let mixed = (hash as u64).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_add(seed << 6).wrapping_add(seed >> 2);

@@ -13,7 +13,7 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("bin_at", bin_at),
     kernel("ceiling", |call| whole(call, f64::ceil, |value| -(-value).div_euclid(DECIMAL_ONE) * DECIMAL_ONE)),
     kernel("round", round),
-    kernel("sign", |call| real(call, |x| if x == 0.0 { 0.0 } else { x.signum() })),
+    kernel("sign", sign),
     kernel("sqrt", |call| partial(call, |x| (x >= 0.0).then(|| x.sqrt()))),
     kernel("pow", |call| real2(call, f64::powf)),
     kernel("exp", |call| real(call, f64::exp)),
@@ -70,6 +70,15 @@ pub(super) fn partial(call: &Call<'_>, function: impl Fn(f64) -> Option<f64>) ->
     Ok(build::reals(call.rows, |row| function(values.get(row)?)))
 }
 
+/// Of null it is 0, as in Kusto.
+fn sign(call: &Call<'_>) -> Result<ArrayRef> {
+    let values = call.reals(0)?;
+    Ok(build::reals(call.rows, |row| {
+        let value = values.get(row).unwrap_or(0.0);
+        Some(if value == 0.0 { 0.0 } else { value.signum() })
+    }))
+}
+
 fn real2(call: &Call<'_>, function: impl Fn(f64, f64) -> f64) -> Result<ArrayRef> {
     let (a, b) = (call.reals(0)?, call.reals(1)?);
     Ok(build::reals(call.rows, |row| Some(function(a.get(row)?, b.get(row)?))))
@@ -77,7 +86,7 @@ fn real2(call: &Call<'_>, function: impl Fn(f64, f64) -> f64) -> Result<ArrayRef
 
 fn flag(call: &Call<'_>, function: impl Fn(f64) -> bool) -> Result<ArrayRef> {
     let values = call.reals(0)?;
-    Ok(build::flags(call.rows, |row| values.get(row).is_some_and(&function)))
+    Ok(build::bools(call.rows, |row| values.get(row).map(&function)))
 }
 
 fn bits(call: &Call<'_>, function: impl Fn(i64, i64) -> i64) -> Result<ArrayRef> {

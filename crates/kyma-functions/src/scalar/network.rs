@@ -146,6 +146,7 @@ impl Net6 {
             Some((address, bits)) => (address, prefix(bits.parse().ok()?, 128)?),
             None => (text, 128),
         };
+        let address = address.split_once('%').map_or(address, |(address, _zone)| address);
         Some(Net6 { address: u128::from(address.parse::<Ipv6Addr>().ok()?), bits })
     }
 

@@ -123,7 +123,12 @@ fn beta_cdf(call: &Call<'_>) -> Result<ArrayRef> {
     let (x, a, b) = (call.reals(0)?, call.reals(1)?, call.reals(2)?);
     Ok(build::reals(call.rows, |row| {
         let (x, a, b) = (x.get(row)?, a.get(row)?, b.get(row)?);
-        (a > 0.0 && b > 0.0).then(|| beta(x, a, b))
+        // What lies outside of the domain is as Kusto's engine gives it.
+        Some(match (0.0..=1.0).contains(&x) {
+            false => f64::NAN,
+            true if a <= 0.0 || b <= 0.0 => 1.0,
+            true => beta(x, a, b),
+        })
     }))
 }
 

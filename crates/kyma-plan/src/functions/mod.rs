@@ -30,7 +30,7 @@ pub enum Class {
     Long,
     /// Any number, as it is; a dynamic becomes `real`.
     Number,
-    /// `real`; other numbers and dynamics are converted.
+    /// `real`; other numbers, truth values and dynamics are converted.
     Real,
     /// `datetime`; a string or dynamic is converted.
     Datetime,
@@ -331,7 +331,7 @@ impl Class {
                 Dynamic => Some(Real),
                 _ => given.is_numeric().then_some(given),
             },
-            Class::Real => (given.is_numeric() || given == Dynamic).then_some(Real),
+            Class::Real => (given.is_numeric() || matches!(given, Dynamic | Bool)).then_some(Real),
             Class::Datetime => matches!(given, Datetime | String | Dynamic).then_some(Datetime),
             Class::Timespan => matches!(given, Timespan | Dynamic).then_some(Timespan),
             Class::Summable => match given {

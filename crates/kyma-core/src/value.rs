@@ -21,13 +21,13 @@ pub enum Value {
     /// IEEE double; NaN and infinities keep their bits.
     Real(#[serde(with = "real_bits")] f64),
     /// Unscaled decimal, scale 18.
-    Decimal(i128),
+    Decimal(#[serde(with = "as_text")] i128),
     /// Nanoseconds since the epoch.
     Datetime(i64),
     /// Nanoseconds.
     Timespan(i64),
     /// 128-bit identifier, big-endian order of its text.
-    Guid(u128),
+    Guid(#[serde(with = "as_text")] u128),
     /// Text.
     String(String),
     /// Compact JSON text.
@@ -98,6 +98,24 @@ fn compare_long_real(long: i64, real: f64) -> Option<Ordering> {
     Some(by_whole.then_with(|| 0.0_f64.partial_cmp(&(real - whole)).unwrap_or(Ordering::Equal)))
 }
 
+/// 128-bit integers as text: JSON readers, and serde's buffers, stop at 64 bits.
+mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 mod real_bits {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -135,6 +153,14 @@ mod tests {
         assert_eq!(Value::Long(i64::MAX).partial_compare(&Value::Real(9.3e18)), Some(Ordering::Less));
         assert_eq!(Value::Long(-1).partial_compare(&Value::Real(-1.5)), Some(Ordering::Greater));
         assert_eq!(Value::Real(f64::NAN).partial_compare(&Value::Long(0)), None);
+    }
+
+    #[test]
+    fn wide_integers_survive_json() {
+        for value in [Value::Decimal(i128::MIN), Value::Guid(u128::MAX)] {
+            let json = serde_json::to_value(&value).unwrap();
+            assert_eq!(serde_json::from_value::<Value>(json).unwrap(), value);
+        }
     }
 
     #[test]

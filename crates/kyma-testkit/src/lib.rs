@@ -1,8 +1,10 @@
 //! Builders, conformance suites, throw-away Postgres and S3, faulty stores.
 
 pub mod catalog;
+pub mod format;
 pub mod postgres;
 pub mod s3;
+pub mod toy_format;
 mod watchdog;
 
 /// Whether servers run in containers instead of private processes.

@@ -89,8 +89,9 @@ pub(crate) fn encode(ty: Type, array: &dyn Array, level: i32) -> Result<Packed> 
     Ok(Packed { encoding, head: out.bytes, frames })
 }
 
+/// The bits from the first byte on, zero after the last: slices of one array give the same bytes.
 fn bitmap_bytes(bits: &BooleanBuffer) -> Buffer {
-    bits.sliced()
+    BooleanBuffer::collect_bool(bits.len(), |row| bits.value(row)).into_inner()
 }
 
 fn encode_values(

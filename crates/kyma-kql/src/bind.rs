@@ -33,7 +33,9 @@ use kyma_plan::{
 };
 
 use crate::ast::{self, Lambda, StatementKind};
-use crate::limits::{ERRORS_MAX, PLAN_EXPRS_MAX, PLAN_NODES_MAX, STACK_PIECE, STACK_RED_ZONE};
+use crate::limits::{
+    ERRORS_MAX, EXPR_HEIGHT_MAX, PLAN_EXPRS_MAX, PLAN_HEIGHT_MAX, PLAN_NODES_MAX, STACK_PIECE, STACK_RED_ZONE,
+};
 
 /// What binding gives; the error ends its statement.
 pub(crate) type Bind<T> = Result<T, Box<Diagnostic>>;
@@ -144,6 +146,32 @@ pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> 
     Err(Diagnostics(binder.errors))
 }
 
+/// Refuses an expression that became too tall by what was put in for names.
+fn check_height(expr: &Expr) -> Bind<()> {
+    let mut stack = vec![(expr, 1)];
+    while let Some((at, height)) = stack.pop() {
+        if height > EXPR_HEIGHT_MAX {
+            let message = format!("an expression is taller than the limit: limit={EXPR_HEIGHT_MAX}");
+            return fail("kql.too_deep", message, expr.span);
+        }
+        stack.extend(at.children().into_iter().map(|child| (child, height + 1)));
+    }
+    Ok(())
+}
+
+/// Refuses a plan that became too tall by what was put in for names.
+fn check_plan_height(plan: &Plan) -> Bind<()> {
+    let mut stack = vec![(plan, 1)];
+    while let Some((at, height)) = stack.pop() {
+        if height > PLAN_HEIGHT_MAX {
+            let message = format!("the query has more operators in a row than the limit: limit={PLAN_HEIGHT_MAX}");
+            return fail("kql.too_long", message, plan.span);
+        }
+        stack.extend(at.inputs().into_iter().map(|input| (input, height + 1)));
+    }
+    Ok(())
+}
+
 /// An error at a place.
 fn fail<T>(code: &str, message: impl Into<String>, span: Span) -> Bind<T> {
     Err(Box::new(Diagnostic::error(code, message, span)))
@@ -245,7 +273,10 @@ impl Binder<'_> {
         }
         let mut row = self.row(Schema::default(), scope);
         Ok(match self.value(value, &mut row)? {
-            Bound::Scalar(expr) => Binding::Scalar { expr, row: 0 },
+            Bound::Scalar(expr) => {
+                check_height(&expr)?;
+                Binding::Scalar { expr, row: 0 }
+            }
             Bound::Table(plan) => Binding::Table(plan),
         })
     }

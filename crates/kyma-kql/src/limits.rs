@@ -2,10 +2,12 @@
 
 /// Deepest nesting of brackets, calls and sub-queries in a text.
 pub const DEPTH_MAX: usize = 200;
-/// Longest chain of left-associative operators (`a + b + c ...`; `and` and `or` are not counted).
-pub const CHAIN_MAX: usize = 1_000;
+/// Tallest expression tree, `a + b + c` being two high; `and`, `or` and lists are flat.
+pub const EXPR_HEIGHT_MAX: usize = 500;
+/// Tallest plan, after functions and `let` are expanded.
+pub const PLAN_HEIGHT_MAX: usize = 1_000;
 /// Most tabular operators in one text.
-pub const OPERATORS_MAX: usize = 1_500;
+pub const OPERATORS_MAX: usize = 1_000;
 /// Deepest nesting of calls of functions that the query defines.
 pub const CALL_DEPTH_MAX: usize = 32;
 /// Most relations of a plan, after functions and `let` are expanded.

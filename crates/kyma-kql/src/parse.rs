@@ -17,12 +17,12 @@ use kyma_plan::Diagnostic;
 
 use crate::ast::{Name, Statement};
 use crate::lex::{Kind, Token, lex};
-use crate::limits::{DEPTH_MAX, ERRORS_MAX, OPERATORS_MAX, STACK_PIECE, STACK_RED_ZONE};
+use crate::limits::{DEPTH_MAX, ERRORS_MAX, EXPR_HEIGHT_MAX, OPERATORS_MAX, STACK_PIECE, STACK_RED_ZONE};
 
 /// Reads a text; the statements are those that could be read.
 pub(crate) fn parse(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
     let (tokens, errors) = lex(text);
-    let mut parser = Parser { text, tokens, at: 0, depth: 0, operators: 0, errors };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, errors };
     let statements = parser.statements();
     parser.errors.truncate(ERRORS_MAX);
     (statements, parser.errors)
@@ -31,7 +31,7 @@ pub(crate) fn parse(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
 /// Reads one literal expression, such as the value of a query parameter.
 pub(crate) fn parse_expression(text: &str) -> Option<crate::ast::Expr> {
     let (tokens, errors) = lex(text);
-    let mut parser = Parser { text, tokens, at: 0, depth: 0, operators: 0, errors };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, errors };
     let expr = parser.expr().ok()?;
     (parser.errors.is_empty() && *parser.kind() == Kind::End).then_some(expr)
 }
@@ -43,6 +43,8 @@ pub(crate) struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// An upper bound of how tall the expression being read is.
+    height: usize,
     operators: usize,
     errors: Vec<Diagnostic>,
 }
@@ -51,7 +53,7 @@ impl<'a> Parser<'a> {
     /// A parser of a whole text, for commands.
     pub(crate) fn new(text: &'a str) -> Self {
         let (tokens, errors) = lex(text);
-        Parser { text, tokens, at: 0, depth: 0, operators: 0, errors }
+        Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, errors }
     }
 
     fn token(&self, ahead: usize) -> &Token {
@@ -175,11 +177,11 @@ impl<'a> Parser<'a> {
             self.advance();
             return Ok(Name { text: word.to_owned(), span });
         }
-        if let (true, Kind::Text(text)) = (self.is_punct("["), self.token(1).kind.clone()) {
-            if self.is_punct_at(2, "]") {
-                self.at += 3;
-                return Ok(Name { text, span: self.span_from(span) });
-            }
+        if let (true, true, Kind::Text(text)) =
+            (self.is_punct("["), self.is_punct_at(2, "]"), self.token(1).kind.clone())
+        {
+            self.at += 3;
+            return Ok(Name { text, span: self.span_from(span) });
         }
         Err(self.unexpected("a name"))
     }
@@ -198,9 +200,34 @@ impl<'a> Parser<'a> {
             return Err(Box::new(Diagnostic::error("kql.too_deep", message, self.span()).hint(hint)));
         }
         self.depth += 1;
-        let result = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || step(self));
+        let result = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || {
+            self.beside(|parser| {
+                let read = step(parser)?;
+                parser.grow()?;
+                Ok(read)
+            })
+        });
         self.depth -= 1;
         result
+    }
+
+    /// Reads a part that stands beside what was read before, not on it: the taller one counts.
+    fn beside<T>(&mut self, step: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        let before = std::mem::take(&mut self.height);
+        let result = step(self);
+        self.height = self.height.max(before);
+        result
+    }
+
+    /// The expression became one taller.
+    fn grow(&mut self) -> Parsed<()> {
+        self.height += 1;
+        if self.height <= EXPR_HEIGHT_MAX {
+            return Ok(());
+        }
+        let message = format!("an expression is taller than the limit: limit={EXPR_HEIGHT_MAX}");
+        let hint = "name inner parts with 'let'";
+        Err(Box::new(Diagnostic::error("kql.too_deep", message, self.span()).hint(hint)))
     }
 
     fn count_operator(&mut self) -> Parsed<()> {
@@ -267,9 +294,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn report(&mut self, error: Box<Diagnostic>) {
+    fn report(&mut self, error: Diagnostic) {
         if self.errors.len() < ERRORS_MAX {
-            self.errors.push(*error);
+            self.errors.push(error);
         }
     }
 }

@@ -77,6 +77,7 @@ impl Binder<'_> {
         let Some(ty) = param.ty else { return self.table(value, row.scope).map(Binding::Table) };
         // Inside 'summarize' an argument is bound like any expression there.
         let expr = self.scalar(value, row)?;
+        super::check_height(&expr)?;
         if ty != expr.ty && !compatible(expr.ty, ty) {
             let message = format!("the argument '{}' must be a {ty}, not a {}", param.name.text, expr.ty);
             return fail("kql.type", message, value.span);
@@ -129,7 +130,10 @@ impl Binder<'_> {
             return self.declaration(kind, span, scope);
         }
         let binding = match self.within(*scope, row, |binder, inner| binder.value(value, inner))? {
-            Bound::Scalar(expr) => Binding::Scalar { expr, row: row.id },
+            Bound::Scalar(expr) => {
+                super::check_height(&expr)?;
+                Binding::Scalar { expr, row: row.id }
+            }
             Bound::Table(plan) => Binding::Table(plan),
         };
         *scope = self.declare(&name.text, binding, *scope);

@@ -24,6 +24,7 @@ impl Binder<'_> {
             self.check_nodes(operator.span)?;
             plan = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.operator(plan, operator, scope))?;
         }
+        super::check_plan_height(&plan)?;
         Ok(plan)
     }
 

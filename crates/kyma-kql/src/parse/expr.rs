@@ -2,12 +2,11 @@
 
 use kyma_core::Value;
 use kyma_core::error::Span;
-use kyma_plan::{BinaryOp, Diagnostic};
+use kyma_plan::BinaryOp;
 
 use super::{Parsed, Parser};
 use crate::ast::{Arg, Call, Expr, ExprKind, Name, Operator, OperatorKind, Pipeline};
 use crate::lex::Kind;
-use crate::limits::CHAIN_MAX;
 
 /// Operators spelled as words, by lower-case spelling, with the canonical name of their function.
 const TEXT_OPERATORS: [(&str, &str); 19] = [
@@ -73,24 +72,23 @@ impl Parser<'_> {
         kind: impl Fn(Vec<Expr>) -> ExprKind,
     ) -> Parsed<Expr> {
         let start = self.span();
-        let first = part(self)?;
+        let first = self.beside(&part)?;
         if !self.is_word(word) {
             return Ok(first);
         }
         let mut parts = vec![first];
         while self.eat_word(word) {
-            parts.push(part(self)?);
+            parts.push(self.beside(&part)?);
         }
+        self.grow()?;
         Ok(Expr { kind: kind(parts), span: self.span_from(start) })
     }
 
     fn comparison(&mut self) -> Parsed<Expr> {
         let mut left = self.additive()?;
-        let mut chain = 0;
         while let Some(next) = self.compare_with(&mut left)? {
             left = next;
-            chain += 1;
-            self.check_chain(chain)?;
+            self.grow()?;
         }
         Ok(left)
     }
@@ -178,14 +176,6 @@ impl Parser<'_> {
         Ok(Expr { kind, span: self.span_from(start) })
     }
 
-    fn check_chain(&self, length: usize) -> Parsed<()> {
-        if length < CHAIN_MAX {
-            return Ok(());
-        }
-        let message = format!("a chain of operators is longer than the limit: limit={CHAIN_MAX}");
-        Err(Box::new(Diagnostic::error("kql.too_deep", message, self.span())))
-    }
-
     pub(super) fn additive(&mut self) -> Parsed<Expr> {
         self.chain(&[("+", BinaryOp::Add), ("-", BinaryOp::Subtract)], Self::multiplicative)
     }
@@ -197,15 +187,13 @@ impl Parser<'_> {
 
     fn chain(&mut self, operators: &[(&str, BinaryOp)], part: impl Fn(&mut Self) -> Parsed<Expr>) -> Parsed<Expr> {
         let start = self.span();
-        let mut left = part(self)?;
-        let mut length = 0;
+        let mut left = self.beside(&part)?;
         while let Some((_, op)) = operators.iter().find(|(punct, _)| self.is_punct(punct)) {
             self.advance();
-            let right = part(self)?;
+            let right = self.beside(&part)?;
             let kind = ExprKind::Binary(*op, Box::new(left), Box::new(right));
             left = Expr { kind, span: self.span_from(start) };
-            length += 1;
-            self.check_chain(length)?;
+            self.grow()?;
         }
         Ok(left)
     }
@@ -232,7 +220,6 @@ impl Parser<'_> {
     fn postfix(&mut self) -> Parsed<Expr> {
         let start = self.span();
         let mut base = self.primary()?;
-        let mut length = 0;
         loop {
             if self.is_punct(".") && !self.is_punct_at(1, ".") {
                 self.advance();
@@ -246,8 +233,7 @@ impl Parser<'_> {
             } else {
                 return Ok(base);
             }
-            length += 1;
-            self.check_chain(length)?;
+            self.grow()?;
         }
     }
 

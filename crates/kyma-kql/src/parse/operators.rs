@@ -88,14 +88,14 @@ impl Parser<'_> {
             match self.operator() {
                 Ok(operator) => operators.push(operator),
                 Err(error) if self.depth <= 1 && error.code == "kql.syntax" => {
-                    self.report(error);
+                    self.report(*error);
                     self.recover(&["|", ";"]);
                 }
                 Err(error) => return Err(error),
             }
             if self.depth <= 1 && !self.at_end() && !self.is_punct("|") && !self.is_punct(";") {
                 let error = self.unexpected("'|', ';' or the end of the query");
-                self.report(error);
+                self.report(*error);
                 self.recover(&["|", ";"]);
             }
         }
@@ -232,7 +232,7 @@ impl Parser<'_> {
             unknown => {
                 let error = Diagnostic::error("kql.unknown_operator", format!("unknown operator '{unknown}'"), span);
                 let hint = nearest(unknown, NAMES.into_iter()).map(|near| format!("did you mean '{near}'?"));
-                self.report(Box::new(Diagnostic { hint, ..error }));
+                self.report(Diagnostic { hint, ..error });
                 self.recover(&["|", ";", ")"]);
                 OperatorKind::Unsupported(String::new())
             }

@@ -18,7 +18,7 @@ impl Parser<'_> {
                 Ok(statement) => statements.push(statement),
                 Err(error) => {
                     let too_much = error.code != "kql.syntax";
-                    self.report(error);
+                    self.report(*error);
                     if too_much {
                         return statements;
                     }
@@ -28,7 +28,7 @@ impl Parser<'_> {
             }
             if !self.at_end() && !self.is_punct(";") {
                 let error = self.unexpected("'|', ';' or the end of the query");
-                self.report(error);
+                self.report(*error);
                 self.recover(&[";"]);
             }
         }

@@ -138,6 +138,18 @@ fn deep_nesting_is_an_error() {
 }
 
 #[test]
+fn chains_inside_brackets_add_up() {
+    let sums = format!("print {}1{}", "(".repeat(150), format!("{})", " + 1".repeat(150)).repeat(150));
+    assert_eq!(plan(&sums).unwrap_err().0[0].code, "kql.too_deep");
+    let lets: String = (1..900).map(|at| format!("let x{at} = x{} + rand() + 1; ", at - 1)).collect();
+    let errors = plan(&format!("let x0 = rand(); {lets} print x899")).unwrap_err();
+    assert_eq!(errors.0[0].code, "kql.too_deep");
+    let tables: String = (1..900).map(|at| format!("let t{at} = t{} | take 1 | take 2; ", at - 1)).collect();
+    let errors = plan(&format!("let t0 = Logs; {tables} t899")).unwrap_err();
+    assert_eq!(errors.0[0].code, "kql.too_long");
+}
+
+#[test]
 fn long_chains_are_an_error_or_fine() {
     let sum = format!("print {}1", "1 + ".repeat(50_000));
     assert_eq!(plan(&sum).unwrap_err().0[0].code, "kql.too_deep");

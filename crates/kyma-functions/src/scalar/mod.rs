@@ -1,10 +1,12 @@
 //! Scalar functions, one file and one table per family, as in `kyma_plan::functions`.
 
+mod compress;
 mod conversion;
 mod datetime;
 mod dynamic;
 mod encode;
 mod format;
+mod geo;
 mod hash;
 mod logic;
 mod math;
@@ -58,6 +60,7 @@ static TABLES: &[&[Kernel]] = &[
     conversion::KERNELS,
     text::KERNELS,
     encode::KERNELS,
+    compress::KERNELS,
     format::KERNELS,
     datetime::KERNELS,
     dynamic::KERNELS,
@@ -67,6 +70,7 @@ static TABLES: &[&[Kernel]] = &[
     network::KERNELS,
     parse::KERNELS,
     hash::KERNELS,
+    geo::KERNELS,
     series::KERNELS,
 ];
 

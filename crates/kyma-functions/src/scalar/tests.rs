@@ -266,3 +266,26 @@ fn series() {
     check("series_fill_linear", &[d("[1,null,3]")], d("[1,2.0,3]"));
     check("series_pearson_correlation", &[d("[1,2,3]"), d("[2,4,6]")], r(1.0));
 }
+
+#[test]
+fn compressed() {
+    let gzip = "H4sIAAAAAAAA/wEUAOv/MTIzNDU2Nzg5MHF3ZXJ0eXVpb3A6m7f2FAAAAA==";
+    check("gzip_decompress_from_base64_string", &[s(gzip)], s("1234567890qwertyuiop"));
+    check("gzip_decompress_from_base64_string", &[s("x0x0x0")], s(""));
+    for codec in ["gzip", "zlib"] {
+        let packed = call(&format!("{codec}_compress_to_base64_string"), &[s("a b c a b c")]).unwrap();
+        check(&format!("{codec}_decompress_from_base64_string"), &[packed], s("a b c a b c"));
+    }
+}
+
+#[test]
+fn places() {
+    let distance = [r(-122.407628), r(47.578557), r(-118.275287), r(34.019056)];
+    let Value::Real(metres) = call("geo_distance_2points", &distance).unwrap() else { panic!("no distance") };
+    assert!((metres - 1_546_754.351_973_809_5).abs() < 1e-3, "{metres}");
+    check("geo_distance_2points", &[r(300.0), r(1.0), r(1.0), r(1.0)], Value::Null(Type::Real));
+    let sunny = r#"{"type":"Point","coordinates":[42.47314453125,23.70849609375]}"#;
+    check("geo_geohash_to_central_point", &[s("sunny")], d(sunny));
+    check("geo_geohash_to_central_point", &[s("a")], Value::Null(Type::Dynamic));
+    check("geo_point_to_geohash", &[r(42.47314453125), r(23.70849609375)], s("sunny"));
+}

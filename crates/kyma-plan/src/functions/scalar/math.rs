@@ -74,7 +74,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         FirstArgument,
         "Rounds half away from zero to digits after the point.",
     ),
-    row("sign", &[], &[Number], (1, 1), Is(Type::Real), Numbered, "-1, 0 or 1."),
+    row("sign", &[], &[Real], (1, 1), Is(Type::Real), Numbered, "-1, 0 or 1."),
     row("sqrt", &[], &[Real], (1, 1), Is(Type::Real), FirstArgument, "The square root; null of a negative number."),
     row("pow", &[], &[Real, Real], (2, 2), Is(Type::Real), Numbered, "The first to the power of the second."),
     row("exp", &[], &[Real], (1, 1), Is(Type::Real), FirstArgument, "e to the power."),

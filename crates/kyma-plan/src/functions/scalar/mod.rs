@@ -5,6 +5,7 @@
 mod conversion;
 mod datetime;
 mod dynamic;
+mod geo;
 mod hash;
 mod logic;
 mod math;
@@ -32,6 +33,7 @@ pub(super) static TABLES: &[&[ScalarFunction]] = &[
     parse::TABLE,
     hash::TABLE,
     series::TABLE,
+    geo::TABLE,
 ];
 
 /// One row of a table.

@@ -12,6 +12,7 @@ mod logic;
 mod math;
 mod network;
 mod parse;
+mod punycode;
 mod series;
 mod set;
 mod special;
@@ -61,6 +62,7 @@ static TABLES: &[&[Kernel]] = &[
     text::KERNELS,
     encode::KERNELS,
     compress::KERNELS,
+    punycode::KERNELS,
     format::KERNELS,
     datetime::KERNELS,
     dynamic::KERNELS,

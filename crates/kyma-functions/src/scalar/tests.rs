@@ -289,3 +289,11 @@ fn places() {
     check("geo_geohash_to_central_point", &[s("a")], Value::Null(Type::Dynamic));
     check("geo_point_to_geohash", &[r(42.47314453125), r(23.70849609375)], s("sunny"));
 }
+
+#[test]
+fn punycode() {
+    check("punycode_from_string", &[s("艺术")], s("cqv902d"));
+    check("punycode_to_string", &[s("cqv902d")], s("艺术"));
+    check("punycode_domain_from_string", &[s("bücher.example")], s("xn--bcher-kva.example"));
+    check("punycode_domain_to_string", &[s("xn--bcher-kva.example")], s("bücher.example"));
+}

@@ -15,6 +15,10 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const ENCODE_ROWS: usize = 4_096;
 /// Extents that `.show extents` lists.
 pub const SHOW_EXTENTS_MAX: usize = 100_000;
+/// Bytes of a refused body that are read, so that its sender hears the answer.
+pub const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a refused body is read.
+pub const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long `/readyz` waits for a part to answer.
 pub const READY_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long leaving the catalog may take at shutdown.

@@ -12,7 +12,7 @@ use kyma_ingest::{BodyFormat, Encoding, IngestAnswer, IngestRequest};
 use serde::Deserialize;
 
 use crate::failure::Failure;
-use crate::settings::Role;
+use crate::settings::{DISCARD_BYTES_MAX, DISCARD_TIME_MAX, Role};
 use crate::state::Shared;
 
 #[derive(Debug, Deserialize)]
@@ -36,13 +36,30 @@ pub(crate) async fn ingest(
         idempotency_key: text(&headers, "idempotency-key")?,
         source: "http".to_owned(),
     };
-    Ok(Json(state.ingester.ingest(&request, chunks(body)).await?))
+    Ok(Json(store(&state, &request, body).await?))
 }
 
-/// The body as ingest takes it.
-pub(crate) fn chunks(body: Body) -> BoxStream<'static, kyma_core::Result<Bytes>> {
+/// Stores a body. After an error what is left of it is read, within limits: a connection that is closed while its client
+/// still sends loses the answer.
+pub(crate) async fn store(state: &Shared, request: &IngestRequest, body: Body) -> kyma_core::Result<IngestAnswer> {
     let broken = |error| Error::cancelled("ingest.body_broken", "the body of the request broke off").because(error);
-    body.into_data_stream().map(move |chunk| chunk.map_err(broken)).boxed()
+    let mut chunks = body.into_data_stream().map(move |chunk| chunk.map_err(broken)).boxed();
+    let stored = state.ingester.ingest(request, chunks.by_ref().boxed()).await;
+    if stored.is_err() {
+        // Too slow a client gets no more time.
+        let _ = tokio::time::timeout(DISCARD_TIME_MAX, discard(&mut chunks)).await;
+    }
+    stored
+}
+
+async fn discard(chunks: &mut BoxStream<'static, kyma_core::Result<Bytes>>) {
+    let mut left = DISCARD_BYTES_MAX;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        left = left.saturating_sub(chunk.len());
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 /// `?format=`, else `Content-Type`; the types that tools send unasked mean NDJSON.

@@ -30,7 +30,7 @@ use crate::encode::body::{Piece, slices, stream_body};
 use crate::encode::cell::NullStrings;
 use crate::encode::{csv, ndjson};
 use crate::failure::{Failure, Outcome, warnings_json};
-use crate::settings::{QUERY_BODY_BYTES_MAX, QUERY_BODY_TIME_MAX, Role};
+use crate::settings::{DISCARD_BYTES_MAX, QUERY_BODY_BYTES_MAX, QUERY_BODY_TIME_MAX, Role};
 use crate::state::Shared;
 
 /// The body of `POST /v1/query`, or the parameters of `GET /v1/query`.
@@ -114,18 +114,24 @@ pub(crate) async fn read_body(body: Body) -> Outcome<Bytes> {
         .map_err(Failure::from)
 }
 
+/// The whole body. One that is too large is read on, within limits, so that its sender hears the answer.
 async fn collect_body(body: Body) -> kyma_core::Result<Bytes> {
     let mut chunks = body.into_data_stream();
-    let mut collected = Vec::new();
+    let (mut collected, mut bytes) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
             Error::cancelled("query.body_broken", "the body of the request broke off").because(error)
         })?;
-        if collected.len() + chunk.len() > QUERY_BODY_BYTES_MAX {
-            let message = format!("the body of a query is too large: bytes_max={QUERY_BODY_BYTES_MAX}");
-            return Err(Error::exhausted("query.body_too_large", message));
+        bytes += chunk.len();
+        if bytes <= QUERY_BODY_BYTES_MAX {
+            collected.extend_from_slice(&chunk);
+        } else if bytes > QUERY_BODY_BYTES_MAX + DISCARD_BYTES_MAX {
+            break;
         }
-        collected.extend_from_slice(&chunk);
+    }
+    if bytes > QUERY_BODY_BYTES_MAX {
+        let message = format!("the body of a query is too large: bytes_max={QUERY_BODY_BYTES_MAX}");
+        return Err(Error::exhausted("query.body_too_large", message));
     }
     Ok(Bytes::from(collected))
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{Call, v1};
 use crate::encode::body::Piece;
 use crate::failure::Outcome;
-use crate::http::ingest::chunks;
+use crate::http::ingest;
 use crate::settings::Role;
 use crate::state::Shared;
 
@@ -35,11 +35,11 @@ pub(crate) async fn ingest(
     body: Body,
 ) -> Response {
     let call = Call::new(&state, &headers);
-    let outcome = store(&state, &call, database, table, parameters, body).await;
+    let outcome = take(&state, &call, database, table, parameters, body).await;
     call.respond(outcome)
 }
 
-async fn store(
+async fn take(
     state: &Shared,
     call: &Call,
     database: String,
@@ -60,7 +60,7 @@ async fn store(
         idempotency_key: None,
         source: "kusto".to_owned(),
     };
-    let answer = state.ingester.ingest(&request, chunks(body)).await?;
+    let answer = ingest::store(state, &request, body).await?;
     Ok(v1::ingest_pieces(answer.rows, answer.rejected, call.activity_id, call.at))
 }
 

@@ -33,7 +33,7 @@ impl Slot for Count {
     type Config = ();
     type Input<'a> = ();
 
-    fn input<'a>(_: &(), _: &'a [Arg]) -> Result<()> {
+    fn input(_: &(), _: &[Arg]) -> Result<()> {
         Ok(())
     }
 

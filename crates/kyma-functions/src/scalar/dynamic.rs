@@ -340,10 +340,11 @@ fn set(bag: &mut Map<String, Json>, path: &[String], value: Json) {
             bag.shift_remove(key);
             bag.insert(key.clone(), value);
         }
-        [key, rest @ ..] => match bag.entry(key.clone()).or_insert_with(|| Json::Object(Map::new())) {
-            Json::Object(inner) => set(inner, rest, value),
-            _ => {}
-        },
+        [key, rest @ ..] => {
+            if let Json::Object(inner) = bag.entry(key.clone()).or_insert_with(|| Json::Object(Map::new())) {
+                set(inner, rest, value);
+            }
+        }
     }
 }
 

@@ -33,9 +33,9 @@ pub(super) static KERNELS: &[Kernel] = &[
         let values: Vec<_> = (0..call.args.len()).map(|index| call.longs(index)).collect::<Result<_>>()?;
         build::longs(Type::Long, call.rows, |row| Some(combine(values.iter().map(|value| value.get(row).unwrap_or(0)))))
     }),
-    kernel("hash_md5", |call| digest::<Md5>(call)),
-    kernel("hash_sha1", |call| digest::<Sha1>(call)),
-    kernel("hash_sha256", |call| digest::<Sha256>(call)),
+    kernel("hash_md5", digest::<Md5>),
+    kernel("hash_sha1", digest::<Sha1>),
+    kernel("hash_sha256", digest::<Sha256>),
     impure("new_guid", |call| build::guids(call.rows, |_| Some(uuid::Uuid::new_v4().as_u128()))),
 ];
 

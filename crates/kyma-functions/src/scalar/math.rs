@@ -324,7 +324,7 @@ const LENGTH: Units = &[
     ("millimeter", 1e-3),
     ("nanometer", 1e-9),
     ("nauticalmile", 1_852.0),
-    ("parsec", 3.085_677_581_280_076_6e16),
+    ("parsec", 3.085_677_581_280_077e16),
     ("yard", 0.9144),
 ];
 const MASS: Units = &[

@@ -36,7 +36,7 @@ pub(super) static KERNELS: &[Kernel] = &[
         let (texts, ranges) = (call.texts(0)?, call.texts(1)?);
         Ok(build::bools(call.rows, |row| in_range4(texts.get(row), ranges.get(row))))
     }),
-    kernel("ipv4_is_in_any_range", |call| any_of(call, |text, range| in_range4(text, range))),
+    kernel("ipv4_is_in_any_range", |call| any_of(call, in_range4)),
     kernel("ipv4_is_match", |call| compare4(call, |order| i64::from(order == 0))),
     kernel("ipv4_compare", |call| compare4(call, |order| order)),
     kernel("ipv4_netmask_suffix", |call| {
@@ -66,7 +66,7 @@ pub(super) static KERNELS: &[Kernel] = &[
         let (texts, ranges) = (call.texts(0)?, call.texts(1)?);
         Ok(build::bools(call.rows, |row| in_range6(texts.get(row), ranges.get(row))))
     }),
-    kernel("ipv6_is_in_any_range", |call| any_of(call, |text, range| in_range6(text, range))),
+    kernel("ipv6_is_in_any_range", |call| any_of(call, in_range6)),
     kernel("ipv6_is_match", |call| compare6(call, |order| i64::from(order == 0))),
     kernel("ipv6_compare", |call| compare6(call, |order| order)),
     kernel("has_ipv4", |call| {

@@ -24,20 +24,20 @@ pub struct KeyValueOptions {
 /// Gives one array per key, of its column's type; the first of equal keys counts.
 pub fn parse_kv(text: &Arg, rows: usize, keys: &[Column], options: &KeyValueOptions) -> Result<Vec<ArrayRef>> {
     let texts = Texts::of(text)?;
-    let mut found: Vec<Vec<String>> = vec![vec![String::new(); rows]; keys.len()];
+    let mut found: Vec<Vec<String>> = vec![Vec::with_capacity(rows); keys.len()];
     for row in 0..rows {
-        let mut seen = vec![false; keys.len()];
+        let mut values: Vec<Option<String>> = vec![None; keys.len()];
         let mut offer = |key: &str, value: &str| {
             let key = key.trim();
-            if let Some(at) = keys.iter().position(|column| column.name == key).filter(|at| !seen[*at]) {
-                found[at][row] = value.trim().to_owned();
-                seen[at] = true;
+            if let Some(at) = keys.iter().position(|column| column.name == key) {
+                values[at].get_or_insert_with(|| value.trim().to_owned());
             }
         };
         match options.greedy {
             true => greedy_pairs(texts.get(row), keys, options, &mut offer),
             false => pairs(texts.get(row), options, &mut offer),
         }
+        found.iter_mut().zip(values).for_each(|(column, value)| column.push(value.unwrap_or_default()));
     }
     let column = |(texts, column): (&Vec<String>, &Column)| {
         let strings = Arg::Array(build::texts(rows, |row| texts[row].as_str()));

@@ -1,0 +1,537 @@
+//! Our plan becomes DataFusion's, node by node.
+//!
+//! Columns are addressed by place; every projection names its columns as our schema does, so that explanations read well.
+//! Operators that DataFusion lacks stand on a finished plan of their own (see [`operators`]); so does the input of an
+//! aggregate for which order matters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column, JoinType, ScalarValue, TableReference};
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::SessionState;
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{
+    Aggregate, Expr as DfExpr, Filter, Limit, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SortExpr, Union, lit,
+};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kyma_core::{Error, Result, Schema, Type, Value};
+use kyma_functions::EvalContext;
+use kyma_functions::table::KeyValueOptions;
+use kyma_plan::node::{MvExpandColumn, Scan};
+use kyma_plan::{AggregateCall, Expr, JoinKind, Node, Plan, SortKey, WindowCall};
+use parking_lot::Mutex;
+
+use crate::df_adapter::error::from_df;
+use crate::df_adapter::expr::{Exprs, literal};
+use crate::df_adapter::literal::{scalar_of, value_of};
+use crate::df_adapter::operators::first::FirstOfKey;
+use crate::df_adapter::operators::identity::Identity;
+use crate::df_adapter::operators::mv_expand::MvExpand;
+use crate::df_adapter::operators::parse::{Parse, Reading};
+use crate::df_adapter::operators::range::range;
+use crate::df_adapter::operators::series::{Axis, Bins, LayOut};
+use crate::df_adapter::operators::window::{Call, Window};
+use crate::df_adapter::operators::{Finished, Operator, OperatorExec};
+use crate::df_adapter::paths::read_column;
+use crate::df_adapter::scalar::{Kernel, Op, ValueSet};
+use crate::df_adapter::summarize;
+use crate::df_adapter::table::KymaTable;
+use crate::scope::QueryScope;
+use crate::settings::PLAN_DEPTH_MAX;
+
+/// Lowers the plans of one query.
+pub(crate) struct Lowering {
+    /// The query.
+    pub(crate) scope: Arc<QueryScope>,
+    /// DataFusion's part of it.
+    pub(crate) state: SessionState,
+    /// Rows of `materialize`, by id.
+    pub(crate) materialized: Mutex<HashMap<usize, Vec<RecordBatch>>>,
+    /// Sets of `in (tabular)`.
+    pub(crate) sets: Mutex<Vec<Arc<ValueSet>>>,
+    names: Mutex<usize>,
+}
+
+/// The rows that `Input` stands for, in the body of an operator.
+#[derive(Debug, Clone)]
+pub(crate) struct InputRows {
+    /// Their schema.
+    pub(crate) schema: SchemaRef,
+    /// They.
+    pub(crate) batches: Vec<RecordBatch>,
+}
+
+/// Where a plan stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// What `Input` is.
+    pub(crate) input: Option<&'a InputRows>,
+    /// Nodes above.
+    pub(crate) depth: usize,
+}
+
+impl Place<'_> {
+    fn below(self) -> Self {
+        Place { depth: self.depth + 1, ..self }
+    }
+}
+
+impl Lowering {
+    /// For one query.
+    pub(crate) fn new(scope: Arc<QueryScope>, state: SessionState) -> Self {
+        Lowering { scope, state, materialized: Mutex::default(), sets: Mutex::default(), names: Mutex::default() }
+    }
+
+    /// What functions may know.
+    pub(crate) fn context(&self) -> EvalContext {
+        EvalContext { now: self.scope.now }
+    }
+
+    /// Lowers a plan.
+    pub(crate) fn lower<'a>(&'a self, plan: &'a Plan, place: Place<'a>) -> BoxFuture<'a, Result<LogicalPlan>> {
+        async move {
+            if place.depth > PLAN_DEPTH_MAX {
+                return Err(Error::exhausted("query.too_deep", "the query nests too deeply").at(plan.span));
+            }
+            self.node(plan, place.below()).await
+        }
+        .boxed()
+    }
+
+    async fn node(&self, plan: &Plan, place: Place<'_>) -> Result<LogicalPlan> {
+        match &plan.node {
+            Node::Scan(scan) => self.scan(scan, &plan.schema),
+            Node::Values(rows) => self.values(rows, &plan.schema),
+            Node::Unit => LogicalPlanBuilder::empty(true).build().map_err(from_df),
+            Node::Range { from, to, step } => {
+                let ends = [self.constant(from).await?, self.constant(to).await?, self.constant(step).await?];
+                let ty = plan.schema.columns().first().map_or(Type::Long, |column| column.ty);
+                let batches = range(&ends[0], &ends[1], &ends[2], ty, &plan.schema.arrow())?;
+                self.rows(batches, plan.schema.arrow())
+            }
+            Node::Filter { input, predicate } => {
+                let input = self.lower(input, place).await?;
+                let predicate = self.resolve(predicate.clone(), place).await?;
+                let columns = columns_of(&input);
+                let condition = self.exprs(&columns).condition(&predicate)?;
+                Filter::try_new(condition, Arc::new(input)).map(LogicalPlan::Filter).map_err(from_df)
+            }
+            Node::Project { input, exprs } => {
+                let input = self.lower(input, place).await?;
+                let exprs = self.resolve_all(exprs, place).await?;
+                let lowered = self.exprs(&columns_of(&input)).values(&exprs)?;
+                project(input, lowered, &plan.schema)
+            }
+            Node::Aggregate { input, keys, aggregates } => {
+                self.aggregate(input, keys, aggregates, &plan.schema, place).await
+            }
+            Node::Sort { input, keys } => {
+                let input = self.lower(input, place).await?;
+                self.sort(input, keys, place).await
+            }
+            Node::Limit { input, count } | Node::Sample { input, count } => {
+                let input = self.lower(input, place).await?;
+                Ok(limit(input, *count))
+            }
+            Node::Join { left, right, kind, on } => self.join(left, right, *kind, on, &plan.schema, place).await,
+            Node::Union(inputs) => self.union(inputs, &plan.schema, place).await,
+            Node::MvExpand { input, columns, item_index, bags_as_arrays, row_limit } => {
+                let source = self.lower(input, place).await?;
+                let expand =
+                    mv_expand(&input.schema, &plan.schema, columns, item_index.is_some(), *bags_as_arrays, *row_limit);
+                self.operator(source, Arc::new(expand), plan.schema.arrow()).await
+            }
+            Node::MvApply { .. } | Node::Partition { .. } => self.bodies(plan, place).await,
+            Node::Input => match place.input {
+                Some(rows) => self.rows(rows.batches.clone(), Arc::clone(&rows.schema)),
+                None => Err(Error::internal("an input outside of a body").at(plan.span)),
+            },
+            Node::Parse { input, text, pattern, mode, only_matching, outputs } => {
+                let reading =
+                    Reading::Pattern { pattern: pattern.clone(), mode: mode.clone(), only_matching: *only_matching };
+                self.parse(input, text, Parse { reading, outputs: outputs.clone(), schema: plan.schema.arrow() }, place)
+                    .await
+            }
+            Node::ParseKv { input, text, keys, pair_delimiter, kv_delimiter, quote, escape, greedy } => {
+                let options = KeyValueOptions {
+                    pair_delimiter: pair_delimiter.clone(),
+                    kv_delimiter: kv_delimiter.clone(),
+                    quote: quote.clone(),
+                    escape: escape.clone(),
+                    greedy: *greedy,
+                };
+                let outputs = (plan.schema.len().saturating_sub(keys.len())..plan.schema.len()).collect();
+                let reading = Reading::Pairs { keys: keys.clone(), options };
+                self.parse(input, text, Parse { reading, outputs, schema: plan.schema.arrow() }, place).await
+            }
+            Node::Window { input, calls } => self.window(input, calls, &plan.schema, place).await,
+            Node::MakeSeries { input, keys, aggregates, axis, from, to, step } => {
+                let ends = [self.optional(from.as_ref()).await?, self.optional(to.as_ref()).await?];
+                let [from, to] = ends;
+                let axis_of = Axis { ty: axis.ty, from, to, step: self.constant(step).await? };
+                self.series(input, keys, aggregates, axis, axis_of, &plan.schema, place).await
+            }
+            Node::TopNested { .. } => {
+                Err(Error::invalid("query.not_supported", "top-nested is not supported yet").at(plan.span))
+            }
+            Node::Materialize { id, input } => self.materialize(*id, input, place).await,
+            Node::Sql(statement) => self.sql(statement).await,
+        }
+    }
+
+    /// The lowering of expressions over `columns`.
+    pub(crate) fn exprs<'a>(&self, columns: &'a [Column]) -> Exprs<'a> {
+        Exprs { columns, context: self.context(), sets: self.sets.lock().clone().into() }
+    }
+
+    fn scan(&self, scan: &Scan, schema: &Schema) -> Result<LogicalPlan> {
+        let (table, at) = self.scope.snapshot.find(&scan.database, &scan.table)?;
+        let columns = schema.columns().iter().map(read_column).collect();
+        let name = scan.table.clone();
+        let table = KymaTable::new(&self.scope, table, at, columns, schema, scan.null_strings_are_empty);
+        self.provider(&name, Arc::new(table))
+    }
+
+    fn values(&self, rows: &[Vec<Value>], schema: &Schema) -> Result<LogicalPlan> {
+        let column = |(at, column): (usize, &kyma_core::Column)| -> Result<ArrayRef> {
+            let scalars =
+                rows.iter().map(|row| row.get(at).map_or_else(|| scalar_of(&Value::Null(column.ty)), scalar_of));
+            if rows.is_empty() {
+                return Ok(arrow::array::new_empty_array(&column.ty.arrow()));
+            }
+            ScalarValue::iter_to_array(scalars).map_err(from_df)
+        };
+        let columns = schema.columns().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let batch = RecordBatch::try_new_with_options(schema.arrow(), columns, &options)?;
+        self.rows(vec![batch], schema.arrow())
+    }
+
+    /// Rows at hand as a plan.
+    pub(crate) fn rows(&self, batches: Vec<RecordBatch>, schema: SchemaRef) -> Result<LogicalPlan> {
+        let table = MemTable::try_new(schema, vec![batches]).map_err(from_df)?;
+        self.provider("rows", Arc::new(table))
+    }
+
+    fn provider(&self, name: &str, provider: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
+        let mut names = self.names.lock();
+        *names += 1;
+        let name = TableReference::bare(format!("{name}#{names}"));
+        LogicalPlanBuilder::scan(name, provider_as_source(provider), None)
+            .and_then(|plan| plan.build())
+            .map_err(from_df)
+    }
+
+    /// An operator over a plan, which is finished here.
+    pub(crate) async fn operator(
+        &self,
+        input: LogicalPlan,
+        operator: Arc<dyn Operator>,
+        schema: SchemaRef,
+    ) -> Result<LogicalPlan> {
+        let input = self.state.create_physical_plan(&input).await.map_err(from_df)?;
+        let exec = OperatorExec::new(input, operator, schema);
+        self.provider("operator", Arc::new(Finished(Arc::new(exec))))
+    }
+
+    async fn aggregate(
+        &self,
+        input: &Plan,
+        keys: &[Expr],
+        aggregates: &[AggregateCall],
+        schema: &Schema,
+        place: Place<'_>,
+    ) -> Result<LogicalPlan> {
+        let mut source = self.lower(input, place).await?;
+        if is_ordered(input) && aggregates.iter().any(|call| summarize::minds_order(call.function)) {
+            let schema = Arc::clone(source.schema().inner());
+            source = self.operator(source, Arc::new(Identity), schema).await?;
+        }
+        let keys = self.resolve_all(keys, place).await?;
+        let mut calls = aggregates.to_vec();
+        for call in &mut calls {
+            call.args = self.resolve_all(&call.args, place).await?;
+        }
+        summarize::aggregate(self, source, &keys, &calls, schema)
+    }
+
+    async fn sort(&self, input: LogicalPlan, keys: &[SortKey], place: Place<'_>) -> Result<LogicalPlan> {
+        let columns = columns_of(&input);
+        let mut expr = Vec::with_capacity(keys.len());
+        for key in keys {
+            let value = self.resolve(key.expr.clone(), place).await?;
+            expr.push(SortExpr::new(self.exprs(&columns).value(&value)?, !key.descending, key.nulls_first));
+        }
+        Ok(LogicalPlan::Sort(Sort { expr, input: Arc::new(input), fetch: None }))
+    }
+
+    async fn union(&self, inputs: &[Plan], schema: &Schema, place: Place<'_>) -> Result<LogicalPlan> {
+        let mut lowered = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let input = self.lower(input, place).await?;
+            let columns = columns_of(&input).into_iter().map(DfExpr::Column).collect();
+            lowered.push(Arc::new(project(input, columns, schema)?));
+        }
+        match lowered.len() {
+            0 => self.values(&[], schema),
+            1 => Ok(Arc::unwrap_or_clone(lowered.remove(0))),
+            _ => Union::try_new(lowered).map(LogicalPlan::Union).map_err(from_df),
+        }
+    }
+
+    async fn join(
+        &self,
+        left: &Plan,
+        right: &Plan,
+        kind: JoinKind,
+        on: &[(Expr, Expr)],
+        schema: &Schema,
+        place: Place<'_>,
+    ) -> Result<LogicalPlan> {
+        let mut left_rows = self.lower(left, place).await?;
+        let right_rows = self.lower(right, place).await?;
+        let mut on_left = Vec::with_capacity(on.len());
+        let mut on_right = Vec::with_capacity(on.len());
+        for (a, b) in on {
+            on_left.push(self.resolve(a.clone(), place).await?);
+            on_right.push(self.resolve(b.clone(), place).await?);
+        }
+        if kind == JoinKind::InnerUnique {
+            left_rows = self.first_of_key(left_rows, left, &on_left).await?;
+        }
+        let left_rows = renamed(left_rows, "l")?;
+        let right_rows = renamed(right_rows, "r")?;
+        let (left_columns, right_columns) = (columns_of(&left_rows), columns_of(&right_rows));
+        let on_left = self.exprs(&left_columns).values(&on_left)?;
+        let on_right = self.exprs(&right_columns).values(&on_right)?;
+        let builder = LogicalPlanBuilder::from(left_rows);
+        let joined = match on_left.is_empty() {
+            true => builder.cross_join(right_rows),
+            false => builder.join_with_expr_keys(right_rows, join_type(kind), (on_left, on_right), None),
+        };
+        let joined = joined.and_then(LogicalPlanBuilder::build).map_err(from_df)?;
+        let (left_missing, right_missing) = match kind {
+            JoinKind::LeftOuter => (false, true),
+            JoinKind::RightOuter => (true, false),
+            JoinKind::FullOuter => (true, true),
+            _ => (false, false),
+        };
+        let fill = |(at, column): (usize, Column)| {
+            let missing = if at < left_columns.len() { left_missing } else { right_missing };
+            let is_text = schema.columns().get(at).is_some_and(|column| column.ty == Type::String);
+            match missing && is_text {
+                true => coalesce(vec![DfExpr::Column(column), literal(&Value::String(String::new()))]),
+                false => DfExpr::Column(column),
+            }
+        };
+        let columns = columns_of(&joined).into_iter().enumerate().map(fill).collect();
+        project(joined, columns, schema)
+    }
+
+    async fn first_of_key(&self, rows: LogicalPlan, plan: &Plan, keys: &[Expr]) -> Result<LogicalPlan> {
+        let columns = columns_of(&rows);
+        let width = columns.len();
+        let schema = Arc::clone(rows.schema().inner());
+        let keyed = self.with_columns(rows, keys)?;
+        debug_assert!(plan.schema.len() <= width);
+        self.operator(keyed, Arc::new(FirstOfKey { width }), schema).await
+    }
+
+    /// The rows with further columns, named `\u{3}0`, `\u{3}1`, ...
+    pub(crate) fn with_columns(&self, rows: LogicalPlan, exprs: &[Expr]) -> Result<LogicalPlan> {
+        let columns = columns_of(&rows);
+        let mut all: Vec<DfExpr> =
+            columns.iter().map(|column| DfExpr::Column(column.clone()).alias(column.name())).collect();
+        for (at, expr) in self.exprs(&columns).values(exprs)?.into_iter().enumerate() {
+            all.push(expr.alias(format!("\u{3}{at}")));
+        }
+        Projection::try_new(all, Arc::new(rows)).map(LogicalPlan::Projection).map_err(from_df)
+    }
+
+    async fn parse(&self, input: &Plan, text: &Expr, parse: Parse, place: Place<'_>) -> Result<LogicalPlan> {
+        let rows = self.lower(input, place).await?;
+        let text = self.resolve(text.clone(), place).await?;
+        let rows = self.with_columns(rows, &[text])?;
+        let schema = Arc::clone(&parse.schema);
+        self.operator(rows, Arc::new(parse), schema).await
+    }
+
+    async fn window(
+        &self,
+        input: &Plan,
+        calls: &[WindowCall],
+        schema: &Schema,
+        place: Place<'_>,
+    ) -> Result<LogicalPlan> {
+        let rows = self.lower(input, place).await?;
+        let width = columns_of(&rows).len();
+        let (mut extra, mut windows) = (Vec::new(), Vec::new());
+        for call in calls {
+            let mut args = Vec::with_capacity(call.args.len());
+            for arg in &call.args {
+                let arg = self.resolve(arg.clone(), place).await?;
+                let ty = arg.ty;
+                args.push(match arg.as_literal() {
+                    Some(value) => (Err(value.clone()), ty),
+                    None => {
+                        extra.push(arg);
+                        (Ok(width + extra.len() - 1), ty)
+                    }
+                });
+            }
+            windows.push(Call { function: call.function, args, ty: call.ty });
+        }
+        if calls.is_empty() {
+            let schema = Arc::clone(rows.schema().inner());
+            return self.operator(rows, Arc::new(Identity), schema).await;
+        }
+        let rows = self.with_columns(rows, &extra)?;
+        let window = Window { width, calls: windows, schema: schema.arrow() };
+        self.operator(rows, Arc::new(window), schema.arrow()).await
+    }
+
+    #[allow(clippy::too_many_arguments)] // The parts of one node.
+    async fn series(
+        &self,
+        input: &Plan,
+        keys: &[Expr],
+        aggregates: &[(AggregateCall, Value)],
+        axis: &Expr,
+        ends: Axis,
+        schema: &Schema,
+        place: Place<'_>,
+    ) -> Result<LogicalPlan> {
+        let rows = self.lower(input, place).await?;
+        let width = columns_of(&rows).len();
+        let rows = self.with_columns(rows, std::slice::from_ref(axis))?;
+        let binned_schema = Arc::clone(rows.schema().inner());
+        let binned = self.operator(rows, Arc::new(Bins(ends.clone())), binned_schema).await?;
+        let mut by = keys.to_vec();
+        by.push(Expr::column(width, axis.ty, axis.span));
+        let calls: Vec<AggregateCall> = aggregates.iter().map(|(call, _)| call.clone()).collect();
+        let named = |at: usize, ty: Type| kyma_core::Column::new(format!("s{at}"), ty);
+        let mut columns: Vec<_> = by.iter().enumerate().map(|(at, key)| named(at, key.ty)).collect();
+        for call in &calls {
+            let ty = call.types.first().copied().unwrap_or(Type::Real);
+            columns.push(named(columns.len(), ty));
+        }
+        let grouped = summarize::aggregate(self, binned, &by, &calls, &Schema::new(columns))?;
+        let value = |(call, default): &(AggregateCall, Value)| {
+            (call.types.first().copied().unwrap_or(Type::Real), default.clone())
+        };
+        let lay_out = LayOut {
+            axis: ends,
+            keys: keys.len(),
+            values: aggregates.iter().map(value).collect(),
+            schema: schema.arrow(),
+        };
+        self.operator(grouped, Arc::new(lay_out), schema.arrow()).await
+    }
+
+    async fn optional(&self, expr: Option<&Expr>) -> Result<Option<Value>> {
+        match expr {
+            Some(expr) => self.constant(expr).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of an expression over no columns.
+    pub(crate) async fn constant(&self, expr: &Expr) -> Result<Value> {
+        let expr = self.resolve(expr.clone(), Place { input: None, depth: 0 }).await?;
+        if let Some(value) = expr.as_literal() {
+            return Ok(value.clone());
+        }
+        let lowered = self.exprs(&[]).value(&expr)?;
+        let unit = LogicalPlanBuilder::empty(true).project(vec![lowered.alias("value")]);
+        let unit = unit.and_then(LogicalPlanBuilder::build).map_err(from_df)?;
+        let batches = self.collect(&unit, 1).await?;
+        let column = batches.iter().find(|batch| batch.num_rows() > 0).map(|batch| Arc::clone(batch.column(0)));
+        let Some(column) = column else { return Ok(Value::Null(expr.ty)) };
+        let scalar = ScalarValue::try_from_array(&column, 0).map_err(from_df)?;
+        value_of(&scalar, expr.ty).map_err(from_df)
+    }
+}
+
+/// One field of a struct that an aggregate gave.
+pub(crate) fn field_of(whole: DfExpr, at: usize, ty: Type, context: EvalContext) -> DfExpr {
+    Kernel::call(Op::Field(at), ty, context, vec![whole])
+}
+
+/// The columns that a plan gives, by place.
+pub(crate) fn columns_of(plan: &LogicalPlan) -> Vec<Column> {
+    plan.schema().iter().map(Column::from).collect()
+}
+
+/// A projection named as in `schema`.
+pub(crate) fn project(input: LogicalPlan, exprs: Vec<DfExpr>, schema: &Schema) -> Result<LogicalPlan> {
+    if exprs.len() < schema.len() {
+        return Err(Error::internal(format!("a projection lacks columns: {} of {}", exprs.len(), schema.len())));
+    }
+    let named = exprs.into_iter().zip(schema.columns()).map(|(expr, column)| expr.alias(&column.name)).collect();
+    Projection::try_new(named, Arc::new(input)).map(LogicalPlan::Projection).map_err(from_df)
+}
+
+fn renamed(input: LogicalPlan, prefix: &str) -> Result<LogicalPlan> {
+    let columns = columns_of(&input).into_iter().enumerate();
+    let named = columns.map(|(at, column)| DfExpr::Column(column).alias(format!("{prefix}{at}"))).collect();
+    Projection::try_new(named, Arc::new(input)).map(LogicalPlan::Projection).map_err(from_df)
+}
+
+/// At most `count` rows.
+pub(crate) fn limit(input: LogicalPlan, count: u64) -> LogicalPlan {
+    let fetch = lit(i64::try_from(count).unwrap_or(i64::MAX));
+    LogicalPlan::Limit(Limit { skip: None, fetch: Some(Box::new(fetch)), input: Arc::new(input) })
+}
+
+/// The operator that expands.
+pub(crate) fn mv_expand(
+    input: &Schema,
+    output: &Schema,
+    columns: &[MvExpandColumn],
+    item_index: bool,
+    bags_as_arrays: bool,
+    row_limit: Option<u64>,
+) -> MvExpand {
+    let types = input.columns().iter().map(|column| column.ty).collect();
+    MvExpand { types, columns: columns.to_vec(), item_index, bags_as_arrays, row_limit, schema: output.arrow() }
+}
+
+fn join_type(kind: JoinKind) -> JoinType {
+    match kind {
+        JoinKind::Inner | JoinKind::InnerUnique => JoinType::Inner,
+        JoinKind::LeftOuter => JoinType::Left,
+        JoinKind::RightOuter => JoinType::Right,
+        JoinKind::FullOuter => JoinType::Full,
+        JoinKind::LeftSemi => JoinType::LeftSemi,
+        JoinKind::RightSemi => JoinType::RightSemi,
+        JoinKind::LeftAnti => JoinType::LeftAnti,
+        JoinKind::RightAnti => JoinType::RightAnti,
+    }
+}
+
+/// Whether the rows of a plan have an order that a Kusto pipeline keeps.
+fn is_ordered(plan: &Plan) -> bool {
+    match &plan.node {
+        Node::Sort { .. } | Node::Values(_) | Node::Range { .. } | Node::Input => true,
+        Node::Filter { input, .. }
+        | Node::Project { input, .. }
+        | Node::Limit { input, .. }
+        | Node::MvExpand { input, .. }
+        | Node::MvApply { input, .. }
+        | Node::Parse { input, .. }
+        | Node::ParseKv { input, .. }
+        | Node::Window { input, .. }
+        | Node::Materialize { input, .. } => is_ordered(input),
+        _ => false,
+    }
+}
+
+/// An aggregation in DataFusion's form.
+pub(crate) fn aggregation(input: LogicalPlan, keys: Vec<DfExpr>, calls: Vec<DfExpr>) -> Result<LogicalPlan> {
+    Aggregate::try_new(Arc::new(input), keys, calls).map(LogicalPlan::Aggregate).map_err(from_df)
+}

@@ -1,0 +1,28 @@
+//! The only place that knows DataFusion: our plan becomes its plan, our scan its source, our kernels its functions.
+//!
+//! Read in the order of a query: [`run`] (what the engine calls), [`paths`] (dynamic paths become columns of the scan),
+//! [`eager`] (sub-queries that must be known before), [`lower`] (plan by plan), [`expr`] (expression by expression),
+//! [`table`] (a table's scan is planned and pruned), [`source`] (and run). [`extract`] turns filters back into predicates that
+//! every pruner understands. Operators that DataFusion lacks are one file each below [`operators`].
+
+pub(crate) mod aggregate;
+pub(crate) mod body;
+pub(crate) mod eager;
+pub(crate) mod error;
+pub(crate) mod expr;
+pub(crate) mod extract;
+pub(crate) mod filter;
+pub(crate) mod literal;
+pub(crate) mod lower;
+pub(crate) mod memory;
+pub(crate) mod operators;
+pub(crate) mod paths;
+pub mod run;
+pub(crate) mod scalar;
+pub(crate) mod session;
+pub(crate) mod source;
+pub(crate) mod sql;
+pub(crate) mod sql_functions;
+pub(crate) mod statistics;
+pub(crate) mod summarize;
+pub(crate) mod table;

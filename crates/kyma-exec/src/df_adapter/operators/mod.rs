@@ -1,0 +1,167 @@
+//! Operators that DataFusion lacks. One file each; an operator maps batches, one at a time or the whole input at once.
+//!
+//! An operator's input is planned and optimised on its own and hidden from the optimizer above: whatever order the input has,
+//! the operator sees it, and nothing above can change it. Arguments that are expressions are computed by a projection
+//! below, so that an operator only deals with columns.
+
+pub(crate) mod first;
+pub(crate) mod identity;
+pub(crate) mod mv_expand;
+pub(crate) mod parse;
+pub(crate) mod range;
+pub(crate) mod series;
+pub(crate) mod window;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::TableType;
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, displayable, execute_stream,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::df_adapter::error::to_df;
+use crate::df_adapter::memory::too_much;
+
+/// One operator over one input.
+pub(crate) trait Operator: Send + Sync + fmt::Debug {
+    /// Its name in explanations.
+    fn name(&self) -> &'static str;
+
+    /// Whether it must see all rows at once.
+    fn whole(&self) -> bool;
+
+    /// Maps a batch (all rows, when [`Operator::whole`]) to a batch of the output schema.
+    fn apply(&self, batch: RecordBatch) -> kyma_core::Result<RecordBatch>;
+}
+
+/// An operator in a physical plan: a leaf, as far as the optimizer can see.
+#[derive(Debug)]
+pub(crate) struct OperatorExec {
+    input: Arc<dyn ExecutionPlan>,
+    operator: Arc<dyn Operator>,
+    properties: Arc<PlanProperties>,
+}
+
+impl OperatorExec {
+    /// `operator` over a finished plan, giving rows of `schema`.
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, operator: Arc<dyn Operator>, schema: SchemaRef) -> Self {
+        OperatorExec { input, operator, properties: Arc::new(leaf(schema)) }
+    }
+}
+
+/// Properties of a leaf with one partition.
+pub(crate) fn leaf(schema: SchemaRef) -> PlanProperties {
+    PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(1),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    )
+}
+
+impl DisplayAs for OperatorExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = displayable(&*self.input).indent(false).to_string();
+        write!(f, "OperatorExec: {} over [{}]", self.operator.name(), inner.trim().replace('\n', " <"))
+    }
+}
+
+impl ExecutionPlan for OperatorExec {
+    fn name(&self) -> &str {
+        "OperatorExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let consumer = MemoryConsumer::new(self.operator.name()).register(context.memory_pool());
+        let input = execute_stream(Arc::clone(&self.input), context)?;
+        let (operator, schema) = (Arc::clone(&self.operator), self.schema());
+        if !operator.whole() {
+            let rows = input.map(move |batch| operator.apply(batch?).map_err(to_df));
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
+        }
+        let whole = async move {
+            let (input_schema, mut batches) = (input.schema(), Vec::new());
+            let mut input = input;
+            while let Some(batch) = input.try_next().await? {
+                consumer.try_grow(batch.get_array_memory_size().saturating_mul(2))?;
+                batches.push(batch);
+            }
+            let batch =
+                concat_batches(&input_schema, &batches).map_err(|_| too_much(operator.name(), consumer.size()))?;
+            drop(batches);
+            operator.apply(batch).map_err(to_df)
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(whole))))
+    }
+}
+
+/// A finished plan as a table.
+#[derive(Debug)]
+pub(crate) struct Finished(pub(crate) Arc<dyn ExecutionPlan>);
+
+#[async_trait]
+impl TableProvider for Finished {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(places) = projection.filter(|places| !places.iter().copied().eq(0..self.0.schema().fields().len()))
+        else {
+            return Ok(Arc::clone(&self.0));
+        };
+        let schema = self.0.schema();
+        let column = |place: &usize| -> (Arc<dyn PhysicalExpr>, String) {
+            let name = schema.field(*place).name();
+            (Arc::new(Column::new(name, *place)), name.clone())
+        };
+        let columns: Vec<_> = places.iter().map(column).collect();
+        Ok(Arc::new(ProjectionExec::try_new(columns, Arc::clone(&self.0))?))
+    }
+}

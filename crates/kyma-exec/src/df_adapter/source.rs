@@ -1,0 +1,233 @@
+//! The scan as DataFusion runs it: a data source that filters, projects, stops early and takes filters while it runs.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::config::ConfigOptions;
+use datafusion::datasource::source::{DataSource, OpenArgs};
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::DisplayFormatType;
+use datafusion::physical_plan::execution_plan::SchedulingType;
+use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
+use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
+use kyma_core::extent::Extent;
+use kyma_core::format::ReadColumn;
+
+use crate::df_adapter::error::to_df;
+use crate::df_adapter::filter::{ExprFilter, renumber};
+use crate::df_adapter::memory::ScanBudget;
+use crate::df_adapter::statistics::statistics;
+use crate::prune::{Survivors, TableQuery};
+use crate::scan::queue::ScanQueue;
+use crate::scan::{RowFilter, ScanSpec, partition};
+use crate::scope::{PlannedScan, QueryScope};
+
+/// A planned scan.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtentScan {
+    scope: Arc<QueryScope>,
+    query: TableQuery,
+    columns: Arc<Vec<ReadColumn>>,
+    output: Vec<usize>,
+    schema: SchemaRef,
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    extents: Arc<Vec<Arc<Extent>>>,
+    statistics: Arc<Statistics>,
+    planned: Arc<PlannedScan>,
+    fetch: Option<usize>,
+    oldest_first: bool,
+    partitions: usize,
+}
+
+impl ExtentScan {
+    /// A scan of what survived the catalog's level.
+    #[allow(clippy::too_many_arguments)] // One call, where all of these are made.
+    pub(crate) fn new(
+        scope: &Arc<QueryScope>,
+        query: TableQuery,
+        columns: &[ReadColumn],
+        output: Vec<usize>,
+        schema: &SchemaRef,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        found: Survivors,
+        partitions: usize,
+    ) -> Result<Self> {
+        let schema = Arc::new(schema.project(&output)?);
+        let exact = filters.is_empty() || found.all_match;
+        let statistics = statistics(&query, columns, &output, &found.extents, exact, &schema);
+        let planned = Arc::new(PlannedScan { extents: found.extents.len() as u64, ..PlannedScan::default() });
+        if exact {
+            scope.planned(Arc::clone(&planned));
+        }
+        Ok(ExtentScan {
+            scope: Arc::clone(scope),
+            query,
+            columns: Arc::new(columns.to_vec()),
+            output,
+            schema,
+            filters,
+            partitions: partitions.min(found.extents.len()).max(1),
+            extents: Arc::new(found.extents),
+            statistics: Arc::new(statistics),
+            planned,
+            fetch: None,
+            oldest_first: false,
+        })
+    }
+
+    /// With at most so many rows.
+    pub(crate) fn limited(self, fetch: Option<usize>) -> Self {
+        ExtentScan { fetch, ..self }
+    }
+
+    fn queue(&self) -> ScanQueue {
+        let mut extents: Vec<Arc<Extent>> = self.extents.to_vec();
+        match self.oldest_first {
+            true => extents.sort_by_key(|extent| extent.time.start),
+            false => extents.sort_by_key(|extent| std::cmp::Reverse(extent.time.end)),
+        }
+        ScanQueue::new(extents)
+    }
+
+    fn spec(&self) -> Result<ScanSpec> {
+        let filter = ExprFilter::new(&self.filters, &self.columns, self.query.null_strings_are_empty)?;
+        Ok(ScanSpec {
+            scope: Arc::clone(&self.scope),
+            query: self.query.clone(),
+            columns: self.columns.to_vec(),
+            output: self.output.clone(),
+            schema: Arc::clone(&self.schema),
+            filter: filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>),
+            fetch: self.fetch,
+        })
+    }
+
+    /// The column of the table that an output expression is.
+    fn source_of(&self, expr: &Arc<dyn PhysicalExpr>) -> Option<&ReadColumn> {
+        let place = self.output.get(expr.downcast_ref::<Column>()?.index())?;
+        self.columns.get(*place)
+    }
+}
+
+impl DataSource for ExtentScan {
+    fn open(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.open_with_args(OpenArgs::new(partition, context))
+    }
+
+    fn open_with_args(&self, args: OpenArgs) -> Result<SendableRecordBatchStream> {
+        self.planned.opened.store(true, Ordering::Relaxed);
+        let shared = args.sibling_state.and_then(|state| state.downcast::<ScanQueue>().ok());
+        let queue = shared.unwrap_or_else(|| match args.partition {
+            0 => Arc::new(self.queue()),
+            _ => Arc::new(ScanQueue::default()),
+        });
+        let consumer = MemoryConsumer::new(format!("scan of {}", self.query.table.name));
+        let budget = ScanBudget(consumer.register(args.context.memory_pool()));
+        let rows = partition::run(Arc::new(self.spec()?), queue, Arc::new(budget));
+        let rows = rows.map(|batch| batch.map_err(to_df));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
+    }
+
+    fn create_sibling_state(&self, _config: &ConfigOptions) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(Arc::new(self.queue()))
+    }
+
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = &self.query.table;
+        write!(f, "extents of {}.{}: {}", table.database_name, table.name, self.extents.len())?;
+        let filters: Vec<String> = self.filters.iter().map(ToString::to_string).collect();
+        if !filters.is_empty() {
+            write!(f, ", filter=[{}]", filters.join(" and "))?;
+        }
+        let output: Vec<String> = self.output.iter().map(|at| self.columns[*at].source.to_string()).collect();
+        write!(f, ", columns=[{}]", output.join(", "))?;
+        self.fetch.map_or(Ok(()), |fetch| write!(f, ", fetch={fetch}"))
+    }
+
+    fn output_partitioning(&self) -> Partitioning {
+        Partitioning::UnknownPartitioning(self.partitions)
+    }
+
+    fn eq_properties(&self) -> EquivalenceProperties {
+        EquivalenceProperties::new(Arc::clone(&self.schema))
+    }
+
+    fn scheduling_type(&self) -> SchedulingType {
+        SchedulingType::NonCooperative
+    }
+
+    fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
+        match partition {
+            None => Ok(Arc::clone(&self.statistics)),
+            Some(_) => Ok(Arc::new(Statistics::new_unknown(&self.schema))),
+        }
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn DataSource>> {
+        Some(Arc::new(self.clone().limited(limit)))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.fetch
+    }
+
+    fn try_swapping_with_projection(&self, _projection: &ProjectionExprs) -> Result<Option<Arc<dyn DataSource>>> {
+        Ok(None)
+    }
+
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn DataSource>>> {
+        let mut scan = self.clone();
+        let answers = vec![PushedDown::Yes; filters.len()];
+        for filter in filters {
+            scan.filters.push(renumber(filter, |place| self.output.get(place).copied())?);
+        }
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        statistics.num_rows = match self.statistics.num_rows {
+            Precision::Exact(rows) | Precision::Inexact(rows) => Precision::Inexact(rows),
+            Precision::Absent => Precision::Absent,
+        };
+        scan.statistics = Arc::new(statistics);
+        let scan: Arc<dyn DataSource> = Arc::new(scan);
+        Ok(FilterPushdownPropagation::with_parent_pushdown_result(answers).with_updated_node(scan))
+    }
+
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn DataSource>>> {
+        let Some(first) = order.first() else { return Ok(SortOrderPushdownResult::Unsupported) };
+        let time = &self.query.table.time_column;
+        let by_time = self.source_of(&first.expr);
+        if !by_time.is_some_and(|column| column.source.path.is_empty() && column.source.column == *time) {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        let scan = ExtentScan { oldest_first: !first.options.descending, ..self.clone() };
+        Ok(SortOrderPushdownResult::Inexact { inner: Arc::new(scan) })
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        for filter in &self.filters {
+            if f(filter)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+}

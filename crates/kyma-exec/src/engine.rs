@@ -1,0 +1,409 @@
+//! The whole way of a query: request → frontend → snapshot → plan → run → answer.
+//!
+//! 1. The snapshot is pinned; the frontend reads the text against its schemas (once more with a fresh one if it fails).
+//! 2. Every statement is lowered, pruned and run on the CPU runtime; requests to the store run on the caller's.
+//! 3. Rows are counted against the limits while they arrive. Cancelling, the timeout, and dropping the future or the stream
+//!    all drop the running plan, which stops at its next await.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use kyma_core::catalog::Catalog;
+use kyma_core::clock::Clock;
+use kyma_core::format::Formats;
+use kyma_core::profile::Profile;
+use kyma_core::{Error, Value};
+use kyma_plan::{Diagnostic, PlanContext, Query, QueryFrontend, Severity};
+use kyma_storage::Store;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tokio::runtime::{Handle, Runtime};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::df_adapter::run::{Rows, Runner};
+use crate::request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
+use crate::scan::footers::Footers;
+use crate::scope::{QueryScope, Shared};
+use crate::settings::ExecSettings;
+use crate::snapshot::Snapshots;
+
+/// Stack of a CPU thread: plans nest.
+const STACK_BYTES: usize = 16 << 20;
+/// Batches that wait for a slow reader of a stream.
+const STREAM_BATCHES: usize = 4;
+
+/// What an engine is made of.
+pub struct EngineParts<'a> {
+    /// What exists.
+    pub catalog: Arc<dyn Catalog>,
+    /// Where bytes are.
+    pub store: Arc<Store>,
+    /// How they are laid out.
+    pub formats: Arc<Formats>,
+    /// Languages.
+    pub frontends: Vec<Arc<dyn QueryFrontend>>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub settings: ExecSettings,
+    /// Where metrics go.
+    pub registry: &'a mut Registry,
+}
+
+impl std::fmt::Debug for EngineParts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineParts").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Answers queries.
+#[derive(Debug)]
+pub struct Engine {
+    work: Arc<Work>,
+    cpu: Option<Runtime>,
+}
+
+/// What running queries share.
+#[derive(Debug)]
+struct Work {
+    shared: Arc<Shared>,
+    snapshots: Snapshots,
+    frontends: Vec<Arc<dyn QueryFrontend>>,
+    clock: Arc<dyn Clock>,
+    queries: Counter,
+    failed: Counter,
+    store_bytes: Counter,
+    rows_scanned: Counter,
+}
+
+/// A query that was read.
+struct Planned {
+    scope: Arc<QueryScope>,
+    query: Query,
+    limits: Limits,
+    truncate: bool,
+}
+
+impl Engine {
+    /// An engine with threads of its own for computing.
+    pub fn new(parts: EngineParts<'_>) -> Result<Arc<Engine>, Error> {
+        let threads = parts.settings.threads();
+        let cpu = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("kyma-query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::internal("threads for queries do not start").because(error))?;
+        let work = Work {
+            snapshots: Snapshots::new(Arc::clone(&parts.catalog)),
+            shared: Arc::new(Shared {
+                catalog: parts.catalog,
+                store: parts.store,
+                formats: parts.formats,
+                footers: Footers::new(parts.settings.footer_cache_bytes),
+                settings: parts.settings,
+                memory: Arc::new(AtomicUsize::new(0)),
+            }),
+            frontends: parts.frontends,
+            clock: parts.clock,
+            queries: Counter::default(),
+            failed: Counter::default(),
+            store_bytes: Counter::default(),
+            rows_scanned: Counter::default(),
+        };
+        work.register(parts.registry);
+        Ok(Arc::new(Engine { work: Arc::new(work), cpu: Some(cpu) }))
+    }
+
+    /// Answers a query, collected within its limits.
+    pub async fn run(&self, request: QueryRequest, cancel: CancellationToken) -> Result<Answer, QueryError> {
+        let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
+        let task = self.spawn(async move { work.run(request, io).await })?;
+        let answer = tokio::select! {
+            answer = task => answer.unwrap_or_else(|gone| Err(died(gone).into())),
+            () = cancel.cancelled() => Err(cancelled().into()),
+            () = tokio::time::sleep(timeout) => Err(timed_out(timeout).into()),
+        };
+        self.work.count(answer.as_ref().ok().map(|answer| &answer.profile));
+        answer
+    }
+
+    /// Answers the first statement of a query, batch by batch.
+    pub async fn stream(&self, request: QueryRequest, cancel: CancellationToken) -> Result<AnswerStream, QueryError> {
+        let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
+        let deadline = tokio::time::Instant::now() + timeout;
+        let task = self.spawn(async move {
+            let mut planned = work.plan(request, &io).await?;
+            planned.query.statements.truncate(1);
+            let runner = Runner::new(&planned.scope)?;
+            let statement = planned.query.statements.pop().ok_or_else(nothing_asked)?;
+            let started = Instant::now();
+            let rows = runner.start(&statement.plan).await?;
+            planned.scope.note(|profile| profile.plan_micros += micros(started));
+            Ok::<_, QueryError>((planned, statement.visualization, rows, runner))
+        })?;
+        let (planned, visualization, rows, runner) = tokio::select! {
+            started = task => started.unwrap_or_else(|gone| Err(died(gone).into()))?,
+            () = cancel.cancelled() => return Err(cancelled().into()),
+            () = tokio::time::sleep_until(deadline) => return Err(timed_out(timeout).into()),
+        };
+        let (send, receive) = tokio::sync::mpsc::channel(STREAM_BATCHES);
+        let (scope, schema, warnings) =
+            (Arc::clone(&planned.scope), rows.schema.clone(), planned.query.warnings.clone());
+        let work = Arc::clone(&self.work);
+        let pump = self.spawn(async move {
+            let _runner = runner;
+            let profile = planned.scope.clone();
+            let sent = tokio::select! {
+                sent = pump(planned, rows, &send) => sent,
+                () = cancel.cancelled() => Err(cancelled().into()),
+                () = tokio::time::sleep_until(deadline) => Err(timed_out(timeout).into()),
+            };
+            work.count(sent.is_ok().then(|| profile.profile()).as_ref());
+            if let Err(error) = sent {
+                let _ = send.send(Err(error)).await;
+            }
+        })?;
+        let batches = futures::stream::unfold((receive, pump), |(mut receive, pump)| async move {
+            receive.recv().await.map(|batch| (batch, (receive, pump)))
+        });
+        let profile = Box::new(move || scope.profile());
+        Ok(AnswerStream { schema, visualization, warnings, batches: batches.boxed(), profile })
+    }
+
+    /// How a query would run: its plan, and what the catalog's level prunes.
+    pub async fn explain(&self, request: QueryRequest) -> Result<String, QueryError> {
+        let (work, io) = (Arc::clone(&self.work), Handle::current());
+        let task = self.spawn(async move {
+            let planned = work.plan(request, &io).await?;
+            let runner = Runner::new(&planned.scope)?;
+            let mut text = String::new();
+            for statement in &planned.query.statements {
+                text.push_str(&runner.explain(&statement.plan).await?);
+            }
+            let catalog = planned.scope.profile().catalog;
+            text.push_str(&format!(
+                "catalog: considered={}, kept={}, pruned={:?}\n",
+                catalog.considered, catalog.kept, catalog.pruned
+            ));
+            Ok(text)
+        })?;
+        task.await.unwrap_or_else(|gone| Err(died(gone).into()))
+    }
+
+    /// The frontend of a language.
+    pub fn frontend(&self, language: &str) -> Option<Arc<dyn QueryFrontend>> {
+        self.work.frontend(language)
+    }
+
+    /// Runs on the CPU threads; stops when the handle is dropped.
+    fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<AbortOnDropHandle<T>, Error> {
+        let cpu = self.cpu.as_ref().ok_or_else(cancelled)?;
+        Ok(AbortOnDropHandle::new(cpu.spawn(task)))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(cpu) = self.cpu.take() {
+            cpu.shutdown_background();
+        }
+    }
+}
+
+impl Work {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("kyma_queries", "Queries answered or failed", self.queries.clone());
+        registry.register("kyma_queries_failed", "Queries that failed", self.failed.clone());
+        registry.register("kyma_query_store_bytes", "Bytes that queries read from the store", self.store_bytes.clone());
+        registry.register("kyma_query_rows_scanned", "Rows that queries looked at", self.rows_scanned.clone());
+    }
+
+    fn count(&self, profile: Option<&Profile>) {
+        self.queries.inc();
+        match profile {
+            Some(profile) => {
+                self.store_bytes.inc_by(profile.store_bytes);
+                self.rows_scanned.inc_by(profile.rows_scanned);
+            }
+            None => drop(self.failed.inc()),
+        }
+    }
+
+    fn frontend(&self, language: &str) -> Option<Arc<dyn QueryFrontend>> {
+        self.frontends.iter().find(|frontend| frontend.language() == language).cloned()
+    }
+
+    async fn plan(&self, request: QueryRequest, io: &Handle) -> Result<Planned, QueryError> {
+        let started = Instant::now();
+        let frontend = self.frontend(&request.language).ok_or_else(|| {
+            let known: Vec<&str> = self.frontends.iter().map(|frontend| frontend.language()).collect();
+            Error::invalid("query.unknown_language", format!("query language is not known: {}", request.language))
+                .hint(format!("this node speaks {}", known.join(", ")))
+        })?;
+        let now = request.now.unwrap_or_else(|| self.clock.now());
+        let mut fresh = false;
+        let (snapshot, query) = loop {
+            let snapshot = self.snapshots.take(&request.database, &request.text, fresh).await?;
+            let context =
+                PlanContext { schemas: &snapshot, database: &request.database, now, parameters: &request.parameters };
+            match frontend.plan(&request.text, &context) {
+                Ok(query) => break (snapshot, query),
+                Err(_) if !fresh => fresh = true,
+                Err(diagnostics) => return Err(diagnostics.into()),
+            }
+        };
+        let scope = QueryScope::new(Arc::clone(&self.shared), snapshot, now, &request.database, io.clone());
+        scope.note(|profile| profile.parse_micros = micros(started));
+        let unlimited = matches!(query.options.get("notruncation"), Some(Value::Bool(true)));
+        let limits = match unlimited {
+            true => Limits { rows: None, bytes: None, ..request.limits },
+            false => request.limits,
+        };
+        Ok(Planned { scope, query, limits, truncate: request.truncate })
+    }
+
+    async fn run(&self, request: QueryRequest, io: Handle) -> Result<Answer, QueryError> {
+        let Planned { scope, query, limits, truncate } = self.plan(request, &io).await?;
+        let runner = Runner::new(&scope)?;
+        let mut meter = Meter::new(&limits, truncate);
+        let mut tables = Vec::with_capacity(query.statements.len());
+        for statement in query.statements {
+            let started = Instant::now();
+            let Rows { schema, batches: mut rows } = runner.start(&statement.plan).await?;
+            scope.note(|profile| profile.plan_micros += micros(started));
+            let running = Instant::now();
+            let mut batches = Vec::new();
+            while let Some(batch) = rows.next().await {
+                let Some(batch) = meter.admit(batch?)? else { break };
+                batches.push(batch);
+                if meter.is_full {
+                    break;
+                }
+            }
+            scope.note(|profile| profile.execute_micros += micros(running));
+            tables.push(ResultTable { name: statement.name, schema, batches, visualization: statement.visualization });
+        }
+        scope.note(|profile| profile.rows_returned = meter.rows as u64);
+        let mut warnings = query.warnings;
+        warnings.extend(meter.warning());
+        Ok(Answer { tables, profile: scope.profile(), warnings })
+    }
+}
+
+/// Sends the rows of a stream, within its limits.
+async fn pump(
+    planned: Planned,
+    mut rows: Rows,
+    send: &tokio::sync::mpsc::Sender<Result<RecordBatch, QueryError>>,
+) -> Result<(), QueryError> {
+    let started = Instant::now();
+    let mut meter = Meter::new(&planned.limits, planned.truncate);
+    while let Some(batch) = rows.batches.next().await {
+        let Some(batch) = meter.admit(batch?)? else { break };
+        planned.scope.note(|profile| {
+            profile.rows_returned = meter.rows as u64;
+            profile.execute_micros = micros(started);
+        });
+        if send.send(Ok(batch)).await.is_err() || meter.is_full {
+            break;
+        }
+    }
+    planned.scope.note(|profile| profile.execute_micros = micros(started));
+    Ok(())
+}
+
+/// Counts an answer against its limits.
+struct Meter {
+    rows: usize,
+    bytes: usize,
+    rows_max: Option<usize>,
+    bytes_max: Option<usize>,
+    truncate: bool,
+    is_full: bool,
+}
+
+impl Meter {
+    fn new(limits: &Limits, truncate: bool) -> Self {
+        Meter { rows: 0, bytes: 0, rows_max: limits.rows, bytes_max: limits.bytes, truncate, is_full: false }
+    }
+
+    /// The part of a batch that fits; an error when not all does and nothing may be cut.
+    fn admit(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>, Error> {
+        let room = self.rows_max.map_or(usize::MAX, |max| max - self.rows.min(max));
+        let bytes = self.bytes.saturating_add(sliced_bytes(&batch));
+        let over_bytes = self.bytes_max.is_some_and(|max| bytes > max);
+        if batch.num_rows() <= room && !over_bytes {
+            self.rows += batch.num_rows();
+            self.bytes = bytes;
+            return Ok(Some(batch));
+        }
+        if !self.truncate {
+            return Err(self.too_large());
+        }
+        self.is_full = true;
+        if over_bytes {
+            return Ok(None);
+        }
+        self.rows += room;
+        Ok(Some(batch.slice(0, room)))
+    }
+
+    fn too_large(&self) -> Error {
+        let rows = self.rows_max.map_or_else(|| "any".to_owned(), |max| max.to_string());
+        let bytes = self.bytes_max.map_or_else(|| "any".to_owned(), |max| max.to_string());
+        Error::exhausted(
+            "query.result_too_large",
+            format!("the result is too large: rows limit={rows}, bytes limit={bytes}"),
+        )
+        .hint("add '| take' or '| summarize', or ask for larger limits")
+    }
+
+    fn warning(&self) -> Option<Diagnostic> {
+        let mut warning = Diagnostic::error("query.truncated", self.too_large().message(), Default::default());
+        warning.severity = Severity::Warning;
+        self.is_full.then_some(warning)
+    }
+}
+
+/// Bytes of the rows of a batch, not of buffers it shares with others.
+fn sliced_bytes(batch: &RecordBatch) -> usize {
+    use arrow::array::AsArray;
+    let size = |array: &arrow::array::ArrayRef| match array.as_string_view_opt() {
+        Some(texts) => texts.lengths().map(|length| length as usize + 16).sum(),
+        None => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
+    };
+    batch.columns().iter().map(size).sum()
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn cancelled() -> Error {
+    Error::cancelled("query.cancelled", "the query was cancelled")
+}
+
+fn timed_out(timeout: std::time::Duration) -> Error {
+    Error::exhausted("query.timeout", format!("the query took longer than it may: timeout={timeout:?}"))
+        .hint("narrow the time range, filter earlier, or ask for a longer timeout")
+}
+
+fn died(gone: tokio::task::JoinError) -> Error {
+    match gone.is_cancelled() {
+        true => cancelled(),
+        false => Error::internal("the query's task died").because(gone),
+    }
+}
+
+fn nothing_asked() -> Error {
+    Error::invalid("query.empty", "the query has no statement that gives rows")
+}

@@ -1,0 +1,57 @@
+//! Open extents, kept by the bytes they hold. A footer never changes, so nothing is ever invalidated.
+
+use std::sync::Arc;
+
+use kyma_core::extent::Extent;
+use kyma_core::format::{OpenOptions, RangeReader, SegmentReader};
+use kyma_core::ids::ExtentId;
+use kyma_core::{Error, Result};
+
+use crate::scan::io::IoReader;
+use crate::scope::QueryScope;
+
+/// The cache of open extents. Concurrent opens of one extent read its footer once.
+#[derive(Debug, Clone)]
+pub struct Footers {
+    cache: moka::future::Cache<ExtentId, Arc<dyn SegmentReader>>,
+}
+
+/// An open extent with the way to its bytes.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Its footer.
+    pub reader: Arc<dyn SegmentReader>,
+    /// Its bytes.
+    pub source: Arc<dyn RangeReader>,
+}
+
+impl Footers {
+    /// A cache of at most `bytes`.
+    pub fn new(bytes: u64) -> Self {
+        let weigh = |_: &ExtentId, reader: &Arc<dyn SegmentReader>| -> u32 {
+            u32::try_from(reader.memory_bytes()).unwrap_or(u32::MAX).max(1)
+        };
+        Footers { cache: moka::future::Cache::builder().max_capacity(bytes).weigher(weigh).build() }
+    }
+
+    /// The extent, opened.
+    pub async fn open(&self, scope: &QueryScope, extent: &Extent) -> Result<Opened> {
+        let inner = scope.shared.store.reader(&extent.location, Arc::clone(&scope.counters));
+        let source: Arc<dyn RangeReader> = Arc::new(IoReader { inner, runtime: scope.io.clone() });
+        let format = scope.shared.formats.get(&extent.format)?;
+        let options = OpenOptions {
+            extent: extent.id,
+            length: extent.location.length,
+            footer_length: extent.footer_length,
+            footer: None,
+        };
+        let opening = format.open(Arc::clone(&source), &options);
+        let reader = self.cache.try_get_with(extent.id, opening).await.map_err(shared_error)?;
+        Ok(Opened { reader, source })
+    }
+}
+
+/// The error of an open that several queries waited for.
+fn shared_error(error: Arc<Error>) -> Error {
+    Error::new(error.kind(), error.code(), error.message()).because(error)
+}

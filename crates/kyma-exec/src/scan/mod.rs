@@ -1,0 +1,70 @@
+//! From extents to rows: the levels below the catalog.
+//!
+//! Every partition of a scan repeats, until the shared [`queue`] is empty or enough rows came out:
+//!
+//! 1. take the next extent (newest first when the query wants the newest rows), unless a filter that tightened while the
+//!    query ran excludes it by now;
+//! 2. open its footer ([`footers`]) and prune its blocks by statistics and indexes;
+//! 3. read the candidate blocks ([`block`]), a bounded number of them ahead: filter columns first, then the rest for the
+//!    rows that passed ([`partition`]).
+//!
+//! Filters are evaluated on every row read: pruning is advice.
+
+pub mod block;
+pub mod footers;
+pub mod io;
+pub mod partition;
+pub mod queue;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::SchemaRef;
+use kyma_core::Result;
+use kyma_core::format::ReadColumn;
+use kyma_core::predicate::Predicate;
+
+use crate::prune::TableQuery;
+use crate::scope::QueryScope;
+
+/// The condition that rows must meet, over columns of a scan.
+pub trait RowFilter: Send + Sync + fmt::Debug {
+    /// Places, in [`ScanSpec::columns`], of the columns that `evaluate` wants, ascending.
+    fn columns(&self) -> &[usize];
+
+    /// Which rows of a batch of those columns meet it.
+    fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanBuffer>;
+
+    /// What the filter is by now, when it changes while the query runs: its generation and a weakening of it.
+    fn live(&self) -> Option<(u64, Predicate)>;
+}
+
+/// Memory of one partition, within the query's.
+pub trait Budget: Send + Sync {
+    /// Takes `bytes`, or fails with `query.memory_exhausted`.
+    fn take(&self, bytes: usize) -> Result<()>;
+
+    /// Gives `bytes` back.
+    fn give(&self, bytes: usize);
+}
+
+/// One scan.
+#[derive(Debug, Clone)]
+pub struct ScanSpec {
+    /// The query.
+    pub scope: Arc<QueryScope>,
+    /// The table, its snapshot and the static filter's weakening.
+    pub query: TableQuery,
+    /// Every column that may be read.
+    pub columns: Vec<ReadColumn>,
+    /// Places of those that come out.
+    pub output: Vec<usize>,
+    /// The Arrow schema of what comes out.
+    pub schema: SchemaRef,
+    /// The filter.
+    pub filter: Option<Arc<dyn RowFilter>>,
+    /// Stop after this many rows, over all partitions.
+    pub fetch: Option<usize>,
+}

@@ -1,0 +1,203 @@
+//! One partition of a scan: takes extents from the shared queue and gives batches.
+//!
+//! The number of blocks read ahead starts at one and doubles with every block that is used up, so that a query that stops
+//! early has not fetched what it never looked at.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, Stream};
+use futures::{FutureExt, StreamExt};
+use kyma_core::Result;
+use kyma_core::extent::Extent;
+use kyma_core::format::{BlockStats, PruneRequest, Pruned};
+use kyma_core::predicate::Predicate;
+use kyma_core::prune::{Reason, evaluate};
+
+use crate::scan::block::BlockRead;
+use crate::scan::footers::Opened;
+use crate::scan::queue::ScanQueue;
+use crate::scan::{Budget, ScanSpec};
+
+/// Blocks of an open extent that are still to be read.
+struct Cursor {
+    opened: Opened,
+    blocks: VecDeque<u32>,
+}
+
+type Reading = BoxFuture<'static, (u64, Result<Option<RecordBatch>>)>;
+
+/// The state of a partition.
+struct Partition {
+    spec: Arc<ScanSpec>,
+    queue: Arc<ScanQueue>,
+    budget: Arc<dyn Budget>,
+    cursor: Option<Cursor>,
+    flight: FuturesOrdered<Reading>,
+    flight_bytes: u64,
+    window: usize,
+    live: Option<(u64, Predicate)>,
+}
+
+/// The rows of one partition.
+pub fn run(
+    spec: Arc<ScanSpec>,
+    queue: Arc<ScanQueue>,
+    budget: Arc<dyn Budget>,
+) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
+    let partition = Partition {
+        spec,
+        queue,
+        budget,
+        cursor: None,
+        flight: FuturesOrdered::new(),
+        flight_bytes: 0,
+        window: 1,
+        live: None,
+    };
+    futures::stream::unfold(Some(partition), |state| async move {
+        let mut partition = state?;
+        match partition.next().await {
+            Ok(Some(batch)) => Some((Ok(batch), Some(partition))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+}
+
+impl Partition {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if self.spec.fetch.is_some_and(|fetch| self.queue.given() >= fetch) {
+                self.stop_early();
+                return Ok(None);
+            }
+            self.read_ahead().await?;
+            let Some((bytes, batch)) = self.flight.next().await else { return Ok(None) };
+            self.flight_bytes -= bytes;
+            self.window = (self.window * 2).min(self.spec.scope.shared.settings.prefetch_blocks.max(1));
+            tokio::task::consume_budget().await;
+            if let Some(batch) = batch? {
+                self.queue.gave(batch.num_rows());
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    async fn read_ahead(&mut self) -> Result<()> {
+        let bytes_max = self.spec.scope.shared.settings.prefetch_bytes;
+        while self.flight.is_empty() || (self.flight.len() < self.window && self.flight_bytes < bytes_max) {
+            let Some((opened, block)) = self.next_block().await? else { return Ok(()) };
+            let read = BlockRead { spec: Arc::clone(&self.spec), opened, block, budget: Arc::clone(&self.budget) };
+            let bytes = read.bytes();
+            self.flight_bytes += bytes;
+            self.flight.push_back(read.run().map(move |batch| (bytes, batch)).boxed());
+        }
+        Ok(())
+    }
+
+    async fn next_block(&mut self) -> Result<Option<(Opened, u32)>> {
+        loop {
+            self.refresh();
+            if let Some(cursor) = &mut self.cursor {
+                let opened = cursor.opened.clone();
+                let Some(block) = cursor.blocks.pop_front() else {
+                    self.cursor = None;
+                    continue;
+                };
+                if self.excludes_block(&opened, block) {
+                    self.spec.scope.note(|profile| {
+                        profile.blocks.kept = profile.blocks.kept.saturating_sub(1);
+                        *profile.blocks.pruned.entry(Reason::Dynamic).or_default() += 1;
+                    });
+                    continue;
+                }
+                return Ok(Some((opened, block)));
+            }
+            let Some(extent) = self.queue.take() else { return Ok(None) };
+            if self.excludes_extent(&extent) {
+                self.note_extent(Some(Reason::Dynamic), 1);
+                continue;
+            }
+            self.cursor = Some(self.open(&extent).await?);
+        }
+    }
+
+    /// Opens an extent and prunes its blocks.
+    async fn open(&mut self, extent: &Extent) -> Result<Cursor> {
+        let spec = Arc::clone(&self.spec);
+        let scope = &spec.scope;
+        let opened = scope.shared.footers.open(scope, extent).await?;
+        let candidates: Vec<u32> = (0..opened.reader.block_rows().len() as u32).collect();
+        let pruned = match scope.shared.settings.prune && spec.query.predicate != Predicate::True {
+            true => opened.reader.prune(&*opened.source, &request(&spec, &spec.query.predicate, &candidates)).await?,
+            false => Pruned { blocks: candidates.clone(), ..Pruned::default() },
+        };
+        let kept = pruned.blocks.len() as u64;
+        let reason = pruned.reasons.iter().max_by_key(|(_, count)| **count).map(|(reason, _)| *reason);
+        let lost = kept == 0 && !candidates.is_empty();
+        self.note_extent(lost.then(|| reason.unwrap_or(Reason::Bounds)), 1);
+        scope.note(|profile| {
+            profile.blocks.considered += candidates.len() as u64;
+            profile.blocks.kept += kept;
+            for (reason, count) in &pruned.reasons {
+                *profile.blocks.pruned.entry(*reason).or_default() += count;
+            }
+        });
+        Ok(Cursor { opened, blocks: pruned.blocks.into() })
+    }
+
+    fn note_extent(&self, pruned: Option<Reason>, count: u64) {
+        self.spec.scope.note(|profile| {
+            profile.extents.considered += count;
+            match pruned {
+                Some(reason) => *profile.extents.pruned.entry(reason).or_default() += count,
+                None => profile.extents.kept += count,
+            }
+        });
+    }
+
+    /// Looks whether the filter tightened.
+    fn refresh(&mut self) {
+        if !self.spec.scope.shared.settings.prune {
+            return;
+        }
+        if let Some(live) = self.spec.filter.as_ref().and_then(|filter| filter.live()) {
+            if self.live.as_ref().is_none_or(|(generation, _)| *generation != live.0) {
+                self.live = Some(live);
+            }
+        }
+    }
+
+    fn excludes_extent(&self, extent: &Extent) -> bool {
+        self.live.as_ref().is_some_and(|(_, predicate)| self.spec.query.evaluate(predicate, extent).is_none())
+    }
+
+    fn excludes_block(&self, opened: &Opened, block: u32) -> bool {
+        let Some((_, predicate)) = &self.live else { return false };
+        let request = request(&self.spec, predicate, &[]);
+        evaluate(predicate, &BlockStats { reader: &*opened.reader, block, request: &request }).is_none()
+    }
+
+    /// Enough rows came out: nobody needs the rest.
+    fn stop_early(&mut self) {
+        self.cursor = None;
+        self.flight = FuturesOrdered::new();
+        let rest = self.queue.abandon() as u64;
+        if rest > 0 {
+            self.note_extent(Some(Reason::Limit), rest);
+        }
+    }
+}
+
+fn request<'a>(spec: &'a ScanSpec, predicate: &'a Predicate, candidates: &'a [u32]) -> PruneRequest<'a> {
+    PruneRequest {
+        predicate,
+        schema: &spec.query.schema,
+        time_column: &spec.query.table.time_column,
+        null_strings_are_empty: spec.query.null_strings_are_empty,
+        candidates,
+    }
+}

@@ -29,7 +29,7 @@ use crate::stats;
 use crate::wire::checksum;
 
 /// zstd level by extent level: quick at ingest, thorough when compacted.
-const ZSTD_LEVELS: [i32; 2] = [3, 9];
+const ZSTD_LEVELS: [i32; 2] = [5, 9];
 
 /// Encodes `batches` into one extent.
 pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded> {

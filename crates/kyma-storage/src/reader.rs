@@ -5,8 +5,9 @@
 //! 3. Of the others, ranges that another reader is fetching right now are waited for; the rest become ours.
 //! 4. Ours are grouped: neighbours at most [`GAP_BYTES_MAX`] apart share a request of at most [`REQUEST_BYTES_MAX`].
 //! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each with the store's deadline and retries.
-//! 6. What arrives is handed to the cache and to whoever waits. A waiter whose fetcher failed or went away fetches by
-//!    itself, so one cancelled query never fails another.
+//! 6. What arrives is handed to the cache and to whoever waits. A waiter whose fetcher failed, went away or takes longer
+//!    than an attempt fetches by itself, so a query that was cancelled, or whose client stopped reading, never holds up
+//!    another.
 //!
 //! A request that the store answers with fewer bytes than asked, or refuses because the object ends earlier, is
 //! `Corrupt`: extents are immutable and their length is in the catalog.
@@ -25,6 +26,7 @@ use kyma_core::{Error, Result};
 use object_store::{ObjectStoreExt, path::Path};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::cache::RangeKey;
 use crate::key;
@@ -184,7 +186,8 @@ impl Extent {
         key: &RangeKey,
         mut receiver: watch::Receiver<Option<Bytes>>,
     ) -> Result<Bytes> {
-        let arrived = receiver.wait_for(Option::is_some).await.ok().and_then(|bytes| bytes.clone());
+        let waited = timeout(self.store.policy.attempt, receiver.wait_for(Option::is_some)).await;
+        let arrived = waited.ok().and_then(Result::ok).and_then(|bytes| bytes.clone());
         if let Some(bytes) = arrived {
             self.store.metrics.shared_reads.inc();
             self.counters.cache(bytes.len() as u64);

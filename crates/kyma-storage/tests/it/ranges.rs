@@ -36,6 +36,21 @@ async fn near_ranges_share_a_request_and_come_from_the_cache_next_time() {
 }
 
 #[tokio::test]
+async fn a_reader_that_is_not_polled_holds_up_nobody() {
+    let (faulty, faults) = FaultyStore::new(Arc::new(InMemory::new()));
+    let store = Store::with_deadlines(faulty, Duration::from_secs(2), Duration::from_millis(100));
+    store.put("x/one", Bytes::from(sample(1_000))).await.unwrap();
+    faults.set_latency(Duration::from_millis(10));
+    let readers: Vec<_> = (0..2).map(|_| store.reader(&extent("x/one", 0, 1_000), counters())).collect();
+    let ranges = [0..100];
+    let mut paused = readers[0].read(&ranges);
+    assert!(futures::poll!(&mut paused).is_pending());
+    let read = tokio::time::timeout(Duration::from_secs(2), readers[1].read(&ranges)).await.expect("hangs");
+    assert_eq!(read.unwrap()[0], sample(1_000)[..100]);
+    assert_eq!(paused.await.unwrap()[0], sample(1_000)[..100]);
+}
+
+#[tokio::test]
 async fn readers_of_one_range_share_its_request_and_survive_a_cancelled_one() {
     let (faulty, faults) = FaultyStore::new(Arc::new(InMemory::new()));
     let store = Store::from_object_store(faulty);

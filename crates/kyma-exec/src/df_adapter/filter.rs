@@ -7,11 +7,10 @@ use arrow::buffer::BooleanBuffer;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::DynamicFilterTracking;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, conjunction};
-use datafusion::physical_expr_common::physical_expr::{
-    is_dynamic_physical_expr, snapshot_generation, snapshot_physical_expr,
-};
+use datafusion::physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr};
 use kyma_core::Result as KymaResult;
 use kyma_core::format::ReadColumn;
 use kyma_core::predicate::Predicate;
@@ -47,7 +46,7 @@ impl ExprFilter {
         places.sort_unstable();
         places.dedup();
         let local = renumber(Arc::clone(&whole), |place| places.iter().position(|one| *one == place))?;
-        let moving = is_dynamic_physical_expr(&whole).then_some(whole);
+        let moving = DynamicFilterTracking::classify(&whole).contains_dynamic_filter().then_some(whole);
         Ok(Some(ExprFilter { places, local, moving, columns: columns.to_vec(), null_strings_are_empty }))
     }
 }

@@ -230,7 +230,7 @@ pub(crate) fn map_children(expr: Expr, change: &mut impl FnMut(Expr) -> Expr) ->
 /// A node whose inputs keep their number of columns.
 fn inputs_exact(mut node: Node) -> Node {
     let placeholder = || Plan::new(Node::Input, Schema::default(), Default::default());
-    let mut redo = |input: &mut Box<Plan>| **input = exact(std::mem::replace(&mut **input, placeholder()));
+    let redo = |input: &mut Box<Plan>| **input = exact(std::mem::replace(&mut **input, placeholder()));
     match &mut node {
         Node::MvExpand { input, .. }
         | Node::Parse { input, .. }

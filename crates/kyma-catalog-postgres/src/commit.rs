@@ -12,8 +12,8 @@
 //! 6. Extents are added.
 //! 7. The sequences are noted beside the object, so that an unknown outcome can be looked up.
 //!
-//! When the connection is lost during COMMIT the outcome is unknown: `catalog.commit_unknown`. [`outcome`] resolves it by
-//! revoking the reservation under the same row lock.
+//! When COMMIT does not succeed the outcome is unknown, `catalog.commit_unknown`, unless PostgreSQL says that it ended
+//! the transaction. [`outcome`] resolves it by revoking the reservation under the same row lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,11 +64,10 @@ impl PostgresCatalog {
         let ending = async { transaction.commit().await.map_err(error::statement(doing)) };
         match self.bounded(doing, ending).await {
             Ok(()) => Ok(committed),
-            Err(error) if error::leaves_outcome_open(&error) => {
-                Err(Error::unavailable("catalog.commit_unknown", "the connection was lost during a commit")
-                    .because(error))
+            Err(error) if error.code() == "catalog.contended" => Err(error),
+            Err(error) => {
+                Err(Error::unavailable("catalog.commit_unknown", "the answer to a commit was lost").because(error))
             }
-            Err(error) => Err(error),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What PostgreSQL says, in the words of `kyma_core::Error`.
 
 use deadpool_postgres::{PoolError, TimeoutType};
-use kyma_core::{Error, Kind};
+use kyma_core::Error;
 use tokio_postgres::error::SqlState;
 
 const DOWN_HINT: &str =
@@ -62,11 +62,6 @@ pub(crate) fn timed_out(doing: &'static str) -> Error {
     Error::unavailable("catalog.timeout", format!("the catalog did not answer in time: doing={doing}")).hint(DOWN_HINT)
 }
 
-/// Whether the commit of a transaction may or may not have taken place.
-pub(crate) fn leaves_outcome_open(error: &Error) -> bool {
-    error.kind() == Kind::Unavailable && matches!(error.code(), "catalog.unavailable" | "catalog.timeout")
-}
-
 pub(crate) fn down(doing: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::unavailable("catalog.unavailable", format!("the catalog does not answer: doing={doing}"))
         .hint(DOWN_HINT)
@@ -77,9 +72,9 @@ fn defect(doing: &'static str, error: tokio_postgres::Error) -> Error {
     Error::internal(format!("a catalog statement failed: doing={doing}")).because(error)
 }
 
-/// Class 08 is a connection, 57P an operator's intervention, 53 too few resources.
+/// Class 08 is a connection, 57P an operator's intervention, 53 too few resources, 25P03 a session that idled too long.
 fn is_server_going_away(state: &SqlState) -> bool {
-    ["08", "57P", "53"].iter().any(|class| state.code().starts_with(class))
+    ["08", "57P", "53", "25P03"].iter().any(|class| state.code().starts_with(class))
 }
 
 fn is_connection_loss(error: &tokio_postgres::Error) -> bool {

@@ -12,7 +12,7 @@ use kyma_core::catalog::{DoomedObject, Garbage};
 use tokio_postgres::Row;
 
 use crate::error;
-use crate::pool::{PostgresCatalog, execute, get};
+use crate::pool::{PostgresCatalog, execute, get, query};
 
 #[async_trait]
 impl Garbage for PostgresCatalog {
@@ -33,17 +33,33 @@ impl Garbage for PostgresCatalog {
         rows.iter().map(read).collect()
     }
 
+    /// Two statements, because extents may be added to a registered object (see `commit::adopt_objects`, which locks its
+    /// row): whether one is visible counts only when it is looked at under the object's lock.
     async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
-        let sql = "UPDATE objects SET state = 'doomed' WHERE state = 'registered' AND key IN (\
-                       SELECT DISTINCT r.object_key FROM extents r JOIN objects o ON o.key = r.object_key \
-                       WHERE o.state = 'registered' \
-                       AND r.removed_at < clock_timestamp() - make_interval(secs => $1) \
-                       AND NOT EXISTS (SELECT 1 FROM extents e WHERE e.object_key = r.object_key AND (\
-                           e.removed_at IS NULL OR e.removed_at >= clock_timestamp() - make_interval(secs => $1))) \
-                       LIMIT $2) \
-                   RETURNING key";
-        let rows = self.rows("doom removed", sql, &[&grace.as_secs_f64(), &bounded(limit)]).await?;
-        rows.iter().map(read).collect()
+        let doing = "doom removed";
+        let grace = grace.as_secs_f64();
+        let lock = "SELECT key FROM objects WHERE state = 'registered' AND key IN (\
+                        SELECT DISTINCT r.object_key FROM extents r JOIN objects o ON o.key = r.object_key \
+                        WHERE o.state = 'registered' \
+                        AND r.removed_at < clock_timestamp() - make_interval(secs => $1) \
+                        AND NOT EXISTS (SELECT 1 FROM extents e WHERE e.object_key = r.object_key AND (\
+                            e.removed_at IS NULL OR e.removed_at >= clock_timestamp() - make_interval(secs => $1))) \
+                        LIMIT $2) \
+                    FOR UPDATE SKIP LOCKED";
+        let doom = "UPDATE objects o SET state = 'doomed' WHERE o.key = ANY($2) AND NOT EXISTS (\
+                        SELECT 1 FROM extents e WHERE e.object_key = o.key AND (\
+                            e.removed_at IS NULL OR e.removed_at >= clock_timestamp() - make_interval(secs => $1))) \
+                    RETURNING o.key";
+        self.bounded(doing, async {
+            let mut client = self.client().await?;
+            let transaction = client.transaction().await.map_err(error::statement(doing))?;
+            let locked = query(&transaction, doing, lock, &[&grace, &bounded(limit)]).await?;
+            let keys: Vec<String> = locked.iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
+            let doomed = query(&transaction, doing, doom, &[&grace, &keys]).await?;
+            transaction.commit().await.map_err(error::statement(doing))?;
+            doomed.iter().map(read).collect()
+        })
+        .await
     }
 
     async fn doom_unknown(&self, keys: &[String]) -> Result<Vec<DoomedObject>> {

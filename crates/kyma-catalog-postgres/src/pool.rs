@@ -118,7 +118,9 @@ impl Catalog for PostgresCatalog {
 
 /// The client's configuration: the URL's, with bounded waits on both sides.
 ///
-/// `idle_in_transaction_session_timeout` frees the locks of a node that hangs in the middle of a commit. Sorting is off
+/// `idle_in_transaction_session_timeout` frees the locks of a node that hangs in the middle of a commit. A commit that is
+/// answered must be on the server's disk, and each statement must see what was committed before it, whatever the
+/// server's or the database's own settings are. What the URL says comes last and counts. Sorting is off
 /// because a list must walk an index in order and stop at its page: on a table without fresh statistics the planner
 /// would rather sort all of it.
 fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
@@ -130,7 +132,7 @@ fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
     let millis = settings.statement_timeout().as_millis();
     let ours = format!(
         "-c statement_timeout={millis} -c lock_timeout={millis} -c idle_in_transaction_session_timeout={millis} \
-         -c jit=off -c enable_sort=off"
+         -c synchronous_commit=on -c default_transaction_isolation=read\\ committed -c jit=off -c enable_sort=off"
     );
     let options = config.get_options().map_or_else(|| ours.clone(), |theirs| format!("{ours} {theirs}"));
     config.options(options);
@@ -178,4 +180,28 @@ pub(crate) fn get<'row, T: tokio_postgres::types::FromSql<'row>>(row: &'row Row,
     row.try_get(place).map_err(|error| {
         Error::internal(format!("a catalog row has an unexpected shape: column={place}")).because(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kyma_testkit::postgres;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_weak_setting_of_the_server_does_not_weaken_a_commit() {
+        let database = postgres::database().await;
+        let name = database.url.split('?').next().and_then(|url| url.rsplit('/').next()).unwrap().to_owned();
+        for setting in ["synchronous_commit = off", "default_transaction_isolation = 'serializable'"] {
+            database.execute(&format!("ALTER DATABASE \"{name}\" SET {setting}")).await;
+        }
+        let config = client_config(&database.url, &CatalogSettings::default()).unwrap();
+        let (client, connection) = config.connect(NoTls).await.unwrap();
+        let mut connections = tokio::task::JoinSet::new();
+        connections.spawn(connection);
+        for (name, value) in [("synchronous_commit", "on"), ("transaction_isolation", "read committed")] {
+            let row = client.query_one("SELECT current_setting($1)", &[&name]).await.unwrap();
+            assert_eq!(row.get::<_, String>(0), value, "{name}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use kyma_core::catalog::{Database, NewTable, Table, TableTotals, Tables};
 use kyma_core::ids::check_name;
 use kyma_core::limits::TABLE_COLUMNS_MAX;
+use kyma_core::schema::UNMAPPED_COLUMN;
 use kyma_core::stats::can_promote;
 use kyma_core::{Column, DatabaseId, Error, Result, Schema, Sequence, TableId, Type};
 use tokio_postgres::Row;
@@ -185,6 +186,7 @@ async fn grow_in_transaction(transaction: &Transaction<'_>, id: TableId, columns
     Ok(table)
 }
 
+/// The bag has a place beyond the limit: what finds no place goes there, so a full table must be able to get it.
 fn grow(current: &[Column], wanted: &[Column]) -> Vec<Column> {
     let mut grown = current.to_vec();
     let mut places: std::collections::HashMap<String, usize> =
@@ -193,7 +195,7 @@ fn grow(current: &[Column], wanted: &[Column]) -> Vec<Column> {
         match places.get(&column.name) {
             Some(&place) if can_promote(grown[place].ty, column.ty) => grown[place].ty = column.ty,
             Some(_) => {}
-            None if grown.len() < TABLE_COLUMNS_MAX => {
+            None if grown.len() < TABLE_COLUMNS_MAX || column.name == UNMAPPED_COLUMN => {
                 places.insert(column.name.clone(), grown.len());
                 grown.push(column.clone());
             }
@@ -228,6 +230,10 @@ mod tests {
         let expected = [Column::new("a", Type::Real), Column::new("s", Type::String), Column::new("b", Type::Bool)];
         assert_eq!(grow(&current, &wanted), expected);
         let many: Vec<Column> = (0..2 * TABLE_COLUMNS_MAX).map(|i| Column::new(format!("c{i}"), Type::Int)).collect();
-        assert_eq!(grow(&current, &many).len(), TABLE_COLUMNS_MAX);
+        let full = grow(&current, &many);
+        assert_eq!(full.len(), TABLE_COLUMNS_MAX);
+        let with_bag = grow(&full, &[Column::new("more", Type::Int), Column::new(UNMAPPED_COLUMN, Type::Dynamic)]);
+        assert_eq!(with_bag.len(), TABLE_COLUMNS_MAX + 1);
+        assert_eq!(with_bag.last().unwrap().name, UNMAPPED_COLUMN);
     }
 }

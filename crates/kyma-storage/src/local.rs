@@ -22,8 +22,8 @@ use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parking_lot::Mutex;
 
@@ -176,6 +176,9 @@ mod tests {
         let (_folder, store) = store(first_is_slow);
         store.put("a/b.kyma", Bytes::from_static(b"rows")).await.unwrap();
         assert!(ENDED.load(Ordering::SeqCst) >= 1, "no sync had ended");
-        assert_eq!(store.put("a/b.kyma", Bytes::from_static(b"other")).await.unwrap_err().code(), "store.object_exists");
+        assert_eq!(
+            store.put("a/b.kyma", Bytes::from_static(b"other")).await.unwrap_err().code(),
+            "store.object_exists"
+        );
     }
 }

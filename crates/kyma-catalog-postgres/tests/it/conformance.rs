@@ -2,7 +2,7 @@
 
 use kyma_catalog_postgres::{CatalogSettings, PostgresCatalog};
 use kyma_core::Kind;
-use kyma_core::catalog::{Catalog, Tables};
+use kyma_core::catalog::{Catalog, Garbage, Tables};
 use kyma_testkit::postgres;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,4 +61,25 @@ async fn connects_and_migrates_over_tcp() {
     let catalog = PostgresCatalog::connect(&tcp_url, &CatalogSettings::default()).await.unwrap();
     catalog.migrate().await.unwrap();
     catalog.ensure_database("logs").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_an_extent_is_being_added_to_is_not_doomed() {
+    const EXTENT: &str = "INSERT INTO extents SELECT gen_random_uuid(), 1, 1, 1, REMOVED, 0, 9, 0, 'tlm', 'k', 0, 1, 1, 1, \
+                          1, 1, '{}', '{}', NULL, '{}'";
+    let (catalog, database) = postgres::catalog().await;
+    database.execute("INSERT INTO objects (key, state) VALUES ('k', 'registered')").await;
+    database.execute(&EXTENT.replace("REMOVED", "2, now() - interval '1 day'")).await;
+    let (mut client, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls).await.unwrap();
+    let mut connections = tokio::task::JoinSet::new();
+    connections.spawn(connection);
+    let adoption = client.transaction().await.unwrap();
+    adoption.execute("SELECT key FROM objects WHERE key = 'k' FOR SHARE", &[]).await.unwrap();
+    adoption.execute(&EXTENT.replace("REMOVED", "NULL, NULL"), &[]).await.unwrap();
+    let (doomed, ()) = tokio::join!(catalog.doom_removed(std::time::Duration::ZERO, 10), async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        adoption.commit().await.unwrap();
+    });
+    assert_eq!(doomed.unwrap(), []);
+    assert_eq!(catalog.doom_removed(std::time::Duration::ZERO, 10).await.unwrap(), []);
 }

@@ -162,7 +162,7 @@ impl Buffer {
         let mut waiting = self.waiting.lock();
         let (mut taken, mut raw_bytes) = (Vec::new(), 0);
         while let Some(unit) = waiting.units.pop_front() {
-            if !taken.is_empty() && raw_bytes + unit.raw_bytes > 2 * self.settings.flush_bytes {
+            if !taken.is_empty() && raw_bytes + unit.raw_bytes > self.settings.flush_bytes.saturating_mul(2) {
                 waiting.units.push_front(unit);
                 break;
             }

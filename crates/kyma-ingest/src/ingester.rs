@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, StringViewArray, TimestampNanosecondArray};
+use arrow::array::{RecordBatch, StringViewArray, StringViewBuilder, TimestampNanosecondArray};
 use arrow::datatypes::Schema as ArrowSchema;
 use bytes::Bytes;
 use futures::future::Either;
@@ -323,8 +323,12 @@ impl Ingester {
             let new = rejected_table(&self.parts.settings.format);
             self.tables.ensure(&request.database, REJECTED_TABLE, &new).await?;
         }
-        let batch = rejected_batch(request, &decoded.rejected, self.parts.clock.now())?;
-        sender.rejected(&batch, decoded.rejected_bytes).await
+        let (now, mut raw_bytes) = (self.parts.clock.now(), decoded.rejected_bytes);
+        for rejected in decoded.rejected.chunks(BATCH_ROWS_MAX) {
+            let batch = rejected_batch(request, rejected, now)?;
+            sender.rejected(&batch, std::mem::take(&mut raw_bytes)).await?;
+        }
+        Ok(())
     }
 
     /// Decodes one chunk, and makes or grows the table on the way.
@@ -554,16 +558,23 @@ fn rejected_table(format: &str) -> NewTable {
 }
 
 fn rejected_batch(request: &IngestRequest, rejected: &[Rejected], now: i64) -> Result<RecordBatch> {
-    let same = |text: &str| StringViewArray::from_iter_values(std::iter::repeat_n(text, rejected.len()));
+    let same = |text: &str| repeating(std::iter::repeat_n(text, rejected.len()));
     let schema = rejected_table("").schema.arrow();
     Ok(RecordBatch::try_new(
         schema,
         vec![
             Arc::new(TimestampNanosecondArray::from(vec![now; rejected.len()])),
             Arc::new(same(&request.table)),
-            Arc::new(StringViewArray::from_iter_values(rejected.iter().map(|row| &row.reason))),
+            Arc::new(repeating(rejected.iter().map(|row| row.reason.as_str()))),
             Arc::new(same(&request.source)),
             Arc::new(StringViewArray::from_iter_values(rejected.iter().map(|row| &row.raw))),
         ],
     )?)
+}
+
+/// Texts of which most are the same, each kept once.
+fn repeating<'a>(texts: impl Iterator<Item = &'a str>) -> StringViewArray {
+    let mut builder = StringViewBuilder::new().with_deduplicate_strings();
+    texts.for_each(|text| builder.append_value(text));
+    builder.finish()
 }

@@ -1,7 +1,14 @@
 //! The sending side of the append call.
+//!
+//! A call that breaks off before its end was taken stores nothing. One that breaks off later, without an answer of the
+//! other node, leaves open whether its rows are stored.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
-use kyma_core::{Error, ExtentId, Result, Sequence};
+use futures::StreamExt;
+use kyma_core::{Error, ExtentId, Kind, Result, Sequence};
 use kyma_proto::v1::append_request::Part;
 use kyma_proto::v1::append_rows::Target;
 use kyma_proto::v1::ingest_client::IngestClient;
@@ -33,10 +40,16 @@ pub(crate) fn open(
     let (messages, receiver) = mpsc::channel(MESSAGES_IN_FLIGHT);
     let call = async move {
         let first = tokio_stream::once(AppendRequest { part: Some(Part::Header(header)) });
-        let stream = tokio_stream::StreamExt::chain(first, ReceiverStream::new(receiver));
+        let ended = Arc::new(AtomicBool::new(false));
+        let note = Arc::clone(&ended);
+        let stream = first.chain(ReceiverStream::new(receiver)).inspect(move |request| {
+            if let Some(Part::End(_)) = request.part {
+                note.store(true, Ordering::SeqCst);
+            }
+        });
         match client.append(stream).await {
             Ok(reply) => read_reply(reply.into_inner()),
-            Err(status) => Err(kyma_proto::error_of(&status)),
+            Err(status) => Err(failure(kyma_proto::error_of(&status), ended.load(Ordering::SeqCst))),
         }
     };
     (Sender { messages, rows: 0, rejected: 0 }, call)
@@ -73,6 +86,17 @@ impl Sender {
     }
 }
 
+/// The error of a call. A `remote` code is the transport's: the node itself did not answer.
+fn failure(error: Error, ended: bool) -> Error {
+    let lost = matches!(error.kind(), Kind::Unavailable | Kind::Internal | Kind::Cancelled);
+    if !(ended && lost && error.code().starts_with("remote.")) {
+        return error;
+    }
+    Error::unavailable("ingest.outcome_unknown", "the node that stores the rows went away; they may be stored or not")
+        .hint("send the write again with the same Idempotency-Key: it is stored once")
+        .because(error)
+}
+
 fn read_reply(reply: AppendReply) -> Result<IngestAnswer> {
     let extent = |text: &String| {
         Uuid::try_parse(text)
@@ -86,4 +110,53 @@ fn read_reply(reply: AppendReply) -> Result<IngestAnswer> {
         extents: reply.extents.iter().map(extent).collect::<Result<_>>()?,
         sequence: Sequence(reply.sequence),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kyma_proto::v1::ingest_server::{Ingest, IngestServer};
+    use tokio::net::TcpListener;
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic::{Request, Response, Status, Streaming};
+
+    use super::*;
+
+    /// Ends every call as a broken connection does, after the first message or after the last.
+    struct Breaking {
+        early: bool,
+    }
+
+    #[tonic::async_trait]
+    impl Ingest for Breaking {
+        async fn append(&self, request: Request<Streaming<AppendRequest>>) -> Result<Response<AppendReply>, Status> {
+            let mut stream = request.into_inner();
+            while stream.message().await?.is_some() && !self.early {}
+            Err(Status::unavailable("transport error"))
+        }
+    }
+
+    async fn code(early: bool, end: bool) -> &'static str {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut tasks = tokio::task::JoinSet::new();
+        let server = tonic::transport::Server::builder().add_service(IngestServer::new(Breaking { early }));
+        tasks.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let client = IngestClient::connect(url).await.unwrap();
+        let (sender, call) = open(client, AppendHeader::default());
+        let produce = async {
+            if end {
+                sender.end().await.unwrap();
+            } else {
+                drop(sender);
+            }
+        };
+        tokio::join!(call, produce).0.unwrap_err().code()
+    }
+
+    #[tokio::test]
+    async fn a_call_that_breaks_after_its_end_leaves_the_outcome_open() {
+        assert_eq!(code(false, true).await, "ingest.outcome_unknown");
+        assert_eq!(code(false, false).await, "remote.unavailable");
+        assert_eq!(code(true, false).await, "remote.unavailable");
+    }
 }

@@ -26,6 +26,16 @@ async fn broken_lines_are_kept_as_rejected_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_of_nothing_but_short_broken_lines_is_kept() {
+    let world = World::new().await;
+    let node = world.node().await;
+    let request = IngestRequest { source: "s".repeat(2_000), ..request("t") };
+    let answer = node.send(&request, "x\n".repeat(80_000).as_bytes()).await.unwrap();
+    assert_eq!((answer.rows, answer.rejected), (0, 80_000));
+    assert_eq!(world.extents("_rejected").await.iter().map(|extent| extent.rows).sum::<u64>(), 80_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_huge_line_is_rejected_without_being_held() {
     let world = World::new().await;
     let node = world.node_with(IngestSettings { body_bytes_max: 4 << 30, ..settings() }).await;

@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 pub enum Fault {
     /// It fails before it reaches the store.
     Error,
+    /// The store says that the object exists, as S3 does while another upload of it is under way.
+    Exists,
     /// It reaches the store, and its answer is lost.
     LostAnswer,
     /// It waits this long, then goes through.
@@ -118,6 +120,7 @@ impl Faults {
                 tokio::time::sleep(delay).await;
                 Ok(false)
             }
+            Some(Fault::Exists) => Err(Error::AlreadyExists { path: String::new(), source: "injected fault".into() }),
             Some(Fault::Hang) => std::future::pending().await,
         }
     }

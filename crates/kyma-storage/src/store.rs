@@ -119,6 +119,12 @@ impl Store {
                     self.conditional_puts.store(false, Ordering::Relaxed);
                     self.inner.put_opts(&path, payload.clone(), PutOptions::from(PutMode::Overwrite)).await
                 }
+                // S3 says so, too, while an earlier attempt is under way that may yet come to nothing.
+                Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }))
+                    if matches!(self.inner.head(&path).await, Err(StoreError::NotFound { .. })) =>
+                {
+                    Err(StoreError::Generic { store: "conflict", source: Box::new(error) })
+                }
                 other => other,
             }
         };

@@ -23,6 +23,15 @@ async fn a_put_whose_answer_was_lost_succeeds() {
 }
 
 #[tokio::test]
+async fn a_put_that_collides_with_nothing_is_tried_again() {
+    let (store, faults) = faulty();
+    faults.plan(Call::Put, Fault::Exists);
+    store.put("a/b", Bytes::from_static(b"once")).await.unwrap();
+    assert_eq!(faults.puts(), 2);
+    assert_eq!(store.size("a/b").await.unwrap(), Some(4));
+}
+
+#[tokio::test]
 async fn a_put_never_replaces_another_object() {
     let (store, faults) = faulty();
     store.put("a/b", Bytes::from_static(b"first")).await.unwrap();

@@ -56,6 +56,9 @@ pub(crate) struct Channels(Mutex<HashMap<String, Channel>>);
 
 /// Longest wait for a connection to a node.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection on which nothing comes is asked after this long, and given up after as long again: a node that vanished
+/// closes nothing, and a call waits for its answer without a deadline of its own.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Bytes in flight of one append call, and of one connection.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
@@ -67,7 +70,7 @@ impl Channels {
         let channel = match channels.get(address) {
             Some(channel) => channel.clone(),
             None => {
-                let channel = connect(address)?;
+                let channel = connect(address, KEEP_ALIVE)?;
                 channels.insert(address.to_owned(), channel.clone());
                 channel
             }
@@ -78,14 +81,34 @@ impl Channels {
     }
 }
 
-fn connect(address: &str) -> Result<Channel> {
+fn connect(address: &str, keep_alive: Duration) -> Result<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
         Error::internal(format!("a node's address is not understood: address={address}")).because(error)
     })?;
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
+        .http2_keep_alive_interval(keep_alive)
+        .keep_alive_timeout(keep_alive)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .connect_lazy())
+}
+
+#[cfg(test)]
+mod tests {
+    use kyma_proto::v1::AppendRequest;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_says_nothing_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let mut client = IngestClient::new(connect(&address, Duration::from_millis(100)).unwrap());
+        let call = client.append(tokio_stream::pending::<AppendRequest>());
+        let (status, _held) = tokio::join!(tokio::time::timeout(Duration::from_secs(5), call), silent.accept());
+        assert!(status.expect("hangs").is_err());
+    }
 }

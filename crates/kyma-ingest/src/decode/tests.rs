@@ -260,6 +260,9 @@ fn csv_bodies() {
         super::split::splitter(BodyFormat::Csv, None).push(b"a,a\n1,2\n").unwrap_err().code(),
         "ingest.header_invalid"
     );
+    let mut endless = super::split::splitter(BodyFormat::Csv, None);
+    let header = vec![b'x'; LINE_BYTES_MAX + 1];
+    assert_eq!(endless.push(&header).unwrap_err().code(), "ingest.header_invalid");
     assert!(split(BodyFormat::Csv, b"a,b", 10).iter().all(|chunk| cells_rows(chunk) == 0));
 }
 

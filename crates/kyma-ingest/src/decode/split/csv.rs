@@ -79,14 +79,11 @@ impl CsvSplit {
         if record.trim_ascii().is_empty() {
             return Ok(());
         }
-        let broken = |why: String| {
-            Error::invalid("ingest.header_invalid", why).hint("the first csv record must name the columns, each once")
-        };
-        let names = csv::header(&record).map_err(broken)?;
+        let names = csv::header(&record).map_err(broken_header)?;
         let mut sorted: Vec<&String> = names.iter().collect();
         sorted.sort();
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(broken(format!("the csv header names a column twice: column={:?}", twice[0])));
+            return Err(broken_header(format!("the csv header names a column twice: column={:?}", twice[0])));
         }
         self.header = Some(Arc::new(names));
         Ok(())
@@ -128,6 +125,10 @@ impl CsvSplit {
     }
 }
 
+fn broken_header(why: String) -> Error {
+    Error::invalid("ingest.header_invalid", why).hint("the first csv record must name the columns, each once")
+}
+
 impl Split for CsvSplit {
     fn push(&mut self, bytes: &[u8]) -> Result<Option<Chunk>> {
         self.raw_bytes += bytes.len() as u64;
@@ -137,6 +138,9 @@ impl Split for CsvSplit {
         let chunk = (self.record_end >= CHUNK_BYTES).then(|| self.cut(self.record_end));
         let open = self.buffer.len() - self.record_end;
         if open > LINE_BYTES_MAX {
+            if self.header.is_none() {
+                return Err(broken_header(format!("the csv header is longer than {LINE_BYTES_MAX} bytes")));
+            }
             let whole = self.cut(self.record_end);
             let bytes = self.buffer.len() as u64;
             self.buffer.truncate(RAW_BYTES_MAX);

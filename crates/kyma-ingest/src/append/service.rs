@@ -5,6 +5,7 @@
 //! 3. At the end the key, if there is one, is claimed and its receipt looked up.
 //! 4. The rows go to the buffer as one unit, and the answer is awaited.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -189,9 +190,14 @@ fn check_header(header: &AppendHeader) -> Result<()> {
     Ok(())
 }
 
-/// Whether every column of a batch is one of the table's, in a type that reads as the table's, and the event time is there.
+/// Whether every column of a batch is one of the table's, once, in a type that reads as the table's, and the event time
+/// is there.
 fn check_batch(batch: &RecordBatch, table: &Table) -> Result<()> {
+    let mut names = HashSet::new();
     for field in batch.schema_ref().fields() {
+        if !names.insert(field.name().as_str()) {
+            return Err(invalid(&format!("a column is there twice: column={:?}", field.name())));
+        }
         let ty = Type::of_field(field);
         let column = table.schema.column(field.name());
         let fits = column.is_some_and(|column| can_promote(ty, column.ty)) && ty.arrow() == *field.data_type();

@@ -1,10 +1,13 @@
 //! Input that is wrong, hostile or too much: a clear answer, nothing lost, the node alive.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::datatypes::Schema as ArrowSchema;
 use bytes::Bytes;
 use futures::StreamExt;
-use kyma_core::Kind;
+use kyma_core::{Kind, Type};
 use kyma_ingest::{BodyFormat, IngestRequest, IngestSettings, LINE_BYTES_MAX};
 
 use crate::node::{World, request, settings};
@@ -107,4 +110,15 @@ async fn rows_with_thousands_of_different_keys_are_stored() {
     assert_eq!((answer.rows, answer.rejected), (3_000, 0));
     assert!(answer.unmapped > 1_900, "{}", answer.unmapped);
     assert_eq!(world.rows("sparse").await.len(), 3_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_with_a_column_twice_is_refused() {
+    let world = World::new().await;
+    let node = world.node().await;
+    let schema = Arc::new(ArrowSchema::new(vec![Type::Long.field("n"), Type::Long.field("n")]));
+    let values = |value| Arc::new(Int64Array::from(vec![value])) as _;
+    let batch = RecordBatch::try_new(schema, vec![values(1), values(2)]).unwrap();
+    let error = node.ingester.ingest_batches(&request("t"), vec![batch]).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Invalid, "ingest.append_invalid"), "{error:?}");
 }

@@ -1,10 +1,11 @@
 //! A node's life.
 //!
 //! Start, in this order, so that nothing answers before it can:
-//! 1. bind the HTTP and gRPC ports;
-//! 2. serve gRPC (a query or write may need it), then HTTP;
-//! 3. tell the catalog by heartbeat;
-//! 4. run background tasks.
+//! 1. make sure that the catalog answers and has the default database;
+//! 2. bind the HTTP and gRPC ports;
+//! 3. serve gRPC (a query or write may need it), then HTTP;
+//! 4. tell the catalog by heartbeat;
+//! 5. run background tasks.
 //!
 //! Stop, in this order, so that nothing acknowledged is lost and no one is sent to a node that leaves:
 //! 1. `/readyz` says no, and the node leaves the catalog;
@@ -21,6 +22,7 @@ use axum::serve::ListenerExt;
 use kyma_core::catalog::{Catalog, Node as NodeRow};
 use kyma_core::clock::Clock;
 use kyma_core::format::Formats;
+use kyma_core::ids::check_name;
 use kyma_core::{Error, NodeId, Result};
 use kyma_exec::Engine;
 use kyma_ingest::{Ingester, LocalRouter};
@@ -110,8 +112,11 @@ impl Node {
     /// Starts a node.
     ///
     /// # Errors
-    /// `Unavailable` with code `server.bind` when a port is taken or not allowed.
+    /// `Unavailable` with code `server.bind` when a port is taken or not allowed; what the catalog says when it does not
+    /// answer or the name of the default database is not one.
     pub async fn start(parts: NodeParts) -> Result<RunningNode> {
+        check_name("database", &parts.settings.default_database)?;
+        parts.catalog.ensure_database(&parts.settings.default_database).await?;
         let (http, http_addr) = bind(parts.settings.listen).await?;
         let (grpc, grpc_addr) = bind(parts.settings.grpc_listen).await?;
         parts.router.set_address(dialable(grpc_addr));

@@ -1,5 +1,7 @@
 //! Management commands, over both endpoints.
 
+use kyma_ingest::IngestSettings;
+use kyma_server::Settings;
 use serde_json::{Value, json};
 
 use crate::node::{TestNode, body_of};
@@ -53,9 +55,10 @@ async fn what_clients_ask_first() {
     let (names, rows) = mgmt(&node, ".show version").await;
     assert_eq!(names, ["BuildVersion", "BuildTime", "ServiceType", "ProductVersion"]);
     assert_eq!(rows[0][2], "Engine");
-    node.ingest("T", "{\"n\":1}\n").await;
+    // The default database is there before anything is stored.
     let (_, rows) = mgmt(&node, ".show databases").await;
-    assert_eq!(rows[0][0], "default");
+    assert_eq!((rows.as_array().map(Vec::len), &rows[0][0]), (Some(1), &json!("default")), "{rows}");
+    node.ingest("T", "{\"n\":1}\n").await;
     assert_eq!(node.get("/v1/rest/auth/metadata").send().await.unwrap().status(), 404);
     assert_eq!(node.rows(".show tables").await.as_array().map(Vec::len), Some(1));
     node.stop().await;
@@ -73,5 +76,32 @@ async fn a_command_that_cannot_be_done_says_why() {
     let (status, answer) = body_of(reply).await;
     assert_eq!((status, &answer["error"]["code"]), (400, &json!("General_BadRequest")), "{answer}");
     assert!(answer["error"]["@message"].as_str().unwrap().contains("Nowhere"));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_database_is_a_setting() {
+    let settings = Settings { default_database: "prod".to_owned(), ..Settings::default() };
+    let node = TestNode::start_with(settings, IngestSettings::default()).await;
+    let rows = node.rows(".show databases").await;
+    assert_eq!((rows.as_array().map(Vec::len), &rows[0][0]), (Some(1), &json!("prod")), "{rows}");
+    node.post("/v1/ingest/prod/T").body("{\"n\":7}\n").send().await.unwrap().error_for_status().unwrap();
+    assert_eq!(node.rows("T | project n").await, json!([[7]]));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_database_answers_what_needs_no_table() {
+    let node = TestNode::start().await;
+    let ask = async |query: &str| node.query(json!({ "query": query, "database": "Nowhere" })).await;
+    let (status, answer) = ask("range x from 1 to 3 step 1 | summarize sum(x)").await;
+    assert_eq!((status, &answer["rows"]), (200, &json!([[6]])), "{answer}");
+    let (status, answer) = ask(".show tables").await;
+    assert_eq!((status, &answer["rows"]), (200, &json!([])), "{answer}");
+    let (status, answer) = ask("T | count").await;
+    assert!(matches!(status, 400 | 404), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains('T'), "{answer}");
+    // Asking made nothing.
+    assert_eq!(node.rows(".show databases").await.as_array().map(Vec::len), Some(1));
     node.stop().await;
 }

@@ -6,3 +6,4 @@ mod formats;
 mod kusto;
 mod limits;
 mod node;
+mod outages;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use kyma_core::NodeId;
+use kyma_core::catalog::Catalog;
 use kyma_core::clock::SystemClock;
 use kyma_core::format::{Formats, SegmentFormat};
 use kyma_exec::{Engine, EngineParts, ExecSettings};
 use kyma_ingest::{IngestParts, IngestSettings, Ingester, LocalRouter};
 use kyma_server::{Node, NodeParts, RunningNode, Settings};
-use kyma_storage::StoreSettings;
+use kyma_storage::{Store, StoreSettings};
 use kyma_testkit::postgres::TestDatabase;
 use prometheus_client::registry::Registry;
 use reqwest::{RequestBuilder, Response};
@@ -18,8 +19,7 @@ pub(crate) struct TestNode {
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
     running: RunningNode,
-    _folder: tempfile::TempDir,
-    _database: TestDatabase,
+    _kept: Option<(tempfile::TempDir, TestDatabase)>,
 }
 
 impl TestNode {
@@ -32,6 +32,16 @@ impl TestNode {
         let folder = tempfile::tempdir().unwrap();
         let store_url = url::Url::from_directory_path(folder.path()).unwrap();
         let store = kyma_storage::open(&StoreSettings::new(store_url)).await.unwrap();
+        TestNode { _kept: Some((folder, database)), ..TestNode::over(catalog, store, settings, ingest).await }
+    }
+
+    /// A node over a catalog and a store that the test owns.
+    pub(crate) async fn over(
+        catalog: Arc<dyn Catalog>,
+        store: Arc<Store>,
+        settings: Settings,
+        ingest: IngestSettings,
+    ) -> TestNode {
         let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm);
         let formats = Arc::new(Formats::new(vec![tlm]));
         let (id, clock) = (NodeId::generate(), Arc::new(SystemClock));
@@ -75,7 +85,7 @@ impl TestNode {
         .unwrap();
         let url = format!("http://{}", running.http_addr);
         let client = client();
-        TestNode { url, client, running, _folder: folder, _database: database }
+        TestNode { url, client, running, _kept: None }
     }
 
     pub(crate) async fn stop(self) {

@@ -113,7 +113,8 @@ pub trait Tables: Send + Sync {
 
     /// Adds columns and widens types, and returns the table as it then is. A column that exists keeps its type unless
     /// the given one is wider (`int` → `long` → `real`); columns beyond
-    /// [`crate::limits::TABLE_COLUMNS_MAX`] are not added. Concurrent calls agree on one answer.
+    /// [`crate::limits::TABLE_COLUMNS_MAX`] are not added, but for [`crate::schema::UNMAPPED_COLUMN`], which always finds a
+    /// place. Concurrent calls agree on one answer.
     async fn grow_table(&self, table: TableId, columns: &[Column]) -> Result<Table>;
 
     /// Removes a table: its extents are removed at the next sequence, its name is free at once.

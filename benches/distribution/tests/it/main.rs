@@ -6,4 +6,5 @@ mod invariants;
 mod layers;
 mod paths;
 mod process;
+mod seams;
 mod tree;

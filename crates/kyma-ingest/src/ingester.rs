@@ -18,7 +18,7 @@ use kyma_core::catalog::{Catalog, NewTable, Table};
 use kyma_core::clock::Clock;
 use kyma_core::format::Formats;
 use kyma_core::ids::check_name;
-use kyma_core::schema::{REJECTED_TABLE, UNMAPPED_COLUMN};
+use kyma_core::schema::{INGESTION_TIME_COLUMN, REJECTED_TABLE, UNMAPPED_COLUMN};
 use kyma_core::{Column, Error, NodeId, Result, Schema, Type};
 use kyma_proto::v1::AppendHeader;
 use kyma_proto::v1::ingest_server::IngestServer;
@@ -273,9 +273,11 @@ impl Ingester {
         })
     }
 
+    /// The columns that a sender of positional rows knows: not the ones that kyma fills.
     async fn positional_columns(&self, request: &IngestRequest) -> Result<Vec<String>> {
         let table = self.existing(request).await?;
-        Ok(table.schema.columns().iter().map(|column| column.name.clone()).collect())
+        let names = table.schema.columns().iter().map(|column| column.name.clone());
+        Ok(names.filter(|name| name != UNMAPPED_COLUMN && name != INGESTION_TIME_COLUMN).collect())
     }
 
     async fn open(

@@ -106,8 +106,12 @@ impl IntoResponse for Failure {
     }
 }
 
-/// The one table from kinds to statuses. Two codes say more than their kind.
+/// The one table from kinds to statuses. Three codes say more than their kind.
 fn status(kind: Kind, code: &str) -> StatusCode {
+    if code.ends_with("result_too_large") {
+        // It is not the request that is too large, and asking again would not help.
+        return StatusCode::BAD_REQUEST;
+    }
     if code.ends_with("too_large") {
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
@@ -177,6 +181,7 @@ mod tests {
         assert_eq!(of(Error::not_found("a.b", "x")), 404);
         assert_eq!(of(Error::exhausted("a.b", "x")), 429);
         assert_eq!(of(Error::exhausted("ingest.body_too_large", "x")), 413);
+        assert_eq!(of(Error::exhausted("query.result_too_large", "x")), 400);
         assert_eq!(of(Error::exhausted("query.timeout", "x")), 504);
         assert_eq!(of(Error::unavailable("a.b", "x")), 503);
         assert_eq!(of(Error::internal("x")), 500);

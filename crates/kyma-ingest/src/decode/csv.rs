@@ -7,6 +7,20 @@ use super::Rejected;
 use super::cells::{Cells, Place, Shape};
 use crate::settings::LINE_BYTES_MAX;
 
+/// What the fields of a record are called.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Header {
+    pub(crate) names: Vec<String>,
+    /// The names are a table's columns, not the body's own: a record may be short, and what it lacks is null.
+    pub(crate) is_given: bool,
+}
+
+impl Header {
+    fn takes(&self, fields: usize) -> bool {
+        fields == self.names.len() || (self.is_given && fields < self.names.len())
+    }
+}
+
 /// The fields of the first record of `text`.
 pub(crate) fn header(text: &[u8]) -> Result<Vec<String>, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
@@ -23,7 +37,7 @@ pub(crate) fn header(text: &[u8]) -> Result<Vec<String>, String> {
 }
 
 /// Decodes whole records.
-pub(crate) fn decode(text: &Bytes, header: &[String]) -> Cells {
+pub(crate) fn decode(text: &Bytes, header: &Header) -> Cells {
     let mut cells = Cells::new(Bytes::new());
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&text[..]);
     let mut record = ByteRecord::new();
@@ -45,11 +59,12 @@ pub(crate) fn decode(text: &Bytes, header: &[String]) -> Cells {
     }
 }
 
-fn decode_record(cells: &mut Cells, header: &[String], record: &ByteRecord, raw: &[u8]) {
+fn decode_record(cells: &mut Cells, header: &Header, record: &ByteRecord, raw: &[u8]) {
     let reason = if raw.len() > LINE_BYTES_MAX {
         Some(format!("row is longer than {LINE_BYTES_MAX} bytes"))
-    } else if record.len() != header.len() {
-        Some(format!("record has {} fields, the header has {}", record.len(), header.len()))
+    } else if !header.takes(record.len()) {
+        let names = if header.is_given { "table" } else { "header" };
+        Some(format!("record has {} fields, the {names} has {}", record.len(), header.names.len()))
     } else if record.iter().any(|field| std::str::from_utf8(field).is_err()) {
         Some("not utf-8".to_owned())
     } else {
@@ -61,7 +76,7 @@ fn decode_record(cells: &mut Cells, header: &[String], record: &ByteRecord, raw:
         return;
     }
     cells.begin();
-    for (position, (name, field)) in header.iter().zip(record).enumerate() {
+    for (position, (name, field)) in header.names.iter().zip(record).enumerate() {
         let field = std::str::from_utf8(field).unwrap_or_default();
         if !field.is_empty() {
             cells.add(position, name, Shape::Field, Place::Copy(field));

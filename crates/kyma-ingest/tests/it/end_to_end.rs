@@ -24,12 +24,15 @@ async fn rows_of_every_format_are_there_when_they_are_acknowledged() {
     node.send(&csv, b"n,s\n5,y\n").await.unwrap();
     let positional = IngestRequest { format: BodyFormat::CsvPositional, ..request("logs") };
     node.send(&positional, b"2022-08-22,6,z\n").await.unwrap();
+    // What a short record lacks is null; a long one is kept as rejected.
+    let answer = node.send(&positional, b"2022-08-22,9\n2022-08-22,9,z,?\n").await.unwrap();
+    assert_eq!((answer.rows, answer.rejected), (1, 1));
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gzip.write_all(b"{\"n\":7}\n").unwrap();
     node.send(&request("logs"), &gzip.finish().unwrap()).await.unwrap();
     node.send(&request("logs"), &zstd::encode_all(&b"{\"n\":8}\n"[..], 3).unwrap()).await.unwrap();
-    assert_eq!(world.column("logs", "n").await, ["1", "2", "3", "4", "5", "6", "7", "8"]);
-    assert_eq!(world.column("logs", "s").await, ["-", "-", "-", "-", "-", "x", "y", "z"]);
+    assert_eq!(world.column("logs", "n").await, ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    assert_eq!(world.column("logs", "s").await, ["-", "-", "-", "-", "-", "-", "x", "y", "z"]);
     assert_eq!(node.ingester.buffer_bytes(), 0);
 }
 

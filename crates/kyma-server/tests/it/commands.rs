@@ -27,17 +27,29 @@ async fn a_table_from_creation_to_drop() {
     mgmt(&node, ".ingest inline into table T <|\n2026-01-01,1,one\n2026-01-02,2,two").await;
     assert_eq!(node.rows("T | summarize sum(n), make_list(s)").await, json!([[3, ["one", "two"]]]));
 
+    let (names, rows) = mgmt(&node, ".show tables").await;
+    assert_eq!(names, ["TableName", "DatabaseName", "Folder", "DocString"]);
+    assert_eq!(rows, json!([["T", "default", "", ""]]));
+
     let (names, rows) = mgmt(&node, ".show table T details").await;
     let of = |name: &str| &rows[0][names.iter().position(|it| it == name).unwrap()];
     assert_eq!(of("TotalRowCount"), 2);
+    assert_eq!((of("TotalExtents"), of("HotRowCount")), (&json!(1), &json!(2)));
     assert!(of("TotalExtentSize").as_i64().is_some_and(|bytes| bytes > 0));
+    assert!(of("TotalOriginalSize").as_i64().is_some_and(|bytes| bytes > 0));
 
-    let (_, rows) = mgmt(&node, ".show table T schema as json").await;
+    let (names, rows) = mgmt(&node, ".show table T schema as json").await;
+    assert_eq!(names, ["TableName", "Schema", "DatabaseName", "Folder", "DocString"]);
     let schema: Value = serde_json::from_str(rows[0][1].as_str().unwrap()).unwrap();
     assert_eq!(schema["OrderedColumns"][1], json!({ "Name": "n", "Type": "System.Int64", "CslType": "long" }));
 
     let (names, rows) = mgmt(&node, ".show extents").await;
-    let id = rows[0][names.iter().position(|it| it == "ExtentId").unwrap()].as_str().unwrap();
+    let of = |name: &str| &rows[0][names.iter().position(|it| it == name).unwrap()];
+    assert_eq!((of("TableName"), of("RowCount")), (&json!("T"), &json!(2)));
+    assert_eq!(of("MinTime"), "2026-01-01T00:00:00.0000000Z");
+    assert_eq!(of("MaxTime"), "2026-01-02T00:00:00.0000000Z");
+    assert_eq!(mgmt(&node, ".show table T extents").await.1, rows);
+    let id = of("ExtentId").as_str().unwrap();
     let (status, described) = body_of(node.get(&format!("/v1/extents/{id}")).send().await.unwrap()).await;
     assert_eq!((status, &described["extent"]["rows"]), (200, &json!(2)), "{described}");
     assert!(described["layout"].is_object());

@@ -1,5 +1,9 @@
 //! What a client learns when something is wrong.
 
+use std::io::Write;
+
+use kyma_ingest::IngestSettings;
+use kyma_server::Settings;
 use serde_json::json;
 
 use crate::node::{TestNode, body_of};
@@ -33,7 +37,7 @@ async fn every_kind_of_wrong_query_has_a_code_a_place_and_a_hint() {
         ("T | where", 9),                        // syntax: something is missing
         ("T | where (n == 1", 17),               // syntax: not closed
         ("T | where s > 'a' and n + s > 2", 22), // type: a number and a text
-        ("T | where n", 10),                     // type: not a condition
+        ("T | where s", 10),                     // type: not a condition
         ("T | where startof(Timestamp)", 10),    // no such function
         ("T | summarize sum(s)", 18),            // type of an argument
         ("T | where s has 5", 16),               // type of an operand
@@ -100,5 +104,52 @@ async fn broken_lines_and_wrong_types_are_kept_and_counted() {
         json!([["three"]])
     );
     assert_eq!(node.rows("_rejected | count").await, json!([[1]]));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_cannot_be_read_is_refused_whole() {
+    let node = TestNode::start().await;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&b"{\"n\":1}\n".repeat(10_000)).unwrap();
+    let mut cut = encoder.finish().unwrap();
+    cut.truncate(cut.len() / 2);
+    for (headers, body, status, code) in [
+        ([("Content-Encoding", "gzip"), ("Content-Type", "application/x-ndjson")], &cut[..], 400, "ingest.body_broken"),
+        ([("Content-Encoding", "br"), ("Content-Type", "application/x-ndjson")], b"{}", 400, "ingest.encoding_unknown"),
+        ([("Content-Encoding", "identity"), ("Content-Type", "image/png")], b"{}", 400, "ingest.format_unknown"),
+        ([("Content-Encoding", "identity"), ("Content-Type", "text/csv")], b"n,n\n1,2\n", 400, "ingest.header_invalid"),
+    ] {
+        let mut request = node.post("/v1/ingest/default/T").body(body.to_vec());
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let (answered, answer) = body_of(request.send().await.unwrap()).await;
+        assert_eq!((answered, &answer["error"]["code"]), (status, &json!(code)), "{answer}");
+        assert!(answer["error"]["hint"].is_string(), "{answer}");
+    }
+    assert_eq!(node.rows(".show tables").await, json!([]));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_as_deep_as_50000_brackets_are_kept_as_rejected() {
+    let node = TestNode::start().await;
+    let deep = format!("{{\"n\":1}}\n{{\"d\":{}{}}}\n", "[".repeat(50_000), "]".repeat(50_000));
+    let answer = node.ingest("T", deep).await;
+    assert_eq!((&answer["rows"], &answer["rejected"]), (&json!(1), &json!(1)), "{answer}");
+    assert_eq!(node.rows("_rejected | where Reason contains 'deeper' | count").await, json!([[1]]));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_may_not_be_made_is_named() {
+    let ingest = IngestSettings { create_on_write: false, ..IngestSettings::default() };
+    let node = TestNode::start_with(Settings::default(), ingest).await;
+    let reply = node.post("/v1/ingest/default/Nowhere").body("{\"n\":1}\n").send().await.unwrap();
+    let (status, answer) = body_of(reply).await;
+    assert_eq!((status, &answer["error"]["code"]), (404, &json!("ingest.table_missing")), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("Nowhere"), "{answer}");
+    assert!(answer["error"]["hint"].as_str().unwrap().contains("create"), "{answer}");
     node.stop().await;
 }

@@ -61,6 +61,10 @@ fn a_missing_part_says_how_to_get_it() {
     let output = run(&["serve", "--catalog-url", "postgres://127.0.0.1:1/none"]);
     assert!(stderr(&output).contains("KYMA_STORE_URL"), "{}", stderr(&output));
 
+    let output = run(&["serve", "--catalog-url", "postgres://127.0.0.1:1/none", "--store-url", "file:///tmp"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("the catalog does not answer"), "{}", stderr(&output));
+
     let output = run(&["query", "--url", "http://127.0.0.1:1", "print 1"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("kyma dev"), "{}", stderr(&output));

@@ -1,8 +1,8 @@
 //! `kyma dev`: start, stop, start again, and after `kill -9`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::process::{Dev, row};
+use crate::process::{Dev, row, run, stderr, stdout};
 
 #[test]
 fn data_outlives_stops_and_kills() {
@@ -42,4 +42,56 @@ fn the_sample_is_loaded_once_and_shows_its_incident() {
     assert_eq!(second.rows("Logs | count"), json!([[20_000]]));
     assert_eq!(second.rows("Spans | count"), json!([[15_000]]));
     second.stop("-TERM");
+}
+
+#[test]
+fn a_second_start_says_what_is_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let first = Dev::start(&data_dir, &[]);
+    first.ingest("T", &[row(1)]);
+
+    let same_folder = run(&["dev", "--listen", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()]);
+    assert_eq!(same_folder.status.code(), Some(1));
+    assert!(stderr(&same_folder).contains("another process runs"), "{}", stderr(&same_folder));
+
+    let other = folder.path().join("other");
+    let same_port = run(&["dev", "--listen", &first.address, "--data-dir", other.to_str().unwrap()]);
+    assert_eq!(same_port.status.code(), Some(1));
+    assert!(stderr(&same_port).contains("--listen"), "{}", stderr(&same_port));
+    assert!(!Dev::postgres_runs(&other), "the second PostgreSQL was not stopped");
+
+    // The first is unharmed.
+    assert_eq!(first.rows("T | count"), json!([[1]]));
+    first.stop("-TERM");
+}
+
+#[test]
+fn commands_answer_with_their_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(&folder.path().join("data"), &[]);
+    assert_eq!(dev.rows(".show databases")[0][0], "default");
+    assert_eq!(dev.rows(".show tables"), json!([]));
+    dev.ingest("T", &[row(1), row(2)]);
+    assert_eq!(dev.rows(".show tables"), json!([["T", "default", "", ""]]));
+
+    let objects = |command: &str| -> Vec<Value> {
+        let output = run(&["query", "--url", &dev.url, "--format", "ndjson", command]);
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let details = objects(".show table T details");
+    assert_eq!((details.len(), &details[0]["TotalRowCount"]), (1, &json!(2)), "{details:?}");
+    assert!(details[0]["TotalExtentSize"].as_u64().is_some_and(|bytes| bytes > 0), "{details:?}");
+    assert_eq!(details[0]["TimeColumn"], "Timestamp");
+
+    let schema = objects(".show table T schema as json");
+    let schema: Value = serde_json::from_str(schema[0]["Schema"].as_str().unwrap()).unwrap();
+    let columns: Vec<_> = schema["OrderedColumns"].as_array().unwrap().iter().map(|it| &it["CslType"]).collect();
+    assert_eq!(columns, ["datetime", "long"], "{schema}");
+
+    let extents = objects(".show extents");
+    assert_eq!((extents.len(), &extents[0]["RowCount"], &extents[0]["Kind"]), (1, &json!(2), &json!("tlm")));
+    assert!(extents[0]["ExtentId"].as_str().is_some_and(|id| id.len() == 36), "{extents:?}");
+    dev.stop("-TERM");
 }

@@ -37,30 +37,39 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A running `kyma dev`, killed when dropped.
+/// A running node, killed when dropped.
 pub(crate) struct Dev {
     child: Child,
     pub(crate) url: String,
+    pub(crate) address: String,
     log: std::path::PathBuf,
 }
 
 impl Dev {
-    /// Starts it on a free port and waits until it is ready.
+    /// Starts `kyma dev` on a free port and waits until it is ready.
     pub(crate) fn start(data_dir: &Path, more: &[&str]) -> Dev {
+        let mut command = kyma();
+        command.arg("dev").arg("--data-dir").arg(data_dir).args(more);
+        Dev::spawn(command, data_dir, "Ctrl-C stops")
+    }
+
+    /// Starts `kyma serve` with its objects in a folder and waits until it is ready.
+    pub(crate) fn serve(catalog_url: &str, objects: &Path, variables: &[(&str, &str)]) -> Dev {
+        let mut command = kyma();
+        command.arg("serve").args(["--catalog-url", catalog_url]).envs(variables.iter().copied());
+        command.arg("--store-url").arg(format!("file://{}", objects.display()));
+        Dev::spawn(command, objects, "kyma listens on")
+    }
+
+    fn spawn(mut command: Command, folder: &Path, ready: &str) -> Dev {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let log = data_dir.with_extension("log");
+        let address = format!("127.0.0.1:{port}");
+        let log = folder.with_extension("log");
         let output = std::fs::File::create(&log).unwrap();
-        let child = kyma()
-            .args(["dev", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
-            .arg(data_dir)
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        let mut dev = Dev { child, url: format!("http://127.0.0.1:{port}"), log };
-        dev.wait_for("Ctrl-C stops");
+        command.args(["--listen", &address]).stdin(Stdio::null());
+        let child = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
+        let mut dev = Dev { child, url: format!("http://{address}"), address, log };
+        dev.wait_for(ready);
         dev
     }
 
@@ -68,9 +77,9 @@ impl Dev {
         let began = Instant::now();
         while !self.output().contains(text) {
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("kyma dev ended with {status}:\n{}", self.output());
+                panic!("kyma ended with {status}:\n{}", self.output());
             }
-            assert!(began.elapsed() < Duration::from_secs(180), "kyma dev does not start:\n{}", self.output());
+            assert!(began.elapsed() < Duration::from_secs(180), "kyma does not start:\n{}", self.output());
             pause();
         }
     }
@@ -87,6 +96,13 @@ impl Dev {
         answer["rows"].clone()
     }
 
+    /// The most memory that the process ever had.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// Stops it as a terminal or a supervisor does; it must end well.
     pub(crate) fn stop(mut self, signal: &str) {
         let id = self.child.id().to_string();
@@ -96,7 +112,7 @@ impl Dev {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "kyma dev does not stop:\n{}", self.output());
+            assert!(began.elapsed() < Duration::from_secs(30), "kyma does not stop:\n{}", self.output());
             pause();
         };
         assert!(status.success(), "{status}:\n{}", self.output());

@@ -21,7 +21,7 @@ enum State {
 /// Cuts at record ends.
 #[derive(Debug)]
 pub(crate) struct CsvSplit {
-    header: Option<Arc<Vec<String>>>,
+    header: Option<Arc<csv::Header>>,
     buffer: Vec<u8>,
     scanned: usize,
     state: State,
@@ -36,7 +36,7 @@ impl CsvSplit {
     /// The first record names the columns unless they are given.
     pub(crate) fn new(columns: Option<Vec<String>>) -> Self {
         CsvSplit {
-            header: columns.map(Arc::new),
+            header: columns.map(|names| Arc::new(csv::Header { names, is_given: true })),
             buffer: Vec::new(),
             scanned: 0,
             state: State::FieldStart,
@@ -85,7 +85,7 @@ impl CsvSplit {
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(broken_header(format!("the csv header names a column twice: column={:?}", twice[0])));
         }
-        self.header = Some(Arc::new(names));
+        self.header = Some(Arc::new(csv::Header { names, is_given: false }));
         Ok(())
     }
 

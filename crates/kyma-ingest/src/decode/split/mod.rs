@@ -25,7 +25,7 @@ pub(crate) enum Rows {
     /// At these places.
     At(Vec<Range<usize>>),
     /// CSV records under these names.
-    Records(Arc<Vec<String>>),
+    Records(Arc<super::csv::Header>),
 }
 
 /// Whole rows.

@@ -50,6 +50,8 @@ pub(crate) mod encoding {
     pub(crate) const DICTIONARY: u8 = 7;
     /// Lengths, and the bytes in frames.
     pub(crate) const FRAMES: u8 = 8;
+    /// Integers: differences to an earlier column of the block, which the footer names.
+    pub(crate) const DIFFERENCE: u8 = 9;
 }
 
 /// How strings became the bytes that an encoding stores.
@@ -114,9 +116,10 @@ mod tests {
                 encoding::WIDE_DECIMAL,
                 encoding::CONSTANT_TEXT,
                 encoding::DICTIONARY,
-                encoding::FRAMES
+                encoding::FRAMES,
+                encoding::DIFFERENCE
             ],
-            [0, 1, 2, 3, 4, 5, 6, 7, 8]
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
         );
         assert_eq!([transform::NONE, transform::HEX, transform::UUID], [0, 1, 2]);
         assert_eq!([blob::RAW, blob::ZSTD, validity::ALL, validity::BITMAP], [0, 1, 0, 1]);

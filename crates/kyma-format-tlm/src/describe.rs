@@ -58,6 +58,9 @@ fn describe_block(reader: &Reader, block: &Block) -> Value {
     for (at, stored) in block.columns.iter().enumerate() {
         let column = &reader.footer.schema.columns()[at];
         let mut described = describe_piece(&column.name, &stored.piece);
+        if let Some(base) = stored.piece.base.and_then(|base| reader.footer.schema.columns().get(base as usize)) {
+            described["difference_to"] = json!(base.name);
+        }
         described["nulls"] = json!(stored.stats.nulls);
         described["distinct"] = json!(stored.stats.distinct);
         described["min"] = json!(stored.stats.min);

@@ -131,17 +131,37 @@ pub(crate) fn named(error: Error, section: &str) -> Error {
 /// The checked bytes of every piece that was asked for.
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
-    pieces: Vec<(&'a Piece, String, Vec<Option<Bytes>>)>,
+    pieces: Vec<Checked<'a>>,
 }
 
-impl Answer<'_> {
-    /// Hands the piece at `place` to `decode`, and names its section in errors.
-    pub(crate) fn with<T>(&self, place: usize, decode: impl FnOnce(&Fetched<'_>) -> Result<T>) -> Result<T> {
-        let (piece, section, parts) =
-            self.pieces.get(place).ok_or_else(|| Error::internal("a piece was not asked for"))?;
-        let head = parts.first().and_then(Option::as_ref).map(AsRef::as_ref).unwrap_or_default();
+/// A piece, its section, and its head and frames.
+type Checked<'a> = (&'a Piece, String, Vec<Option<Bytes>>);
+
+fn head_of(parts: &[Option<Bytes>]) -> &[u8] {
+    parts.first().and_then(Option::as_ref).map(AsRef::as_ref).unwrap_or_default()
+}
+
+impl<'a> Answer<'a> {
+    fn piece(&self, place: usize) -> Result<&Checked<'a>> {
+        self.pieces.get(place).ok_or_else(|| Error::internal("a piece was not asked for"))
+    }
+
+    /// Hands the piece at `place` to `decode`, with that at `base` if it is made of differences, and names its section
+    /// in errors.
+    pub(crate) fn with<T>(
+        &self,
+        place: usize,
+        base: Option<usize>,
+        decode: impl FnOnce(&Fetched<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let (piece, section, parts) = self.piece(place)?;
+        let base = match base {
+            None => None,
+            Some(base) => self.piece(base).map(|(piece, _, parts)| Some((piece.encoding, head_of(parts))))?,
+        };
         let frames = piece.frames.iter().zip(parts.iter().skip(1));
         let frames = frames.map(|(frame, bytes)| (frame.rows, bytes.as_ref().map(AsRef::as_ref))).collect();
-        decode(&Fetched { encoding: piece.encoding, head, frames }).map_err(|error| named(error, section))
+        decode(&Fetched { encoding: piece.encoding, head: head_of(parts), frames, base })
+            .map_err(|error| named(error, section))
     }
 }

@@ -16,7 +16,7 @@ use kyma_core::schema::{Column, Schema};
 use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
 
-use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, section};
+use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, encoding, section};
 use crate::dynamic::paths::{PathId, Paths};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, FOOTER_BYTES_MAX, TRACKED_PATHS_MAX};
 use crate::stats;
@@ -33,6 +33,8 @@ pub(crate) struct Piece {
     pub(crate) head_bytes: u32,
     pub(crate) head_crc: u32,
     pub(crate) frames: Vec<Frame>,
+    /// Of differences: the column of the block that they are differences to.
+    pub(crate) base: Option<u32>,
 }
 
 impl Piece {
@@ -303,14 +305,17 @@ fn read_blocks(mut reader: Reader<'_>, paths: &[Paths], data_bytes: u64) -> Resu
     for _ in 0..count {
         let rows = reader.length(BLOCK_ROWS_MAX)? as u32;
         let mut columns = Vec::new();
-        for paths in paths {
-            let piece = read_piece(&mut reader, rows, data_bytes)?;
+        for (at, paths) in paths.iter().enumerate() {
+            let piece = read_piece(&mut reader, rows, data_bytes, at)?;
             let mut shredded = Vec::new();
             for _ in 0..reader.length(paths.len() - 1)? {
                 let path = reader.length(paths.len() - 1)? as PathId;
                 let ty = stats::type_of(reader.u8()?)?;
+                if !matches!(ty, Type::Long | Type::Real | Type::Bool | Type::String) {
+                    return Err(corrupt("a sub-column has the wrong type"));
+                }
                 let complete = reader.u8()? != 0;
-                let piece = read_piece(&mut reader, rows, data_bytes)?;
+                let piece = read_piece(&mut reader, rows, data_bytes, 0)?;
                 shredded.push(SubPiece { path, ty, complete, piece, stats: None });
             }
             let present = read_present(&mut reader, paths.len())?;
@@ -333,6 +338,9 @@ fn read_stats(mut reader: Reader<'_>, blocks: &mut [Block]) -> Result<()> {
 
 fn write_piece(piece: &Piece, out: &mut Writer) {
     out.u8(piece.encoding);
+    if let Some(base) = piece.base {
+        out.varint(u64::from(base));
+    }
     out.varint(piece.offset);
     out.varint(u64::from(piece.head_bytes));
     out.u32(piece.head_crc);
@@ -344,8 +352,16 @@ fn write_piece(piece: &Piece, out: &mut Writer) {
     }
 }
 
-fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64) -> Result<Piece> {
+/// Reads a piece; a base is one of the `bases` columns before it.
+fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: usize) -> Result<Piece> {
     let encoding = reader.u8()?;
+    let base = match encoding {
+        encoding::DIFFERENCE => {
+            let last = bases.checked_sub(1).ok_or_else(|| corrupt("differences to no column"))?;
+            Some(reader.length(last)? as u32)
+        }
+        _ => None,
+    };
     let offset = reader.varint()?;
     let head_bytes = reader.length(u32::MAX as usize)? as u32;
     let head_crc = reader.u32()?;
@@ -361,7 +377,7 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64) -> Resu
         rows += frame.rows as usize;
         frames.push(frame);
     }
-    let piece = Piece { offset, encoding, head_bytes, head_crc, frames };
+    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base };
     let is_inside = offset.checked_add(piece.bytes()).is_some_and(|end| end <= data_bytes);
     if is_inside { Ok(piece) } else { Err(corrupt("a piece lies outside the extent")) }
 }

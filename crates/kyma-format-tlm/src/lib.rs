@@ -15,7 +15,8 @@
 //!
 //! Integers are little-endian; `varint` is LEB128, `zigzag` folds the sign into the lowest bit. The `encoding` modules
 //! document each piece. A block has exactly the rows that were asked for (65,536 by default), the last one fewer; a page is
-//! 1,024 values, a frame at most 8,192 rows. Columns of one block with equal bytes share one piece.
+//! 1,024 values, a frame at most 8,192 rows. Columns of one block with equal bytes share one piece;
+//! a column of integers may be stored as its differences to an earlier column of the block (the footer says to which).
 //!
 //! Every head and frame has a CRC-32C in the footer, and the footer one in its tail: all bytes are covered, and are
 //! checked before they are decoded. Every length is compared with a limit (`limits`) before memory is taken.

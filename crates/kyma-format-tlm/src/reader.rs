@@ -5,8 +5,9 @@
 //!
 //! 1. The block's list of paths lacks it: null, nothing is read.
 //! 2. A complete sub-column: that alone is read.
-//! 3. Else the residue and the sub-columns at, below or above the path are read, the rows put together from these, and the path taken
-//!    from each.
+//! 3. No sub-column below the path: the sub-column at the path, if there is one, and in its null rows the residue's member.
+//! 4. Else the residue and the sub-columns at or below the path are read, the rows put together from these, and the
+//!    path taken from each.
 
 use std::sync::Arc;
 
@@ -107,7 +108,8 @@ impl Reader {
         selection: Option<&BooleanBuffer>,
     ) -> Result<Plan<'a>> {
         let Some(at) = self.footer.schema.index_of(&column.source.column) else { return Ok(Plan::Null) };
-        let stored = &self.block(block)?.columns[at];
+        let block_columns = &self.block(block)?.columns;
+        let stored = &block_columns[at];
         let ty = self.footer.schema.columns()[at].ty;
         let keys = &column.source.path;
         let mut add = |piece: &'a crate::footer::Piece, sub: Option<&SubPiece>| {
@@ -121,8 +123,16 @@ impl Reader {
             fetch.add(piece, name, selection)
         };
         if ty != Type::Dynamic {
-            let is_readable = keys.is_empty() && kyma_core::stats::can_promote(ty, column.ty);
-            return Ok(if is_readable { Plan::Plain { place: add(&stored.piece, None), ty } } else { Plan::Null });
+            if !keys.is_empty() || !kyma_core::stats::can_promote(ty, column.ty) {
+                return Ok(Plan::Null);
+            }
+            let place = add(&stored.piece, None);
+            let base = stored.piece.base.and_then(|base| block_columns.get(base as usize));
+            let base = base.map(|base| {
+                let name = format!("data, block={block}, base of column={}", column.source.column);
+                fetch.add(&base.piece, name, selection)
+            });
+            return Ok(Plan::Plain { place, base, ty });
         }
         if keys.is_empty() && column.ty != Type::Dynamic {
             return Ok(Plan::Null);
@@ -130,6 +140,10 @@ impl Reader {
         match self.lookup(at, stored, keys) {
             Lookup::Absent => Ok(Plan::Null),
             Lookup::Complete(sub) => Ok(Plan::Typed { place: add(&sub.piece, Some(sub)), ty: sub.ty }),
+            Lookup::Member(sub) => Ok(Plan::Member {
+                residue: add(&stored.piece, None),
+                sub: sub.map(|sub| (sub, add(&sub.piece, Some(sub)))),
+            }),
             Lookup::Parts(subs) => Ok(Plan::Parts {
                 column: at,
                 residue: add(&stored.piece, None),
@@ -141,16 +155,18 @@ impl Reader {
     fn lookup<'a>(&'a self, column: usize, stored: &'a BlockColumn, keys: &[String]) -> Lookup<'a> {
         let paths = &self.footer.paths[column];
         let wanted = paths.find(keys);
-        if let (Some(present), false) = (&stored.present, keys.is_empty()) {
-            if wanted.is_none_or(|path| present.binary_search(&path).is_err()) {
-                return Lookup::Absent;
-            }
+        let is_listed = |present: &Vec<_>| wanted.is_some_and(|path| present.binary_search(&path).is_ok());
+        if !keys.is_empty() && !stored.present.as_ref().is_none_or(is_listed) {
+            return Lookup::Absent;
         }
-        let Some(wanted) = wanted else { return Lookup::Parts(Vec::new()) };
-        let exact = stored.shredded.iter().find(|sub| sub.path == wanted && sub.complete);
-        match exact {
-            Some(sub) => Lookup::Complete(sub),
-            None => Lookup::Parts(stored.shredded.iter().filter(|sub| paths.is_within(sub.path, wanted)).collect()),
+        let Some(wanted) = wanted else { return Lookup::Member(None) };
+        let subs: Vec<&SubPiece> = stored.shredded.iter().filter(|sub| paths.is_within(sub.path, wanted)).collect();
+        match subs.as_slice() {
+            _ if keys.is_empty() => Lookup::Parts(subs),
+            [] => Lookup::Member(None),
+            [sub] if sub.path == wanted && sub.complete => Lookup::Complete(sub),
+            [sub] if sub.path == wanted => Lookup::Member(Some(sub)),
+            _ => Lookup::Parts(subs),
         }
     }
 
@@ -163,16 +179,26 @@ impl Reader {
         selection: Option<&BooleanBuffer>,
     ) -> Result<ArrayRef> {
         let rows = self.block_rows[block as usize] as usize;
-        let read = |place: usize, from: Type, to: Type| {
-            answer.with(place, |fetched| encoding::decode(fetched, rows, from, to, selection))
+        let read_with = |place: usize, base: Option<usize>, from: Type, to: Type| {
+            answer.with(place, base, |fetched| encoding::decode(fetched, rows, from, to, selection))
         };
+        let read = |place: usize, from: Type, to: Type| read_with(place, None, from, to);
         match plan {
             Plan::Null => Ok(new_null_array(&column.ty.arrow(), selection.map_or(rows, BooleanBuffer::count_set_bits))),
-            Plan::Plain { place, ty } => read(place, ty, column.ty),
+            Plan::Plain { place, base, ty } => read_with(place, base, ty, column.ty),
             Plan::Typed { place, ty } => match column.ty {
                 Type::Real if ty == Type::Long => read(place, ty, column.ty),
                 to => convert::typed(&read(place, ty, ty)?, ty, to),
             },
+            Plan::Member { sub, residue } => {
+                let residue = read(residue, Type::Dynamic, Type::Dynamic)?;
+                let typed = match sub {
+                    Some((sub, place)) => Some((read(place, sub.ty, sub.ty)?, sub.ty)),
+                    None => None,
+                };
+                let typed = typed.as_ref().map(|(values, ty)| (values, *ty));
+                convert::member(typed, residue.as_string_view(), &column.source.path, column.ty)
+            }
             Plan::Parts { column: at, residue, subs } => {
                 let mut columns = Vec::with_capacity(subs.len());
                 for (sub, place) in subs {
@@ -199,14 +225,16 @@ impl Reader {
 /// How a column of a read is answered; places are those of [`Fetch::add`].
 enum Plan<'a> {
     Null,
-    Plain { place: usize, ty: Type },
+    Plain { place: usize, base: Option<usize>, ty: Type },
     Typed { place: usize, ty: Type },
+    Member { sub: Option<(&'a SubPiece, usize)>, residue: usize },
     Parts { column: usize, residue: usize, subs: Vec<(&'a SubPiece, usize)> },
 }
 
 enum Lookup<'a> {
     Absent,
     Complete(&'a SubPiece),
+    Member(Option<&'a SubPiece>),
     Parts(Vec<&'a SubPiece>),
 }
 
@@ -302,7 +330,7 @@ impl Reader {
         match self.lookup(at, &block.columns[at], keys) {
             Lookup::Absent => Some((Type::Dynamic, ColumnStats::all_null(u64::from(block.rows)))),
             Lookup::Complete(sub) => sub.stats.clone().map(|stats| (sub.ty, stats)),
-            Lookup::Parts(_) => None,
+            Lookup::Member(_) | Lookup::Parts(_) => None,
         }
     }
 

@@ -22,6 +22,10 @@ pub(crate) fn of(ty: Type, array: &dyn Array) -> ColumnStats {
     if nulls == rows {
         return ColumnStats::all_null(rows);
     }
+    if ty == Type::Dynamic && array.as_string_view().iter().flatten().any(|json| json == "null") {
+        // A JSON null is stored as a value and read as a null: nothing is claimed.
+        return ColumnStats::unknown(rows);
+    }
     let mut found = match ty {
         Type::Bool => bounded(array.as_boolean().iter().flatten(), Value::Bool, |value| u64::from(*value)),
         Type::Int => {

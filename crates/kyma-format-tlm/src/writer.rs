@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Schema as ArrowSchema};
 use bytes::Bytes;
 use kyma_core::error::{Error, Result};
@@ -30,6 +31,11 @@ use crate::wire::checksum;
 
 /// zstd level by extent level: quick at ingest, thorough when compacted.
 const ZSTD_LEVELS: [i32; 2] = [5, 9];
+
+/// Columns of one block that differences are tried against.
+const BASES_MAX: usize = 8;
+/// A smaller column is not worth a second column's read.
+const DIFFERENCE_BYTES_MIN: usize = 256;
 
 /// Encodes `batches` into one extent.
 pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded> {
@@ -105,6 +111,12 @@ fn cut(batches: &[RecordBatch], block_rows: usize) -> Vec<Vec<RecordBatch>> {
     blocks
 }
 
+/// A column that others may be differences to.
+struct Base {
+    column: u32,
+    values: ScalarBuffer<i64>,
+}
+
 struct Writer {
     level: i32,
     data: Vec<u8>,
@@ -118,12 +130,13 @@ impl Writer {
         let rows = slices.iter().map(RecordBatch::num_rows).sum::<usize>();
         self.shared.clear();
         let mut columns = Vec::with_capacity(schema.len());
+        let mut bases = Vec::new();
         for (at, column) in schema.columns().iter().enumerate() {
             let array = gather(slices, at, column)?;
             columns.push(match column.ty {
                 Type::Dynamic => self.dynamic(at, &array)?,
                 ty => BlockColumn {
-                    piece: self.piece(ty, &array)?,
+                    piece: self.plain(at, ty, &array, &mut bases)?,
                     stats: stats::of(ty, &array),
                     shredded: Vec::new(),
                     present: None,
@@ -153,8 +166,29 @@ impl Writer {
         })
     }
 
-    fn piece(&mut self, ty: Type, array: &dyn Array) -> Result<Piece> {
+    /// A column of 64-bit integers is stored as differences to an earlier one where that takes a quarter of the bytes.
+    fn plain(&mut self, at: usize, ty: Type, array: &dyn Array, bases: &mut Vec<Base>) -> Result<Piece> {
         let packed = encoding::encode(ty, array, self.level)?;
+        let Some(values) = encoding::wide_integers(ty, array) else { return self.append(packed) };
+        if packed.head.len() >= DIFFERENCE_BYTES_MIN {
+            for base in bases.iter() {
+                let difference = encoding::encode_difference(&values, &base.values);
+                if let Some(difference) = difference.filter(|it| it.head.len() * 4 <= packed.head.len()) {
+                    return Ok(Piece { base: Some(base.column), ..self.append(difference)? });
+                }
+            }
+            if bases.len() < BASES_MAX {
+                bases.push(Base { column: at as u32, values });
+            }
+        }
+        self.append(packed)
+    }
+
+    fn piece(&mut self, ty: Type, array: &dyn Array) -> Result<Piece> {
+        self.append(encoding::encode(ty, array, self.level)?)
+    }
+
+    fn append(&mut self, packed: Packed) -> Result<Piece> {
         let head_crc = checksum(&packed.head);
         let key = (head_crc, packed.head.len());
         if let Some(piece) = self.shared.get(&key).filter(|piece| self.is_same(piece, &packed)) {
@@ -167,7 +201,8 @@ impl Writer {
             self.data.extend_from_slice(&frame.bytes);
             frames.push(Frame { rows: frame.rows, bytes: length(&frame.bytes)?, crc: checksum(&frame.bytes) });
         }
-        let piece = Piece { offset, encoding: packed.encoding, head_bytes: length(&packed.head)?, head_crc, frames };
+        let head_bytes = length(&packed.head)?;
+        let piece = Piece { offset, encoding: packed.encoding, head_bytes, head_crc, frames, base: None };
         self.shared.insert(key, piece.clone());
         Ok(piece)
     }

@@ -2,7 +2,55 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
+use arrow::buffer::BooleanBuffer;
+use kyma_core::error::Kind;
+use kyma_core::format::{ReadColumn, SegmentFormat};
+use kyma_core::types::Type;
+use kyma_format_tlm::Tlm;
+use kyma_testkit::format::{CountingReader, open_options, options};
+
 #[tokio::test]
 async fn tlm_keeps_every_promise() {
-    kyma_testkit::format::format_suite(Arc::new(kyma_format_tlm::Tlm)).await;
+    kyma_testkit::format::format_suite(Arc::new(Tlm)).await;
+}
+
+/// Two clocks that rarely differ: the second is stored as differences to the first.
+#[tokio::test]
+async fn a_column_beside_another_takes_few_bytes() {
+    let at = |row: i64| 1_700_000_000_000_000_000 + row * 1_000_003 + row * row % 977;
+    let first: ArrayRef = Arc::new((0..5_000).map(at).map(Some).collect::<TimestampNanosecondArray>());
+    let close = |row: i64| if row % 1_500 == 7 { i64::MIN } else { at(row) };
+    let second: ArrayRef = Arc::new((0..5_000).map(close).map(Some).collect::<Int64Array>());
+    let with_null: ArrayRef = Arc::new((0..5_000).map(|row| (row != 9).then(|| at(row))).collect::<Int64Array>());
+    let batch = RecordBatch::try_from_iter([
+        ("first", first.clone()),
+        ("second", second.clone()),
+        ("with_null", with_null.clone()),
+    ])
+    .unwrap();
+    let encoded = Tlm.encode(&[batch], &options(8_192)).unwrap();
+    let source = CountingReader::new(encoded.bytes.clone());
+    let reader = Tlm.open(source.clone(), &open_options(&encoded)).await.unwrap();
+    let described = reader.describe();
+    let pieces = &described["blocks"][0]["columns"];
+    assert_eq!((&pieces[1]["encoding"], &pieces[1]["difference_to"]), (&"difference".into(), &"first".into()));
+    assert!(pieces[1]["bytes"].as_u64() < Some(200), "{}", pieces[1]);
+    assert_eq!(pieces[2]["encoding"], "integers");
+
+    let columns = [ReadColumn::column("second", Type::Long), ReadColumn::column("with_null", Type::Long)];
+    let read = reader.read(source.as_ref(), 0, &columns, None).await.unwrap();
+    assert_eq!(read.columns(), [second.clone(), with_null]);
+    let selection: BooleanBuffer = (0..5_000).map(|row| row % 1_500 == 7 || row == 4_999).collect();
+    let read = reader.read(source.as_ref(), 0, &columns[..1], Some(&selection)).await.unwrap();
+    let picked = arrow::compute::filter(&second, &selection.into()).unwrap();
+    assert_eq!(read.column(0), &picked);
+    let read = reader.read(source.as_ref(), 0, &[ReadColumn::column("second", Type::Real)], None).await.unwrap();
+    assert_eq!((read.num_rows(), read.column(0).null_count()), (5_000, 0));
+
+    let mut broken = encoded.bytes.to_vec();
+    broken[20] ^= 1;
+    let error = reader.read(CountingReader::new(broken.into()).as_ref(), 0, &columns[..1], None).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.chain().contains("base of column=second"), "{}", error.chain());
 }

@@ -264,7 +264,7 @@ pub fn same(ty: Type, left: &dyn Array, right: &dyn Array) -> bool {
 }
 
 /// Same text, or objects with the same members in another order. (Numbers and strings must keep their spelling.)
-fn same_json(left: &str, right: &str) -> bool {
+pub fn same_json(left: &str, right: &str) -> bool {
     type Members<'a> = BTreeMap<String, &'a RawValue>;
     if left == right {
         return true;
@@ -485,10 +485,9 @@ pub async fn statistics(format: &dyn SegmentFormat, seed: u64) {
         }
         if let Some((ty, stats)) = reader.stats(None, &column.source) {
             let arrays: Vec<&dyn Array> = whole.iter().map(AsRef::as_ref).collect();
-            if let Ok(array) = arrow::compute::concat(&arrays) {
-                if array.data_type() == &ty.arrow() {
-                    check_stats(&stats, ty, &array, &format!("seed {seed}, {}", column.source));
-                }
+            let array = arrow::compute::concat(&arrays).ok();
+            if let Some(array) = array.filter(|array| array.data_type() == &ty.arrow()) {
+                check_stats(&stats, ty, &array, &format!("seed {seed}, {}", column.source));
             }
         }
     }
@@ -639,6 +638,18 @@ fn random_leaf(rows: &RecordBatch, random: &mut ChaCha8Rng, leaf: u32) -> Predic
     }
 }
 
+fn both(left: Option<bool>, right: Option<bool>) -> Option<bool> {
+    match (left, right) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
+}
+
+fn either(left: Option<bool>, right: Option<bool>) -> Option<bool> {
+    both(left.map(|holds| !holds), right.map(|holds| !holds)).map(|holds| !holds)
+}
+
 /// The slow, obvious meaning of a predicate.
 fn holds(predicate: &Predicate, rows: &RecordBatch, row: usize, null_strings_are_empty: bool) -> Option<bool> {
     let again = |part: &Predicate| holds(part, rows, row, null_strings_are_empty);
@@ -646,16 +657,8 @@ fn holds(predicate: &Predicate, rows: &RecordBatch, row: usize, null_strings_are
     match predicate {
         Predicate::True => Some(true),
         Predicate::Opaque => None,
-        Predicate::And(parts) => parts.iter().map(again).fold(Some(true), |all, part| match (all, part) {
-            (Some(false), _) | (_, Some(false)) => Some(false),
-            (Some(true), Some(true)) => Some(true),
-            _ => None,
-        }),
-        Predicate::Or(parts) => parts.iter().map(again).fold(Some(false), |any, part| match (any, part) {
-            (Some(true), _) | (_, Some(true)) => Some(true),
-            (Some(false), Some(false)) => Some(false),
-            _ => None,
-        }),
+        Predicate::And(parts) => parts.iter().map(again).reduce(both).unwrap_or(Some(true)),
+        Predicate::Or(parts) => parts.iter().map(again).reduce(either).unwrap_or(Some(false)),
         Predicate::Not(inner) => again(inner).map(|holds| !holds),
         Predicate::IsNull(column) => match at(column, Type::Dynamic) {
             Value::Null(_) => Some(true),
@@ -663,10 +666,8 @@ fn holds(predicate: &Predicate, rows: &RecordBatch, row: usize, null_strings_are
         },
         Predicate::Compare { column, op, value } => compare(&at(column, value.ty()), *op, value),
         Predicate::In { column, values } => {
-            values.iter().map(|value| compare(&at(column, value.ty()), CompareOp::Equal, value)).fold(
-                Some(false),
-                |any, one| if any == Some(true) || one == Some(true) { Some(true) } else { any.and(one) },
-            )
+            let equal = |value: &Value| compare(&at(column, value.ty()), CompareOp::Equal, value);
+            values.iter().map(equal).reduce(either).unwrap_or(Some(false))
         }
         Predicate::Text { column, needle, .. } => match at(column, Type::String) {
             Value::String(text) => Some(text.starts_with(needle)),

@@ -1,13 +1,12 @@
 //! Puts leaves together into JSON.
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
-use arrow::datatypes::{Float64Type, Int64Type};
-use kyma_core::dynamic;
+use arrow::array::{Array, ArrayRef, StringViewArray, StringViewBuilder};
 use kyma_core::error::Result;
 use kyma_core::types::Type;
 
+use super::convert::member_at;
 use super::paths::{PathId, Paths, ROOT};
-use super::scan::{Scanned, real_text, scan};
+use super::scan::{Scanned, scan};
 use crate::wire::corrupt;
 
 /// Appends the object that `leaves` make; leaves of one object must follow each other. No leaves, no text.
@@ -30,7 +29,8 @@ pub(crate) fn write<'a>(leaves: impl Iterator<Item = (PathId, &'a str)>, paths: 
             open.pop();
         }
         let depth_open = open.len() - 1;
-        for at in paths.chain(parent).into_iter().skip(depth_open) {
+        let missing = if paths.depth(parent) > depth_open { paths.chain(parent) } else { Vec::new() };
+        for at in missing.into_iter().skip(depth_open) {
             separate(out);
             out.push_str(paths.quoted(at));
             out.push('{');
@@ -65,53 +65,69 @@ impl Parts {
     pub(crate) fn rows(mut self) -> Result<StringViewArray> {
         self.columns.sort_by_cached_key(|(path, _, _)| self.paths.chain(*path));
         let mut out = StringViewBuilder::with_capacity(self.residue.len()).with_fixed_block_size(1 << 20);
-        let mut row_leaves: Vec<(PathId, String)> = Vec::new();
+        let mut leaves = RowLeaves::default();
         let mut text = String::new();
         for row in 0..self.residue.len() {
             if self.residue.is_null(row) {
                 out.append_null();
                 continue;
             }
-            row_leaves.clear();
+            leaves.clear();
             for (path, ty, values) in &self.columns {
-                if values.is_valid(row) {
-                    row_leaves.push((*path, leaf_text(*ty, values, row)));
+                if let Some(member) = member_at(values, *ty, row) {
+                    leaves.push(*path, |raws| member.write_json(raws));
                 }
             }
             let residue = self.residue.value(row);
-            if row_leaves.is_empty() {
+            if leaves.places.is_empty() {
                 out.append_value(residue);
                 continue;
             }
             if !residue.is_empty() {
-                self.paths = add_residue(self.paths, residue, &mut row_leaves)?;
+                leaves.add_residue(residue, &mut self.paths)?;
             }
             text.clear();
-            write(row_leaves.iter().map(|(path, raw)| (*path, raw.as_str())), &self.paths, &mut text);
+            write(leaves.iter(), &self.paths, &mut text);
             out.append_value(&text);
         }
         Ok(out.finish())
     }
 }
 
-/// Adds a residue's leaves in an order that keeps each object's members together.
-fn add_residue(mut paths: Paths, residue: &str, row_leaves: &mut Vec<(PathId, String)>) -> Result<Paths> {
-    let (mut leaves, mut objects) = (Vec::new(), Vec::new());
-    if scan(residue, &mut paths, &mut leaves, &mut objects) != Scanned::Leaves {
-        return Err(corrupt("a residue is not what was written"));
-    }
-    row_leaves
-        .extend(leaves.iter().map(|leaf| (leaf.path, residue[leaf.start as usize..leaf.end as usize].to_owned())));
-    row_leaves.sort_by_cached_key(|(path, _)| paths.chain(*path));
-    Ok(paths)
+/// The leaves of one row, their texts in one string.
+#[derive(Debug, Default)]
+struct RowLeaves {
+    raws: String,
+    /// Path, and first and one past the last byte of its text.
+    places: Vec<(PathId, usize, usize)>,
 }
 
-/// The JSON of one value of a sub-column.
-pub(crate) fn leaf_text(ty: Type, values: &ArrayRef, row: usize) -> String {
-    match ty {
-        Type::Long => values.as_primitive::<Int64Type>().value(row).to_string(),
-        Type::Real => real_text(values.as_primitive::<Float64Type>().value(row)),
-        Type::Bool => values.as_boolean().value(row).to_string(),
-        _ => dynamic::quote(values.as_string_view().value(row)),
+impl RowLeaves {
+    fn clear(&mut self) {
+        self.raws.clear();
+        self.places.clear();
+    }
+
+    fn push(&mut self, path: PathId, write_raw: impl FnOnce(&mut String)) {
+        let start = self.raws.len();
+        write_raw(&mut self.raws);
+        self.places.push((path, start, self.raws.len()));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (PathId, &str)> {
+        self.places.iter().map(|&(path, start, end)| (path, &self.raws[start..end]))
+    }
+
+    /// Adds a residue's leaves in an order that keeps each object's members together.
+    fn add_residue(&mut self, residue: &str, paths: &mut Paths) -> Result<()> {
+        let (mut leaves, mut objects) = (Vec::new(), Vec::new());
+        if scan(residue, paths, &mut leaves, &mut objects) != Scanned::Leaves {
+            return Err(corrupt("a residue is not what was written"));
+        }
+        for leaf in leaves {
+            self.push(leaf.path, |raws| raws.push_str(&residue[leaf.start as usize..leaf.end as usize]));
+        }
+        self.places.sort_by_cached_key(|(path, _, _)| paths.chain(*path));
+        Ok(())
     }
 }

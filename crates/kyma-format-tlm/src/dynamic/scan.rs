@@ -17,7 +17,9 @@ pub(crate) enum Kind {
     Bool,
     /// A string that quotes as it was written.
     Text,
-    /// `null`, `{}`, an array, or another spelling: stays in the residue.
+    /// `null`: stays in the residue, though a path reads it like nothing at all.
+    Null,
+    /// `{}`, an array, or another spelling: stays in the residue.
     Other,
 }
 
@@ -101,6 +103,10 @@ impl<'a> Scan<'a> {
                 Kind::Bool
             }
             b'-' | b'0'..=b'9' => self.number_kind()?,
+            b'n' => {
+                self.word("null")?;
+                Kind::Null
+            }
             _ => {
                 self.skip(depth)?;
                 Kind::Other

@@ -3,7 +3,7 @@
 //! 1. Scan every row; count leaves per path and kind.
 //! 2. Choose: a path in at least a twentieth of the rows, by its most frequent kind; at most 256, the most frequent.
 //! 3. Move the chosen leaves into sub-columns; print the others as the row's residue.
-//! 4. A sub-column is *complete* when no row's residue has a value at its path: then a read of the path needs nothing else.
+//! 4. A sub-column is *complete* when no row's residue has a value other than `null` at its path: then a read of the path needs nothing else.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) struct Shredded {
 pub(crate) struct SubColumn {
     pub(crate) path: PathId,
     pub(crate) ty: Type,
-    /// Whether no residue has a value here.
+    /// Whether no residue has a value other than `null` here.
     pub(crate) complete: bool,
     pub(crate) values: ArrayRef,
 }
@@ -64,7 +64,8 @@ pub(crate) fn shred(rows: &StringViewArray, paths: &mut Paths) -> Shredded {
                 _ => rest.push(*leaf),
             }
         }
-        rest.iter().for_each(|leaf| in_residue[leaf.path as usize] = true);
+        let values = rest.iter().filter(|leaf| leaf.kind != Kind::Null);
+        values.for_each(|leaf| in_residue[leaf.path as usize] = true);
         if rows.is_null(row) {
             residue.append_null();
         } else if rest.len() == leaves.len() {
@@ -194,7 +195,7 @@ impl Builder {
             Kind::Long => Builder::Long(Int64Builder::new()),
             Kind::Real => Builder::Real(Float64Builder::new()),
             Kind::Bool => Builder::Bool(BooleanBuilder::new()),
-            Kind::Text | Kind::Other => Builder::Text(StringViewBuilder::new()),
+            Kind::Text | Kind::Null | Kind::Other => Builder::Text(StringViewBuilder::new()),
         }
     }
 

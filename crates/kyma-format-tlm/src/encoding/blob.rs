@@ -1,5 +1,7 @@
 //! Bytes, compressed where that pays: `tag u8, bytes varint, [compressed bytes varint], bytes`.
 
+use std::cell::RefCell;
+
 use kyma_core::error::{Error, Result};
 
 use crate::constants::blob as tag;
@@ -14,10 +16,21 @@ pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
     zstd::bulk::compress(bytes, level).map_err(|error| Error::internal("zstd cannot compress").because(error))
 }
 
+thread_local! {
+    /// One decompressor per thread: making one costs more than a small frame.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// The `length` bytes inside one zstd frame. `length` has been checked against a limit.
 pub(crate) fn decompress(frame: &[u8], length: usize) -> Result<Vec<u8>> {
-    let bytes =
-        zstd::bulk::decompress(frame, length).map_err(|error| corrupt("a zstd frame is broken").because(error))?;
+    let bytes = DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress(frame, length)
+    });
+    let bytes = bytes.map_err(|error: std::io::Error| corrupt("a zstd frame is broken").because(error))?;
     if bytes.len() == length { Ok(bytes) } else { Err(corrupt("a zstd frame has the wrong length")) }
 }
 

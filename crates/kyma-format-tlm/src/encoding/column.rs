@@ -4,26 +4,33 @@
 //! 2. The type decides which module encodes them.
 //! 3. Reading goes backwards: wanted rows become places among the values, those are decoded, and nulls are put back.
 //!
-//! `head = validity u8 [, blob bitmap], values`.
+//! `head = validity u8 [, blob bitmap], values`. The values of `DIFFERENCE` are `integers` to be added, modulo 2^64, to
+//! those of an earlier column of the block; neither column has nulls, and the earlier one is not a `DIFFERENCE` itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, DurationNanosecondArray, FixedSizeBinaryArray,
-    Float64Array, Int32Array, Int64Array, StringViewArray, TimestampNanosecondArray, UInt32Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, DurationNanosecondArray, Float64Array, Int32Array,
+    Int64Array, TimestampNanosecondArray, new_null_array,
 };
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{
     Decimal128Type, DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType,
 };
 use kyma_core::error::{Error, Result};
 use kyma_core::types::{DECIMAL_PRECISION, DECIMAL_SCALE, Type};
 
-use super::text::{FrameBytes, Texts};
+use super::filler::Filler;
+use super::text::FrameBytes;
+use super::views::{Content, Views};
 use super::wanted::Wanted;
 use super::{blob, integers, numbers, text};
 use crate::constants::{encoding, validity};
 use crate::wire::{Reader, Writer, corrupt};
+
+/// Rows looked at before differences to another column are tried.
+const DIFFERENCE_SAMPLE: usize = 64;
 
 /// A column of a block as bytes.
 #[derive(Debug, Default)]
@@ -49,6 +56,8 @@ pub(crate) struct Fetched<'a> {
     pub(crate) encoding: u8,
     pub(crate) head: &'a [u8],
     pub(crate) frames: Vec<(u32, Option<&'a [u8]>)>,
+    /// Of differences: encoding and head of the column that they are differences to.
+    pub(crate) base: Option<(u8, &'a [u8])>,
 }
 
 /// The name of an encoding, for people.
@@ -63,6 +72,7 @@ pub(crate) fn name(encoding: u8) -> &'static str {
         encoding::CONSTANT_TEXT => "constant-text",
         encoding::DICTIONARY => "dictionary",
         encoding::FRAMES => "frames",
+        encoding::DIFFERENCE => "difference",
         _ => "unknown",
     }
 }
@@ -143,6 +153,33 @@ fn integers_of(ty: Type, array: &dyn Array, places: &[usize]) -> Vec<i64> {
     }
 }
 
+/// The values of a 64-bit integer column without nulls: what differences are made of.
+pub(crate) fn wide_integers(ty: Type, array: &dyn Array) -> Option<ScalarBuffer<i64>> {
+    if array.null_count() > 0 || array.is_empty() {
+        return None;
+    }
+    match ty {
+        Type::Long => Some(array.as_primitive::<Int64Type>().values().clone()),
+        Type::Datetime => Some(array.as_primitive::<TimestampNanosecondType>().values().clone()),
+        Type::Timespan => Some(array.as_primitive::<DurationNanosecondType>().values().clone()),
+        _ => None,
+    }
+}
+
+/// Encodes `values` as differences to `base`; `None` when a sample says that these are many.
+pub(crate) fn encode_difference(values: &[i64], base: &[i64]) -> Option<Packed> {
+    let difference = |at: usize| values[at].wrapping_sub(base[at]);
+    let step = values.len().div_ceil(DIFFERENCE_SAMPLE).max(1);
+    let sample: HashSet<i64> = (0..values.len()).step_by(step).map(difference).collect();
+    if sample.len() > DIFFERENCE_SAMPLE / 4 {
+        return None;
+    }
+    let mut out = Writer::default();
+    out.u8(validity::ALL);
+    integers::encode(&(0..values.len()).map(difference).collect::<Vec<_>>(), &mut out);
+    Some(Packed { encoding: encoding::DIFFERENCE, head: out.bytes, frames: Vec::new() })
+}
+
 /// Decodes a column of `rows` rows stored as `from`, read as `to` (the same, or one it promotes to); all rows, or those
 /// that `selection` has set.
 pub(crate) fn decode(
@@ -204,27 +241,6 @@ fn places(valid: Option<&BooleanBuffer>, selection: Option<&BooleanBuffer>) -> (
     }
 }
 
-/// Puts values where rows are not null.
-struct Filler {
-    nulls: Option<NullBuffer>,
-    wanted_rows: usize,
-}
-
-impl Filler {
-    fn fill<T: Copy + Default>(&self, values: Vec<T>) -> Result<Vec<T>> {
-        let expected = self.nulls.as_ref().map_or(self.wanted_rows, |nulls| nulls.len() - nulls.null_count());
-        if values.len() != expected {
-            return Err(corrupt("a column has the wrong number of values"));
-        }
-        let Some(nulls) = &self.nulls else { return Ok(values) };
-        let mut rows = vec![T::default(); nulls.len()];
-        for (row, value) in nulls.inner().set_indices().zip(values) {
-            rows[row] = value;
-        }
-        Ok(rows)
-    }
-}
-
 struct Column<'a, 'b> {
     fetched: &'b Fetched<'a>,
     reader: Reader<'a>,
@@ -238,8 +254,11 @@ impl Column<'_, '_> {
     fn decode(mut self, from: Type, to: Type, filler: Filler) -> Result<ArrayRef> {
         match from {
             Type::Bool | Type::Int | Type::Long | Type::Datetime | Type::Timespan => {
-                self.expect(&[encoding::INTEGERS])?;
-                let integers = integers::decode(&mut self.reader, self.values, &self.wanted)?;
+                self.expect(&[encoding::INTEGERS, encoding::DIFFERENCE])?;
+                let mut integers = integers::decode(&mut self.reader, self.values, &self.wanted)?;
+                if self.fetched.encoding == encoding::DIFFERENCE {
+                    self.add_base(&mut integers)?;
+                }
                 let integers = filler.fill(integers)?;
                 integer_array(to, integers, filler.nulls)
             }
@@ -266,9 +285,24 @@ impl Column<'_, '_> {
                 let decimals = decimals.with_precision_and_scale(DECIMAL_PRECISION, DECIMAL_SCALE);
                 Ok(Arc::new(decimals.map_err(|error| corrupt("decimals have the wrong scale").because(error))?))
             }
-            Type::Guid => guid_array(self.texts()?, &filler),
-            Type::String | Type::Dynamic => string_array(self.texts()?, filler),
+            Type::Guid => self.views(Content::Bytes)?.into_guids(filler),
+            Type::String | Type::Dynamic => self.views(Content::Text)?.into_strings(filler),
         }
+    }
+
+    /// Turns differences into values. Neither column has nulls, so that one's rows are the other's.
+    fn add_base(&self, differences: &mut [i64]) -> Result<()> {
+        let (base_encoding, head) = self.fetched.base.ok_or_else(|| corrupt("differences without a base"))?;
+        let mut reader = Reader::new(head);
+        let has_nulls = self.valid.is_some() || reader.u8()? != validity::ALL;
+        if base_encoding != encoding::INTEGERS || has_nulls {
+            return Err(corrupt("a base does not fit its differences"));
+        }
+        let base = integers::decode(&mut reader, self.rows, &self.wanted)?;
+        for (difference, base) in differences.iter_mut().zip(base) {
+            *difference = difference.wrapping_add(base);
+        }
+        Ok(())
     }
 
     fn expect(&self, encodings: &[u8]) -> Result<()> {
@@ -276,14 +310,14 @@ impl Column<'_, '_> {
         if fits { Ok(()) } else { Err(corrupt("the encoding does not fit the type")) }
     }
 
-    fn texts(&mut self) -> Result<Texts> {
+    fn views(&mut self, content: Content) -> Result<Views> {
         match self.fetched.encoding {
-            encoding::CONSTANT_TEXT => text::decode_constant(&mut self.reader, self.wanted.count(self.values)),
-            encoding::DICTIONARY => text::decode_dictionary(&mut self.reader, self.values, &self.wanted),
+            encoding::CONSTANT_TEXT => text::decode_constant(&mut self.reader, content, self.wanted.count(self.values)),
+            encoding::DICTIONARY => text::decode_dictionary(&mut self.reader, content, self.values, &self.wanted),
             encoding::FRAMES => {
                 let frames = self.frames_by_value()?;
                 let mut reader = self.reader;
-                text::decode_frames(&mut reader, &frames, self.values, &self.wanted)
+                text::decode_frames(&mut reader, content, &frames, self.values, &self.wanted)
             }
             _ => Err(corrupt("the encoding does not fit the type")),
         }
@@ -319,36 +353,4 @@ fn integer_array(to: Type, values: Vec<i64>, nulls: Option<NullBuffer>) -> Resul
         Type::Real => Arc::new(Float64Array::new(values.iter().map(|&value| value as f64).collect(), nulls)),
         _ => return Err(Error::internal("integers do not promote to this type")),
     })
-}
-
-fn guid_array(texts: Texts, filler: &Filler) -> Result<ArrayRef> {
-    let wide = |view: u128| -> Result<[u8; 16]> {
-        let offset = (view >> 96) as u32 as usize;
-        let buffer = texts.buffers.get((view >> 64) as u32 as usize);
-        let bytes = buffer.and_then(|buffer| buffer.get(offset..)).and_then(|bytes| bytes.first_chunk());
-        bytes.copied().filter(|_| view as u32 == 16).ok_or_else(|| corrupt("a guid has the wrong length"))
-    };
-    let guids: Vec<[u8; 16]> = texts.views.iter().map(|&view| wide(view)).collect::<Result<_>>()?;
-    let guids = match &texts.codes {
-        Some(codes) => codes.iter().map(|&code| guids[code as usize]).collect(),
-        None => guids,
-    };
-    let bytes = filler.fill(guids)?.concat();
-    let array = FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), filler.nulls.clone());
-    Ok(Arc::new(array.map_err(|error| corrupt("guids are broken").because(error))?))
-}
-
-fn string_array(texts: Texts, filler: Filler) -> Result<ArrayRef> {
-    let invalid = |error| corrupt("strings are not UTF-8").because(error);
-    match texts.codes {
-        None => {
-            let views = filler.fill(texts.views)?;
-            Ok(Arc::new(StringViewArray::try_new(views.into(), texts.buffers, filler.nulls).map_err(invalid)?))
-        }
-        Some(codes) => {
-            let values = StringViewArray::try_new(texts.views.into(), texts.buffers, None).map_err(invalid)?;
-            let codes = UInt32Array::new(filler.fill(codes)?.into(), filler.nulls);
-            Ok(arrow::compute::take(&values, &codes, None)?)
-        }
-    }
 }

@@ -7,10 +7,12 @@
 mod bitpack;
 pub(crate) mod blob;
 mod column;
+mod filler;
 mod integers;
 mod numbers;
 mod text;
 mod transform;
+mod views;
 mod wanted;
 
-pub(crate) use column::{Fetched, Packed, decode, encode, name};
+pub(crate) use column::{Fetched, Packed, decode, encode, encode_difference, name, wide_integers};

@@ -14,12 +14,12 @@
 
 use std::collections::HashMap;
 
-use arrow::array::make_view;
-use arrow::buffer::{BooleanBuffer, Buffer};
+use arrow::buffer::BooleanBuffer;
 use kyma_core::error::{Error, Result};
 use xxhash_rust::xxh3::Xxh3Builder;
 
 use super::column::PackedFrame;
+use super::views::{Content, Views};
 use super::wanted::Wanted;
 use super::{blob, integers, transform};
 use crate::constants::encoding;
@@ -30,17 +30,6 @@ use crate::wire::{Reader, Writer, corrupt};
 const TRIED_VALUES: usize = 4_096;
 /// A dictionary up to this size is always sorted.
 const SORTED_VALUES: usize = 256;
-
-/// Strings as Arrow views over shared buffers.
-#[derive(Debug)]
-pub(crate) struct Texts {
-    /// One view per distinct value, or per wanted value when there are no codes.
-    pub(crate) views: Vec<u128>,
-    /// What the views point into.
-    pub(crate) buffers: Vec<Buffer>,
-    /// For a dictionary: the view of each wanted value.
-    pub(crate) codes: Option<Vec<u32>>,
-}
 
 /// Appends the head to `out` and gives the encoding and the frames. `valid` marks the rows that `values` belong to.
 pub(crate) fn encode(
@@ -177,25 +166,31 @@ fn encode_frames(
 }
 
 /// Reads the one value of a constant column.
-pub(crate) fn decode_constant(reader: &mut Reader<'_>, count: usize) -> Result<Texts> {
+pub(crate) fn decode_constant(reader: &mut Reader<'_>, content: Content, count: usize) -> Result<Views> {
     let value = blob::decode(reader)?;
-    let view = make_view(&value, 0, 0);
-    Ok(Texts { views: vec![view], buffers: vec![Buffer::from_vec(value)], codes: Some(vec![0; count]) })
+    let mut views = Views::new(content, 1);
+    let length = value.len();
+    views.append(value, std::iter::once(Ok(length)), None)?;
+    views.replicate(std::iter::repeat_n(0, count))?;
+    Ok(views)
 }
 
 /// Reads a dictionary and the wanted codes.
-pub(crate) fn decode_dictionary(reader: &mut Reader<'_>, rows: usize, wanted: &Wanted) -> Result<Texts> {
+pub(crate) fn decode_dictionary(
+    reader: &mut Reader<'_>,
+    content: Content,
+    rows: usize,
+    wanted: &Wanted,
+) -> Result<Views> {
     let spelled = reader.u8()?;
     let count = reader.length(DICTIONARY_VALUES_MAX)?;
     let lengths = integers::decode(reader, count, &Wanted::All)?;
     let stored = blob::decode(reader)?;
-    let mut views = Vec::with_capacity(count);
-    let buffer = frame_views(spelled, stored, &lengths, 0, &mut views)?;
+    let mut views = Views::new(content, count);
+    append(&mut views, spelled, stored, &lengths, None)?;
     let codes = integers::decode(reader, rows, wanted)?;
-    let in_range = |code: i64| u32::try_from(code).ok().filter(|&code| (code as usize) < count);
-    let codes: Option<Vec<u32>> = codes.into_iter().map(in_range).collect();
-    let codes = codes.ok_or_else(|| corrupt("a dictionary code is out of range"))?;
-    Ok(Texts { views, buffers: vec![buffer], codes: Some(codes) })
+    views.replicate(codes.into_iter().map(|code| usize::try_from(code).unwrap_or(usize::MAX)))?;
+    Ok(views)
 }
 
 /// A frame at hand: how many values it holds, and its bytes unless no row of it is wanted.
@@ -204,55 +199,36 @@ pub(crate) type FrameBytes<'a> = (usize, Option<&'a [u8]>);
 /// Reads the wanted values of frames.
 pub(crate) fn decode_frames(
     reader: &mut Reader<'_>,
+    content: Content,
     frames: &[FrameBytes<'_>],
     rows: usize,
     wanted: &Wanted,
-) -> Result<Texts> {
+) -> Result<Views> {
     let spelled = reader.u8()?;
     let lengths = integers::decode(reader, rows, &Wanted::All)?;
-    let mut texts = Texts { views: Vec::with_capacity(wanted.count(rows)), buffers: Vec::new(), codes: None };
+    let mut views = Views::new(content, wanted.count(rows));
     let mut start = 0;
-    let mut views = Vec::new();
     for &(count, bytes) in frames {
         let end = start + count;
         let frame_lengths = lengths.get(start..end).ok_or_else(|| corrupt("frames hold more values than rows"))?;
         if let Some(bytes) = bytes {
             let stored = blob::decode(&mut Reader::new(bytes))?;
-            let into = if *wanted == Wanted::All { &mut texts.views } else { &mut views };
-            let buffer = frame_views(spelled, stored, frame_lengths, texts.buffers.len() as u32, into)?;
-            texts.buffers.push(buffer);
-            if let Wanted::Rows(list) = wanted {
-                let from = list.partition_point(|&row| (row as usize) < start);
-                let to = list.partition_point(|&row| (row as usize) < end);
-                texts.views.extend(list[from..to].iter().map(|&row| views[row as usize - start]));
-                views.clear();
-            }
+            append(&mut views, spelled, stored, frame_lengths, wanted.within(start, end).as_deref())?;
         }
         start = end;
     }
-    if start != rows || texts.views.len() != wanted.count(rows) {
+    if start != rows || views.len() != wanted.count(rows) {
         return Err(corrupt("frames do not hold the wanted rows"));
     }
-    Ok(texts)
+    Ok(views)
 }
 
-/// Appends one view per length over the texts that `stored` spells, and gives their buffer.
-fn frame_views(spelled: u8, stored: Vec<u8>, lengths: &[i64], buffer: u32, views: &mut Vec<u128>) -> Result<Buffer> {
+/// Appends the values that `stored` bytes spell, `lengths` of them to each.
+fn append(views: &mut Views, spelled: u8, stored: Vec<u8>, lengths: &[i64], wanted: Option<&[u32]>) -> Result<()> {
     let stored_bytes = stored.len();
-    let texts = transform::undo(spelled, stored);
-    let (mut at, mut stored_at) = (0_usize, 0_usize);
-    views.reserve(lengths.len());
-    for &length in lengths {
-        let length = usize::try_from(length).ok().filter(|&length| length <= stored_bytes - stored_at);
-        let length = length.ok_or_else(|| corrupt("lengths pass the bytes"))?;
-        let text = transform::text_bytes(spelled, length)?;
-        let value = texts.get(at..at + text).ok_or_else(|| corrupt("lengths pass the texts"))?;
-        views.push(make_view(value, buffer, at as u32));
-        at += text;
-        stored_at += length;
-    }
-    if stored_at != stored_bytes {
-        return Err(corrupt("lengths do not cover the bytes"));
-    }
-    Ok(Buffer::from_vec(texts))
+    let lengths = lengths.iter().map(|&length| {
+        let length = usize::try_from(length).ok().filter(|&length| length <= stored_bytes);
+        transform::text_bytes(spelled, length.ok_or_else(|| corrupt("lengths pass the bytes"))?)
+    });
+    views.append(transform::undo(spelled, stored), lengths, wanted)
 }

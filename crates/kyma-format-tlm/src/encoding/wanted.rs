@@ -17,4 +17,12 @@ impl Wanted {
             Wanted::Rows(list) => list.len(),
         }
     }
+
+    /// The wanted ones of the values from `start` to before `end`, counted from `start`; `None` for all.
+    pub(crate) fn within(&self, start: usize, end: usize) -> Option<Vec<u32>> {
+        let Wanted::Rows(list) = self else { return None };
+        let from = list.partition_point(|&row| (row as usize) < start);
+        let to = list.partition_point(|&row| (row as usize) < end);
+        Some(list[from..to].iter().map(|&row| row - start as u32).collect())
+    }
 }

@@ -74,6 +74,9 @@ impl ColumnStats {
 
     /// The statistics of both sets of rows together.
     pub fn merge(&self, other: &ColumnStats) -> ColumnStats {
+        if !self.is_known() || !other.is_known() {
+            return ColumnStats::unknown(self.rows + other.rows);
+        }
         let side = |mine: &Option<Value>,
                     theirs: &Option<Value>,
                     mine_all_null: bool,
@@ -189,5 +192,6 @@ mod tests {
         };
         assert_eq!(known.merge(&ColumnStats::all_null(2)).max, Some(Value::Long(9)));
         assert_eq!(known.merge(&ColumnStats::unknown(2)).max, None);
+        assert!(!ColumnStats::all_null(2).merge(&ColumnStats::unknown(2)).is_known(), "two of four nulls is no claim");
     }
 }

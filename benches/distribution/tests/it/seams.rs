@@ -54,16 +54,18 @@ async fn a_toy_format_and_a_toy_language_are_enough() {
     let toy: Arc<dyn SegmentFormat> = Arc::new(ToyFormat);
     let settings = IngestSettings { format: toy.name().to_owned(), ..Default::default() };
     let formats = Arc::new(Formats::new(vec![toy]));
+    let router = Arc::new(LocalRouter::new());
     let ingester = Ingester::new(IngestParts {
         catalog: catalog.clone(),
         store: store.clone(),
         formats: formats.clone(),
         clock: clock.clone(),
         node: NodeId::generate(),
-        router: Arc::new(LocalRouter::new()),
+        router: router.clone(),
         settings,
     });
-    let _port = kyma_ingest::loopback::serve(&ingester).await.expect("a loopback port");
+    let port = kyma_ingest::loopback::serve(&ingester).await.expect("a loopback port");
+    router.set_address(port.address());
     let request = IngestRequest {
         database: "default".to_owned(),
         table: "T".to_owned(),
@@ -87,7 +89,10 @@ async fn a_toy_format_and_a_toy_language_are_enough() {
         registry: &mut registry,
     })
     .expect("an engine");
-    let answer = engine.run(QueryRequest::new("at-least", "default", "T id 90"), CancellationToken::new()).await.expect("an answer");
+    let answer = engine
+        .run(QueryRequest::new("at-least", "default", "T id 90"), CancellationToken::new())
+        .await
+        .expect("an answer");
     let rows: usize = answer.tables[0].batches.iter().map(|batch| batch.num_rows()).sum();
     assert_eq!(rows, 10);
     let refused = engine.run(QueryRequest::new("at-least", "default", "T nothing 90"), CancellationToken::new()).await;

@@ -114,13 +114,7 @@ impl Footer {
         }
         let mut out = Writer { bytes: crate::encoding::blob::compress(&body.bytes, FOOTER_LEVEL)? };
         let compressed = out.bytes.len();
-        out.u32(compressed as u32);
-        out.u32(body.bytes.len() as u32);
-        out.u16(VERSION_MAJOR);
-        out.u16(VERSION_MINOR);
-        out.u32(0);
-        out.u32(checksum(&out.bytes));
-        out.raw(&MAGIC);
+        write_tail(compressed, body.bytes.len(), &mut out);
         Ok(out.bytes)
     }
 
@@ -224,6 +218,17 @@ fn too_large() -> Error {
 
 fn too_new(what: &str) -> Error {
     Error::corrupt(format!("extent footer was written by a newer kyma: {what}"))
+}
+
+/// Appends the tail to a compressed body.
+fn write_tail(compressed: usize, decompressed: usize, out: &mut Writer) {
+    out.u32(compressed as u32);
+    out.u32(decompressed as u32);
+    out.u16(VERSION_MAJOR);
+    out.u16(VERSION_MINOR);
+    out.u32(0);
+    out.u32(checksum(&out.bytes));
+    out.raw(&MAGIC);
 }
 
 /// Checks the tail and gives the decompressed body.
@@ -402,3 +407,6 @@ fn read_present(reader: &mut Reader<'_>, paths: usize) -> Result<Option<Vec<Path
     }
     Ok(Some(present))
 }
+
+#[cfg(test)]
+mod tests;

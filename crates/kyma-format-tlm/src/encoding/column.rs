@@ -354,3 +354,6 @@ fn integer_array(to: Type, values: Vec<i64>, nulls: Option<NullBuffer>) -> Resul
         _ => return Err(Error::internal("integers do not promote to this type")),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use kyma_core::error::Result;
 
 use super::wanted::Wanted;
 use super::{blob, integers};
-use crate::constants::encoding;
+use crate::constants::{PAGE_ROWS, encoding};
 use crate::wire::{Reader, Writer, corrupt};
 
 /// Largest power of ten that a double holds exactly enough to divide by.
@@ -109,12 +109,23 @@ pub(crate) fn decode_planes(reader: &mut Reader<'_>, rows: usize, wanted: &Wante
     }
     let value = |row: usize| f64::from_le_bytes(std::array::from_fn(|plane| planes[plane * rows + row]));
     match wanted {
-        Wanted::All => Ok((0..rows).map(value).collect()),
+        Wanted::All => Ok(all_planes(&planes, rows)),
         Wanted::Rows(list) if list.last().is_none_or(|&row| (row as usize) < rows) => {
             Ok(list.iter().map(|&row| value(row as usize)).collect())
         }
         Wanted::Rows(_) => Err(corrupt("a wanted row lies past the block")),
     }
+}
+
+/// Every value of eight planes of `rows` bytes, a page at a time.
+fn all_planes(planes: &[u8], rows: usize) -> Vec<f64> {
+    let mut values = Vec::with_capacity(rows);
+    for start in (0..rows).step_by(PAGE_ROWS) {
+        let count = (rows - start).min(PAGE_ROWS);
+        let pages: [&[u8]; 8] = std::array::from_fn(|plane| &planes[plane * rows + start..][..count]);
+        values.extend((0..count).map(|row| f64::from_le_bytes(pages.map(|page| page[row]))));
+    }
+    values
 }
 
 /// Appends decimals to `out`; gives the encoding.

@@ -186,7 +186,7 @@ fn leaf(
             bounds.max = Some(empty.clone());
         }
         bounds.min = Some(empty);
-        bounds.exact = false;
+        bounds.exact = !has_values;
         has_values = true;
         has_nulls = false;
     }
@@ -242,8 +242,12 @@ impl Bounds {
         }
     }
 
-    /// Text is falsified by bounds only for case-sensitive prefixes.
+    /// Text is falsified by bounds only for case-sensitive prefixes, and where every value is empty.
     fn text(&self, op: TextOp, needle: &str, case_sensitive: bool) -> (bool, bool) {
+        let is_empty = |bound: &Option<Value>| matches!(bound, Some(Value::String(text)) if text.is_empty());
+        if is_empty(&self.min) && is_empty(&self.max) && !needle.is_empty() && op != TextOp::Regex {
+            return (false, true);
+        }
         if op != TextOp::StartsWith || !case_sensitive || needle.is_empty() {
             return (true, true);
         }

@@ -29,6 +29,7 @@ use crate::request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, Res
 use crate::scan::footers::Footers;
 use crate::scope::{QueryScope, Shared};
 use crate::settings::ExecSettings;
+use crate::size::batch_bytes;
 use crate::snapshot::Snapshots;
 
 /// Stack of a CPU thread: plans nest.
@@ -339,7 +340,7 @@ impl Meter {
     /// The part of a batch that fits; an error when not all does and nothing may be cut.
     fn admit(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>, Error> {
         let room = self.rows_max.map_or(usize::MAX, |max| max - self.rows.min(max));
-        let bytes = self.bytes.saturating_add(sliced_bytes(&batch));
+        let bytes = self.bytes.saturating_add(batch_bytes(&batch));
         let over_bytes = self.bytes_max.is_some_and(|max| bytes > max);
         if batch.num_rows() <= room && !over_bytes {
             self.rows += batch.num_rows();
@@ -372,16 +373,6 @@ impl Meter {
         warning.severity = Severity::Warning;
         self.is_full.then_some(warning)
     }
-}
-
-/// Bytes of the rows of a batch, not of buffers it shares with others.
-fn sliced_bytes(batch: &RecordBatch) -> usize {
-    use arrow::array::AsArray;
-    let size = |array: &arrow::array::ArrayRef| match array.as_string_view_opt() {
-        Some(texts) => texts.lengths().map(|length| length as usize + 16).sum(),
-        None => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
-    };
-    batch.columns().iter().map(size).sum()
 }
 
 fn micros(since: Instant) -> u64 {

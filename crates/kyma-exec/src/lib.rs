@@ -14,6 +14,7 @@ pub mod request;
 pub mod scan;
 pub mod scope;
 pub mod settings;
+pub mod size;
 pub mod snapshot;
 
 pub use engine::{Engine, EngineParts};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use futures::future::BoxFuture;
@@ -18,6 +19,7 @@ use crate::df_adapter::lower::{Lowering, Place, limit};
 use crate::df_adapter::paths::{map_children, push_paths};
 use crate::df_adapter::scalar::ValueSet;
 use crate::settings::{IN_LIST_MAX, IN_ROWS_MAX};
+use crate::size::batch_bytes;
 
 impl Lowering {
     /// The expressions without sub-queries.
@@ -123,23 +125,25 @@ impl Lowering {
         self.rows(batches, schema)
     }
 
-    /// The rows of a plan, at most `rows_max` and within the query's memory.
+    /// The rows of a plan, at most `rows_max`. They count against the query's memory until it ends.
     pub(crate) async fn collect(&self, plan: &LogicalPlan, rows_max: usize) -> Result<Vec<RecordBatch>> {
         let plan = self.state.create_physical_plan(plan).await.map_err(from_df)?;
+        let held = MemoryConsumer::new("sub-query").register(&self.state.runtime_env().memory_pool);
         let mut rows = execute_stream(plan, self.state.task_ctx()).map_err(from_df)?;
-        let (mut batches, mut count, mut bytes) = (Vec::new(), 0, 0);
+        let (mut batches, mut count) = (Vec::new(), 0);
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(from_df)?;
             count += batch.num_rows();
-            bytes += batch.get_array_memory_size();
-            if count > rows_max || bytes > self.scope.shared.settings.query_memory_bytes {
-                let text = format!("a sub-query gives too many rows: rows={count}, bytes={bytes}, limit={rows_max}");
+            if count > rows_max {
+                let text = format!("a sub-query gives too many rows: rows={count}, limit={rows_max}");
                 return Err(
                     Error::exhausted("query.subquery_too_large", text).hint("summarize or filter in the sub-query")
                 );
             }
+            held.try_grow(batch_bytes(&batch)).map_err(from_df)?;
             batches.push(batch);
         }
+        self.held.lock().push(held);
         Ok(batches)
     }
 }

@@ -7,6 +7,8 @@ use kyma_core::types::{DECIMAL_PRECISION, DECIMAL_SCALE};
 use kyma_core::{Type, Value};
 use kyma_functions::array_value;
 
+use crate::df_adapter::error::from_df;
+
 /// The scalar of a value; a null string is `""`.
 pub(crate) fn scalar_of(value: &Value) -> ScalarValue {
     match value {
@@ -63,6 +65,15 @@ pub(crate) fn plain_value(scalar: &ScalarValue) -> Option<Value> {
         ScalarValue::Dictionary(_, inner) => plain_value(inner)?,
         _ => return None,
     })
+}
+
+/// The array of values of type `ty`.
+pub(crate) fn array_of<'a>(values: impl Iterator<Item = &'a Value>, ty: Type) -> kyma_core::Result<ArrayRef> {
+    let mut scalars = values.map(scalar_of).peekable();
+    match scalars.peek() {
+        None => Ok(arrow::array::new_empty_array(&ty.arrow())),
+        Some(_) => ScalarValue::iter_to_array(scalars).map_err(from_df),
+    }
 }
 
 /// The array in the Arrow type of `ty`.

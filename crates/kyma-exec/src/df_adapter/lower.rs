@@ -7,12 +7,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, JoinType, ScalarValue, TableReference};
+use datafusion::common::{Column, JoinType, NullEquality, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{
     Aggregate, Expr as DfExpr, Filter, Limit, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SortExpr, Union, lit,
@@ -22,19 +23,20 @@ use futures::future::BoxFuture;
 use kyma_core::{Error, Result, Schema, Type, Value};
 use kyma_functions::EvalContext;
 use kyma_functions::table::KeyValueOptions;
-use kyma_plan::node::{MvExpandColumn, Scan};
+use kyma_plan::node::{MvExpandColumn, Scan, TopNestedLevel};
 use kyma_plan::{AggregateCall, Expr, JoinKind, Node, Plan, SortKey, WindowCall};
 use parking_lot::Mutex;
 
 use crate::df_adapter::error::from_df;
 use crate::df_adapter::expr::{Exprs, literal};
-use crate::df_adapter::literal::{scalar_of, value_of};
+use crate::df_adapter::literal::{array_of, value_of};
 use crate::df_adapter::operators::first::FirstOfKey;
 use crate::df_adapter::operators::identity::Identity;
 use crate::df_adapter::operators::mv_expand::MvExpand;
 use crate::df_adapter::operators::parse::{Parse, Reading};
 use crate::df_adapter::operators::range::range;
 use crate::df_adapter::operators::series::{Axis, Bins, LayOut};
+use crate::df_adapter::operators::top_nested::{Level, TopNested};
 use crate::df_adapter::operators::window::{Call, Window};
 use crate::df_adapter::operators::{Finished, Operator, OperatorExec};
 use crate::df_adapter::paths::read_column;
@@ -54,6 +56,8 @@ pub(crate) struct Lowering {
     pub(crate) materialized: Mutex<HashMap<usize, Vec<RecordBatch>>>,
     /// Sets of `in (tabular)`.
     pub(crate) sets: Mutex<Vec<Arc<ValueSet>>>,
+    /// Memory of the rows of sub-queries.
+    pub(crate) held: Mutex<Vec<MemoryReservation>>,
     names: Mutex<usize>,
 }
 
@@ -84,7 +88,14 @@ impl Place<'_> {
 impl Lowering {
     /// For one query.
     pub(crate) fn new(scope: Arc<QueryScope>, state: SessionState) -> Self {
-        Lowering { scope, state, materialized: Mutex::default(), sets: Mutex::default(), names: Mutex::default() }
+        Lowering {
+            scope,
+            state,
+            materialized: Mutex::default(),
+            sets: Mutex::default(),
+            held: Mutex::default(),
+            names: Mutex::default(),
+        }
     }
 
     /// What functions may know.
@@ -111,8 +122,7 @@ impl Lowering {
             Node::Range { from, to, step } => {
                 let ends = [self.constant(from).await?, self.constant(to).await?, self.constant(step).await?];
                 let ty = plan.schema.columns().first().map_or(Type::Long, |column| column.ty);
-                let batches = range(&ends[0], &ends[1], &ends[2], ty, &plan.schema.arrow())?;
-                self.rows(batches, plan.schema.arrow())
+                self.provider("range", Arc::new(Finished(range(ends, ty, &plan.schema.arrow())?)))
             }
             Node::Filter { input, predicate } => {
                 let input = self.lower(input, place).await?;
@@ -176,9 +186,7 @@ impl Lowering {
                 let axis_of = Axis { ty: axis.ty, from, to, step: self.constant(step).await? };
                 self.series(input, keys, aggregates, axis, axis_of, &plan.schema, place).await
             }
-            Node::TopNested { .. } => {
-                Err(Error::invalid("query.not_supported", "top-nested is not supported yet").at(plan.span))
-            }
+            Node::TopNested { input, levels } => self.top_nested(input, levels, &plan.schema, place).await,
             Node::Materialize { id, input } => self.materialize(*id, input, place).await,
             Node::Sql(statement) => self.sql(statement).await,
         }
@@ -198,13 +206,9 @@ impl Lowering {
     }
 
     fn values(&self, rows: &[Vec<Value>], schema: &Schema) -> Result<LogicalPlan> {
-        let column = |(at, column): (usize, &kyma_core::Column)| -> Result<ArrayRef> {
-            let scalars =
-                rows.iter().map(|row| row.get(at).map_or_else(|| scalar_of(&Value::Null(column.ty)), scalar_of));
-            if rows.is_empty() {
-                return Ok(arrow::array::new_empty_array(&column.ty.arrow()));
-            }
-            ScalarValue::iter_to_array(scalars).map_err(from_df)
+        let column = |(at, column): (usize, &kyma_core::Column)| {
+            let null = Value::Null(column.ty);
+            array_of(rows.iter().map(|row| row.get(at).unwrap_or(&null)), column.ty)
         };
         let columns = schema.columns().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
@@ -265,7 +269,13 @@ impl Lowering {
         let mut expr = Vec::with_capacity(keys.len());
         for key in keys {
             let value = self.resolve(key.expr.clone(), place).await?;
-            expr.push(SortExpr::new(self.exprs(&columns).value(&value)?, !key.descending, key.nulls_first));
+            let mut lowered = self.exprs(&columns).value(&value)?;
+            if value.ty == Type::Real {
+                // NaN stands beside null.
+                let nan_low = key.nulls_first != key.descending;
+                lowered = Kernel::call(Op::RealOrder { nan_low }, Type::Real, self.context(), vec![lowered]);
+            }
+            expr.push(SortExpr::new(lowered, !key.descending, key.nulls_first));
         }
         Ok(LogicalPlan::Sort(Sort { expr, input: Arc::new(input), fetch: None }))
     }
@@ -314,7 +324,11 @@ impl Lowering {
             true => builder.cross_join(right_rows),
             false => builder.join_with_expr_keys(right_rows, join_type(kind), (on_left, on_right), None),
         };
-        let joined = joined.and_then(LogicalPlanBuilder::build).map_err(from_df)?;
+        let mut joined = joined.and_then(LogicalPlanBuilder::build).map_err(from_df)?;
+        // Null keys match each other, unlike in a comparison.
+        if let LogicalPlan::Join(join) = &mut joined {
+            join.null_equality = NullEquality::NullEqualsNull;
+        }
         let (left_missing, right_missing) = match kind {
             JoinKind::LeftOuter => (false, true),
             JoinKind::RightOuter => (true, false),
@@ -393,6 +407,42 @@ impl Lowering {
         let rows = self.with_columns(rows, &extra)?;
         let window = Window { width, calls: windows, schema: schema.arrow() };
         self.operator(rows, Arc::new(window), schema.arrow()).await
+    }
+
+    async fn top_nested(
+        &self,
+        input: &Plan,
+        levels: &[TopNestedLevel],
+        schema: &Schema,
+        place: Place<'_>,
+    ) -> Result<LogicalPlan> {
+        let rows = self.lower(input, place).await?;
+        let mut extra: Vec<Expr> = Vec::new();
+        let width = columns_of(&rows).len();
+        let mut nested = Vec::with_capacity(levels.len());
+        for level in levels {
+            let args = self.resolve_all(&level.by.args, place).await?;
+            let mut column = |expr: Expr| {
+                extra.push(expr);
+                width + extra.len() - 1
+            };
+            let key = self.resolve(level.key.clone(), place).await?;
+            let key = (key.ty, column(key));
+            let arg = |arg: Expr| (arg.ty, arg.as_literal().cloned(), column(arg));
+            let args = args.into_iter().map(arg).map(|(ty, value, place)| (place, ty, value)).collect();
+            nested.push(Level {
+                count: level.count,
+                key: (key.1, key.0),
+                function: level.by.function,
+                args,
+                ty: level.by.types.first().copied().unwrap_or(Type::Long),
+                ascending: level.ascending,
+                others: level.others.clone(),
+            });
+        }
+        let rows = self.with_columns(rows, &extra)?;
+        let operator = TopNested { levels: nested, schema: schema.arrow() };
+        self.operator(rows, Arc::new(operator), schema.arrow()).await
     }
 
     #[allow(clippy::too_many_arguments)] // The parts of one node.

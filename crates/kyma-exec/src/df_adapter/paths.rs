@@ -178,6 +178,11 @@ fn collect(expr: &Expr, wishes: &mut Vec<Wish>) {
     }
 }
 
+/// Types that every format converts a path to exactly as our kernels do. (Times have spellings that only the kernels know.)
+fn read_by_formats(ty: Type) -> bool {
+    matches!(ty, Type::String | Type::Long | Type::Int | Type::Real | Type::Bool)
+}
+
 /// The path that an expression is.
 fn wish_of(expr: &Expr) -> Option<Wish> {
     match &expr.kind {
@@ -185,7 +190,7 @@ fn wish_of(expr: &Expr) -> Option<Wish> {
             let ExprKind::Column(column) = base.kind else { return None };
             Some(Wish { column, keys: keys.clone(), ty: Type::Dynamic })
         }
-        ExprKind::Convert(inner) if matches!(inner.kind, ExprKind::Path { .. }) => {
+        ExprKind::Convert(inner) if matches!(inner.kind, ExprKind::Path { .. }) && read_by_formats(expr.ty) => {
             Some(Wish { ty: expr.ty, ..wish_of(inner)? })
         }
         _ => None,

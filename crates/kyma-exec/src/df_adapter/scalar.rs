@@ -41,6 +41,8 @@ pub(crate) enum Op {
     InSet(Arc<ValueSet>),
     /// One result of an aggregate that gives several.
     Field(usize),
+    /// A real as a key of a sort: both zeros are one, NaN is below (or above) every number.
+    RealOrder { nan_low: bool },
 }
 
 /// The values of `in (tabular)`.
@@ -156,6 +158,7 @@ impl Kernel {
             }
             Op::InSet(set) => set.contains(&arg(0, set.ty)?.to_array(rows)),
             Op::Field(place) => field(args, *place, rows),
+            Op::RealOrder { nan_low } => Ok(real_order(&arg(0, Type::Real)?.to_array(rows), *nan_low)),
         };
         result.map_err(to_df)
     }
@@ -166,6 +169,16 @@ fn field(args: &[ColumnarValue], place: usize, rows: usize) -> Result<ArrayRef, 
     let array = array.map_err(crate::df_adapter::error::from_df)?;
     let fields = array.as_struct_opt().ok_or_else(|| Error::internal("a field of a scalar"))?;
     Ok(Arc::clone(fields.column(place)))
+}
+
+/// Sorts go by IEEE's total order, in which NaNs lie beyond the infinity of their sign.
+fn real_order(reals: &ArrayRef, nan_low: bool) -> ArrayRef {
+    let nan = f64::NAN.copysign(if nan_low { -1.0 } else { 1.0 });
+    let key = |real: f64| if real.is_nan() { nan } else { real + 0.0 };
+    match reals.as_primitive_opt::<arrow::datatypes::Float64Type>() {
+        Some(reals) => Arc::new(reals.unary::<_, arrow::datatypes::Float64Type>(key)),
+        None => Arc::clone(reals),
+    }
 }
 
 fn not_there(function: &str) -> Error {
@@ -182,6 +195,7 @@ fn name_of(op: &Op) -> String {
         Op::In { ty, ignore_case } => format!("in_{ty}_{ignore_case}"),
         Op::InSet(set) => format!("in_set_{}", set.id),
         Op::Field(place) => format!("field_{place}"),
+        Op::RealOrder { nan_low } => format!("real_order_{nan_low}"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::source::{DataSource, OpenArgs};
 use datafusion::error::Result;
@@ -89,17 +89,39 @@ impl ExtentScan {
     }
 
     /// With at most so many rows.
+    ///
+    /// Without a filter, the manifest says how many extents that takes: no more are opened at a time.
     pub(crate) fn limited(self, fetch: Option<usize>) -> Self {
-        ExtentScan { fetch, ..self }
+        let partitions = match fetch {
+            Some(fetch) if self.filters.is_empty() => self.partitions.min(self.extents_of(fetch)),
+            _ => self.partitions,
+        };
+        ExtentScan { fetch, partitions, ..self }
     }
 
-    fn queue(&self) -> ScanQueue {
+    /// How many extents of the queue hold so many rows; at least one.
+    fn extents_of(&self, rows: usize) -> usize {
+        let mut before = 0_u64;
+        let needed = self.ordered().into_iter().take_while(|extent| {
+            let wanted = before < rows as u64;
+            before += extent.rows;
+            wanted
+        });
+        needed.count().max(1)
+    }
+
+    /// The extents in the order in which they are read.
+    fn ordered(&self) -> Vec<Arc<Extent>> {
         let mut extents: Vec<Arc<Extent>> = self.extents.to_vec();
         match self.oldest_first {
             true => extents.sort_by_key(|extent| extent.time.start),
             false => extents.sort_by_key(|extent| std::cmp::Reverse(extent.time.end)),
         }
-        ScanQueue::new(extents)
+        extents
+    }
+
+    fn queue(&self) -> ScanQueue {
+        ScanQueue::new(self.ordered())
     }
 
     fn spec(&self) -> Result<ScanSpec> {
@@ -113,6 +135,18 @@ impl ExtentScan {
             filter: filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>),
             fetch: self.fetch,
         })
+    }
+
+    /// The filter as people read it, paths by their keys.
+    fn shown(&self, filter: &Arc<dyn PhysicalExpr>) -> String {
+        let named = Arc::clone(filter).transform_up(|node| {
+            let renamed = node.downcast_ref::<Column>().and_then(|column| {
+                let name = self.columns.get(column.index())?.source.to_string();
+                Some(Arc::new(Column::new(&name, column.index())) as Arc<dyn PhysicalExpr>)
+            });
+            Ok(renamed.map_or_else(|| Transformed::no(Arc::clone(&node)), Transformed::yes))
+        });
+        named.map_or_else(|_| filter.to_string(), |named| named.data.to_string())
     }
 
     /// The column of the table that an output expression is.
@@ -148,7 +182,7 @@ impl DataSource for ExtentScan {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = &self.query.table;
         write!(f, "extents of {}.{}: {}", table.database_name, table.name, self.extents.len())?;
-        let filters: Vec<String> = self.filters.iter().map(ToString::to_string).collect();
+        let filters: Vec<String> = self.filters.iter().map(|filter| self.shown(filter)).collect();
         if !filters.is_empty() {
             write!(f, ", filter=[{}]", filters.join(" and "))?;
         }

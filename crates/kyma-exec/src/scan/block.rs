@@ -63,7 +63,7 @@ impl BlockRead {
         let mask = BooleanArray::new(passed, None);
         let column = |place: &usize| -> Result<ArrayRef> {
             if let Some(at) = tested.iter().position(|tested| tested == place) {
-                return if all { Ok(Arc::clone(&tested_arrays[at])) } else { Ok(filter(&tested_arrays[at], &mask)?) };
+                return if all { Ok(Arc::clone(&tested_arrays[at])) } else { passed_of(&tested_arrays[at], &mask) };
             }
             let at = rest.iter().position(|rest| rest == place);
             at.map(|at| Arc::clone(&rest_arrays[at])).ok_or_else(|| Error::internal("a scanned column was not read"))
@@ -115,6 +115,16 @@ impl ScanSpec {
         places.dedup();
         places
     }
+}
+
+/// The values that passed; texts without the bytes of the others, which few rows would keep in memory.
+fn passed_of(array: &ArrayRef, mask: &BooleanArray) -> Result<ArrayRef> {
+    let kept = filter(array, mask)?;
+    let few = kept.len() < array.len() / 2;
+    Ok(match kept.as_string_view_opt() {
+        Some(texts) if few => Arc::new(texts.gc()),
+        _ => kept,
+    })
 }
 
 /// A batch of columns named by place.

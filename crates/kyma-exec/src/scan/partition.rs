@@ -79,9 +79,11 @@ impl Partition {
             self.flight_bytes -= bytes;
             self.window = (self.window * 2).min(self.spec.scope.shared.settings.prefetch_blocks.max(1));
             tokio::task::consume_budget().await;
-            if let Some(batch) = batch? {
-                self.queue.gave(batch.num_rows());
-                return Ok(Some(batch));
+            let Some(batch) = batch? else { continue };
+            match self.spec.fetch.map(|fetch| self.queue.claim(batch.num_rows(), fetch)) {
+                None => return Ok(Some(batch)),
+                Some(0) => {}
+                Some(rows) => return Ok(Some(batch.slice(0, rows))),
             }
         }
     }

@@ -30,12 +30,14 @@ impl ScanQueue {
         std::mem::take(&mut *self.extents.lock()).len()
     }
 
-    /// Counts rows given out.
-    pub fn gave(&self, rows: usize) {
-        self.rows.fetch_add(rows, Ordering::Relaxed);
+    /// Takes up to `wanted` of the rows that may still be given out, of `limit` in all; how many it got.
+    pub fn claim(&self, wanted: usize, limit: usize) -> usize {
+        let room = |given: usize| wanted.min(limit.saturating_sub(given));
+        let claim = |given: usize| Some(given + room(given));
+        self.rows.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).map_or(0, room)
     }
 
-    /// Rows given out so far.
+    /// Rows given out so far, of a scan with a limit.
     pub fn given(&self) -> usize {
         self.rows.load(Ordering::Relaxed)
     }

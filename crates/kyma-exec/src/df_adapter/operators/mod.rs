@@ -10,6 +10,7 @@ pub(crate) mod mv_expand;
 pub(crate) mod parse;
 pub(crate) mod range;
 pub(crate) mod series;
+pub(crate) mod top_nested;
 pub(crate) mod window;
 
 use std::fmt;
@@ -38,6 +39,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::df_adapter::error::to_df;
 use crate::df_adapter::memory::too_much;
+use crate::size::batch_bytes;
 
 /// One operator over one input.
 pub(crate) trait Operator: Send + Sync + fmt::Debug {
@@ -119,7 +121,7 @@ impl ExecutionPlan for OperatorExec {
             let (input_schema, mut batches) = (input.schema(), Vec::new());
             let mut input = input;
             while let Some(batch) = input.try_next().await? {
-                consumer.try_grow(batch.get_array_memory_size().saturating_mul(2))?;
+                consumer.try_grow(batch_bytes(&batch).saturating_mul(2))?;
                 batches.push(batch);
             }
             let batch =

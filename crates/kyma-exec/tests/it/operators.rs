@@ -1,0 +1,208 @@
+//! Operators over stored tables and constants, against answers worked out by hand.
+
+use kyma_core::{Type, Value};
+
+use crate::world::{Row, World, long, text, time};
+
+/// Every query gives its rows (sorted, unless it starts with `=`, where the order counts).
+async fn check(world: &World, cases: &[(&str, &[&str])]) {
+    for (query, expected) in cases {
+        let mut rows = world.rows(query.trim_start_matches('=')).await;
+        if !query.starts_with('=') {
+            rows.sort();
+        }
+        assert_eq!(rows, *expected, "{query}");
+    }
+}
+
+/// `L(k, a)` and `R(k, b)`, stored; both have a null key, a key of their own and a key twice.
+async fn two_tables() -> World {
+    let world = World::start().await;
+    let left = world.table("L", &[("k", Type::Long), ("a", Type::String)]).await;
+    let right = world.table("R", &[("k", Type::Long), ("b", Type::String)]).await;
+    let rows = |side: &str, keys: &[Option<i64>]| -> Vec<Row> {
+        let row = |(at, key): (usize, &Option<i64>)| {
+            vec![time(at as i64), key.map_or(Value::Null(Type::Long), long), text(&format!("{side}{at}"))]
+        };
+        keys.iter().enumerate().map(row).collect()
+    };
+    let mut left_rows = rows("l", &[Some(1), Some(2), Some(2), None, Some(9)]);
+    left_rows[4][2] = Value::Null(Type::String);
+    world.extent(&left, "tlm", &left_rows[..3], 2).await;
+    world.extent(&left, "toy", &left_rows[3..], 2).await;
+    world.extent(&right, "tlm", &rows("r", &[Some(1), Some(2), Some(2), None, Some(7)]), 3).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joins() {
+    let world = two_tables().await;
+    let of = |kind: &str, columns: &str| {
+        format!("L | project k, a | join kind={kind} (R | project k, b) on k | project {columns}")
+    };
+    for (kind, columns, expected) in [
+        ("inner", "k, a, k1, b", &["1|l0|1|r0", "2|l1|2|r1", "2|l1|2|r2", "2|l2|2|r1", "2|l2|2|r2", "null|l3|null|r3"][..]),
+        (
+            "leftouter",
+            "k, a, k1, b",
+            &["1|l0|1|r0", "2|l1|2|r1", "2|l1|2|r2", "2|l2|2|r1", "2|l2|2|r2", "9||null|", "null|l3|null|r3"],
+        ),
+        (
+            "rightouter",
+            "k, a, k1, b",
+            &["1|l0|1|r0", "2|l1|2|r1", "2|l1|2|r2", "2|l2|2|r1", "2|l2|2|r2", "null|l3|null|r3", "null||7|r4"],
+        ),
+        (
+            "fullouter",
+            "k, a, k1, b",
+            &[
+                "1|l0|1|r0", "2|l1|2|r1", "2|l1|2|r2", "2|l2|2|r1", "2|l2|2|r2", "9||null|", "null|l3|null|r3",
+                "null||7|r4",
+            ],
+        ),
+        ("leftsemi", "k, a", &["1|l0", "2|l1", "2|l2", "null|l3"]),
+        ("rightsemi", "k, b", &["1|r0", "2|r1", "2|r2", "null|r3"]),
+        ("leftanti", "k, a", &["9|"]),
+        ("anti", "k, a", &["9|"]),
+        ("rightanti", "k, b", &["7|r4"]),
+    ] {
+        let mut rows = world.rows(&of(kind, columns)).await;
+        rows.sort();
+        assert_eq!(rows, expected, "{kind}");
+    }
+    check(
+        &world,
+        &[
+            ("L | join (R) on k | summarize count(), dcount(a)", &["4|3"]),
+            ("L | sort by a asc | join kind=innerunique (R) on k | project a, b", &["l0|r0", "l1|r1", "l1|r2", "l3|r3"]),
+            ("L | lookup (R | project k, b) on k | where isnotnull(k) | project k, a, b", &[
+                "1|l0|r0", "2|l1|r1", "2|l1|r2", "2|l2|r1", "2|l2|r2", "9||",
+            ]),
+            ("L | lookup kind=inner (R | project k, b) on k | count", &["6"]),
+            ("L | join kind=inner R on $left.a == $right.b | count", &["0"]),
+            ("L | where a == '' | join kind=leftouter (R | where 1 == 2) on k | project k, b, isempty(b)", &["9||true"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unions() {
+    let world = two_tables().await;
+    check(
+        &world,
+        &[
+            ("union L, R | count", &["10"]),
+            ("union L, R | where k == 2 | project a, b", &["l1|", "l2|", "|r1", "|r2"]),
+            ("L | union (R | where k == 7) | where isempty(a) and k > 8 | project k", &["9"]),
+            ("union kind=inner L, R | where k == 1 | count", &["2"]),
+            ("union withsource=t L, R | summarize count() by t", &["L|5", "R|5"]),
+            ("union L, (datatable(k:string) ['x']) | where k_string == 'x' | count", &["1"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups() {
+    let world = two_tables().await;
+    check(
+        &world,
+        &[
+            ("L | summarize count() by k", &["1|1", "2|2", "9|1", "null|1"]),
+            ("L | distinct k", &["1", "2", "9", "null"]),
+            ("L | summarize sum(k), avg(k), min(k), max(k)", &["14|3.5|1|9"]),
+            ("L | where k > 100 | summarize sum(k), avg(k), min(k), count()", &["0|NaN|null|0"]),
+            ("L | where k > 100 | summarize sum(k) by a", &[]),
+            ("L | summarize min(a), max(a), countif(a == '')", &["|l3|1"]),
+            ("L | summarize arg_max(k, a), arg_min(k, a)", &["9||1|l0"]),
+            ("L | summarize arg_max(Timestamp, *) by k | project k, a", &["1|l0", "2|l2", "9|", "null|l3"]),
+            ("L | summarize s = make_set(k) | project array_sort_asc(s)", &["[1,2,9]"]),
+            ("L | summarize count() by bin(Timestamp, 2s)", &[
+                "2024-01-01T00:00:00.0000000Z|2", "2024-01-01T00:00:02.0000000Z|2", "2024-01-01T00:00:04.0000000Z|1",
+            ]),
+            ("L | summarize percentiles(k, 50, 100)", &["2|9"]),
+            ("L | summarize dcount(k), countif(k == 2), sumif(k, k < 9), take_any(1)", &["3|2|5|1"]),
+            ("L | top-nested 1 of k by count()", &["2|2"]),
+            ("=L | top-nested 2 of k with others=-1 by sum(k), top-nested 1 of a by max(Timestamp)", &[
+                "9|9||2024-01-01T00:00:04.0000000Z", "2|4|l2|2024-01-01T00:00:02.0000000Z", "-1|1||null",
+            ]),
+            ("L | count | extend x = Count + 1", &["5|6"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expansions() {
+    let world = World::start().await;
+    let table = world.table("T", &[("id", Type::Long), ("d", Type::Dynamic), ("s", Type::String)]).await;
+    let row = |id: i64, d: &str, s: &str| vec![time(id), long(id), Value::Dynamic(d.to_owned()), text(s)];
+    let rows = vec![
+        row(1, r#"{"tags":["x","y"],"n":1}"#, "GET /a 200 took=5ms"),
+        row(2, r#"{"tags":[],"n":2}"#, "POST /b 500 took=7ms"),
+        row(3, r#"{"n":3}"#, "nonsense"),
+    ];
+    world.extent(&table, "tlm", &rows, 2).await;
+    check(
+        &world,
+        &[
+            ("T | mv-expand t = d.tags | project id, t", &["1|\"x\"", "1|\"y\"", "3|null"]),
+            ("T | mv-expand t = d.tags to typeof(string) limit 1 | project id, t", &["1|x", "3|"]),
+            ("T | mv-expand with_itemindex=i t = d.tags | where id == 1 | project i, t", &["0|\"x\"", "1|\"y\""]),
+            ("T | parse s with verb ' ' path ' ' code:long ' took=' ms:long 'ms' | project verb, code, ms", &[
+                "GET|200|5", "POST|500|7", "|null|null",
+            ]),
+            ("T | parse-where s with verb ' ' * ' ' code:int ' ' * | project verb, code", &["GET|200", "POST|500"]),
+            ("T | extend code = toint(extract(@'(\\d{3})', 1, s)) | where code >= 500 | project id", &["2"]),
+            ("T | where d.n > 1 and tolong(d.n) < 3 | project id", &["2"]),
+            ("T | extend n = tolong(d.n) | where n >= 2 | summarize sum(n)", &["5"]),
+            ("T | project d.n, x = tostring(d.tags[0]) | where isnotempty(x)", &["1|x"]),
+            ("T | where d.tags has 'y' | project id", &["1"]),
+            ("T | mv-apply t = d.tags to typeof(string) on (where t != 'x' | project u = strcat(t, '!')) | project id, u", &["1|y!"]),
+            ("T | partition by id (top 1 by Timestamp | project id)", &["1", "2", "3"]),
+            ("T | parse-kv s as (took:string) with (pair_delimiter=' ', kv_delimiter='=') | project took", &["", "5ms", "7ms"]),
+            ("T | project-reorder s, id | project-rename key = id | where key == 3 | project s", &["nonsense"]),
+            ("T | sample 2 | count", &["2"]),
+            ("T | getschema | count", &["4"]),
+            ("T | where id in (toscalar(T | summarize max(id)), 1) | project id", &["1", "3"]),
+            ("T | where id in ((T | where d.n >= 2 | project id)) | project id", &["2", "3"]),
+            ("let f = (m: long) { T | where id > m | project id }; f(2)", &["3"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn series_and_windows() {
+    let world = World::start().await;
+    let table = world.table("T", &[("k", Type::String), ("v", Type::Long)]).await;
+    for extent in 0..2 {
+        let rows: Vec<Row> = (0..3)
+            .map(|at| vec![time(extent * 30 + at * 10), text(if at == 1 { "b" } else { "a" }), long(extent * 3 + at)])
+            .collect();
+        world.extent(&table, "tlm", &rows, 2).await;
+    }
+    let span = "from datetime(2024-01-01) to datetime(2024-01-01T00:01:00Z) step 20s";
+    check(
+        &world,
+        &[
+            (&format!("T | make-series total = sum(v) on Timestamp {span} by k | project k, total"), &[
+                "a|[0,5,5]", "b|[1,0,4]",
+            ]),
+            (&format!("T | make-series c = count() default=-1 on Timestamp {span} | project c"), &["[2,2,2]"]),
+            ("=T | sort by Timestamp asc | extend c = row_cumsum(v), r = row_number(), p = prev(v, 1, -1), n = next(v) | project v, c, r, p, n", &[
+                "0|0|1|-1|1", "1|1|2|0|2", "2|3|3|1|3", "3|6|4|2|4", "4|10|5|3|5", "5|15|6|4|null",
+            ]),
+            ("=T | sort by k asc, v asc | extend r = row_number(1, prev(k) != k) | project k, r", &[
+                "a|1", "a|2", "a|3", "a|4", "b|1", "b|2",
+            ]),
+            ("range x from 10 to 1 step -3", &["1", "10", "4", "7"]),
+            ("range t from datetime(2024-01-01) to datetime(2024-01-02) step 12h | count", &["3"]),
+            ("range x from 1 to 2 step 0.5", &["1", "1.5", "2"]),
+            ("range x from 5 to 1 step 1", &[]),
+            ("print a = 1, b = 'x' | extend c = strcat(b, tostring(a))", &["1|x|x1"]),
+        ],
+    )
+    .await;
+}

@@ -8,6 +8,8 @@ use crate::client::Column;
 
 /// Widest table when the terminal does not say how wide it is.
 const WIDTH: u16 = 160;
+/// More columns than this, and a lone row stands upright.
+const UPRIGHT_COLUMNS: usize = 10;
 
 /// Rows as a table with borders; numbers stand right.
 pub(crate) fn table(columns: &[Column], rows: &[Vec<Json>]) -> String {
@@ -28,6 +30,18 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<Json>]) -> String {
         }
     }
     table.to_string()
+}
+
+/// Rows as a table, or a lone row of many columns as a column of its own: name and value per line.
+pub(crate) fn rows(columns: &[Column], rows: &[Vec<Json>]) -> String {
+    match rows {
+        [row] if columns.len() > UPRIGHT_COLUMNS => {
+            let upright = columns.iter().zip(row).map(|(column, value)| vec![Json::from(&*column.name), value.clone()]);
+            let heads = ["column", "value"].map(|name| Column { name: name.to_owned(), ty: "string".to_owned() });
+            table(&heads, &upright.collect::<Vec<_>>())
+        }
+        _ => table(columns, rows),
+    }
 }
 
 /// A value without quotes; control characters would move the cursor and are shown as spaces.
@@ -134,6 +148,16 @@ mod tests {
             error_text(&error),
             "kyma: kyma cannot start\n  because the catalog does not answer\nhint: start it"
         );
+    }
+
+    #[test]
+    fn a_lone_wide_row_stands_upright() {
+        let columns: Vec<Column> =
+            (0..11).map(|nth| Column { name: format!("c{nth}"), ty: "long".to_owned() }).collect();
+        let row: Vec<Json> = (0..11).map(|nth| Json::from(nth * 7)).collect();
+        let shown = rows(&columns, std::slice::from_ref(&row));
+        assert!(shown.contains("│ c10    ┆ 70    │"), "{shown}");
+        assert!(!rows(&columns, &[row.clone(), row]).contains("column"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use kyma_core::time::HOUR;
 use serde_json::Value as Json;
 
 use crate::client::upload::Upload;
-use crate::client::{Client, Question, Refused};
+use crate::client::{Answer, Client, Question, Refused};
 use crate::commands::generate::load;
 use crate::commands::ingest::style;
 use crate::output;
@@ -24,26 +24,10 @@ const KEY: &str = "kyma-sample-1";
 const LOGS: &str = "Logs";
 const SPANS: &str = "Spans";
 
-/// A question with what it is for.
-struct Example {
-    why: &'static str,
-    query: &'static str,
-}
-
-const EXAMPLES: [Example; 3] = [
-    Example {
-        why: "Which services fail? One does far more than its share.",
-        query: "Logs\n| where Level == \"Error\"\n| summarize errors = count() by Service\n| top 5 by errors",
-    },
-    Example {
-        why: "Since when, and what changed? Errors start with one version.",
-        query: "Logs\n| where Service == \"payments\" and Level == \"Error\"\n| summarize errors = count(), first = min(Timestamp), last = max(Timestamp)\n    by version = tostring(Attributes.service.version)\n| order by errors desc",
-    },
-    Example {
-        why: "What do they say? The newest lines that name the cause.",
-        query: "Logs\n| where Message has \"exhausted\"\n| top 3 by Timestamp\n| project Timestamp, Pod, Message, waiting = Attributes.db.pool.waiting, TraceId",
-    },
-];
+/// The first question.
+const WHICH: &str = "Logs\n| where Level == \"Error\"\n| summarize errors = count() by Service\n| top 5 by errors";
+/// The second question; its first row holds the time of the incident.
+const SINCE: &str = "Logs\n| where Service == \"payments\" and Level == \"Error\"\n| summarize errors = count(), first = min(Timestamp), last = max(Timestamp)\n    by version = tostring(Attributes.service.version)\n| order by errors desc";
 
 /// Loads the sample unless it is there, and shows it.
 pub(crate) async fn show(client: &Client, database: &str, rows: u64) -> anyhow::Result<()> {
@@ -52,14 +36,33 @@ pub(crate) async fn show(client: &Client, database: &str, rows: u64) -> anyhow::
     for (table, kind, rows) in tables {
         ensure(client, database, table, kind, rows).await?;
     }
-    for (nth, example) in EXAMPLES.iter().enumerate() {
-        let question = Question { query: example.query, language: "kql", database };
-        let answer = client.query(&question).await?;
-        let query = example.query.replace('\n', "\n     ");
-        println!("\n{}. {}\n\n     {query}\n", nth + 1, example.why);
-        println!("{}\n{}", output::table(&answer.columns, &answer.rows), output::profile(&answer.profile));
-    }
+    ask(client, database, "1. Which services fail? Three of them far more than the others.", WHICH).await?;
+    let title = "2. Payments stands behind the other two. Since when, and what changed? Errors start with one version.";
+    let since = ask(client, database, title, SINCE).await?;
+    let title = "3. What do they say? The newest lines of that time that name the cause.";
+    ask(client, database, title, &what_they_say(&since)).await?;
     Ok(())
+}
+
+/// The third question: about the time that the second one found. Only the extents of that time are opened.
+fn what_they_say(since: &Answer) -> String {
+    let cell = |nth: usize| since.rows.first().and_then(|row| row.get(nth)).and_then(Json::as_str);
+    let window = match (cell(2), cell(3)) {
+        (Some(first), Some(last)) => format!("Timestamp between (datetime({first}) .. datetime({last})) and "),
+        _ => String::new(),
+    };
+    format!(
+        "Logs\n| where {window}Message has \"exhausted\"\n| top 3 by Timestamp\n\
+         | project Timestamp, Pod, Message, waiting = Attributes.db.pool.waiting, TraceId"
+    )
+}
+
+/// Asks, and prints the question, the answer and what each level pruned.
+async fn ask(client: &Client, database: &str, title: &str, query: &str) -> anyhow::Result<Answer> {
+    let answer = client.query(&Question { query, language: "kql", database }).await?;
+    println!("\n{title}\n\n     {}\n", query.replace('\n', "\n     "));
+    println!("{}\n{}", output::table(&answer.columns, &answer.rows), output::profile(&answer.profile));
+    Ok(answer)
 }
 
 async fn ensure(client: &Client, database: &str, table: &str, kind: Kind, rows: u64) -> anyhow::Result<()> {

@@ -73,8 +73,8 @@ fn print(answer: &Answer, format: Format, with_profile: bool) -> anyhow::Result<
 fn rows_text(columns: &[Column], rows: &[Vec<Json>], format: Format, text: &mut String) {
     match format {
         Format::Table => {
-            text.push_str(&output::table(columns, rows));
-            text.push_str(&format!("\n{} rows\n", rows.len()));
+            text.push_str(&output::rows(columns, rows));
+            text.push_str(&format!("\n{} row{}\n", rows.len(), if rows.len() == 1 { "" } else { "s" }));
         }
         Format::Ndjson => {
             for row in rows {

@@ -41,7 +41,12 @@ fn convert_rows(value: &Arg, from: Type, to: Type, rows: usize) -> Result<ArrayR
             let longs = to_long(value, from, rows)?;
             let longs = Arg::Array(longs);
             let longs = Longs::of(&longs)?;
-            // Numbers and times keep their low 32 bits, as in Kusto; text must fit.
+            if from == Type::Real {
+                let reals = Reals::of(value)?;
+                let saturated = |real: f64| (!real.is_nan()).then_some(i64::from(real as i32));
+                return build::longs(Type::Int, rows, |row| reals.get(row).and_then(saturated));
+            }
+            // Whole numbers and times keep their low 32 bits, as in Kusto; text must fit.
             let wraps = !matches!(from, Type::String | Type::Dynamic);
             build::longs(Type::Int, rows, |row| longs.get(row).filter(|&long| wraps || i32::try_from(long).is_ok()))
         }
@@ -152,16 +157,28 @@ pub(crate) fn real_to_long(real: f64) -> Option<i64> {
     (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&real).then_some(real as i64)
 }
 
+/// `tolong(text)`: digits with a sign, or hexadecimal ones; what looks like a fraction is none.
+pub(crate) fn text_to_long(text: &str) -> Option<i64> {
+    let digits = text.trim();
+    match digits.get(..2) {
+        Some("0x" | "0X") => u64::from_str_radix(&digits[2..], 16).ok().map(|bits| bits as i64),
+        _ => digits.parse().ok(),
+    }
+}
+
 fn to_long(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
     let long = |get: &dyn Fn(usize) -> Option<i64>| build::longs(Type::Long, rows, get);
     match from {
         Type::String => {
             let texts = Texts::of(value)?;
-            long(&|row| dynamic::text_to_long(texts.get(row)))
+            long(&|row| text_to_long(texts.get(row)))
         }
         Type::Dynamic => {
             let jsons = Jsons::of(value)?;
-            long(&|row| jsons.get(row).and_then(dynamic::to_long))
+            long(&|row| match jsons.get(row)? {
+                json if json.starts_with('"') => text_to_long(&dynamic::to_text(json)),
+                json => dynamic::to_long(json),
+            })
         }
         Type::Bool => {
             let bools = Bools::of(value)?;
@@ -173,7 +190,7 @@ fn to_long(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
         }
         Type::Real => {
             let reals = Reals::of(value)?;
-            long(&|row| reals.get(row).and_then(real_to_long))
+            long(&|row| reals.get(row).filter(|real| !real.is_nan()).map(|real| real as i64))
         }
         Type::Decimal => {
             let decimals = Decimals::of(value)?;
@@ -271,7 +288,8 @@ pub(crate) fn datetime_of_ticks(ticks: i64) -> i64 {
 /// `todatetime(text)`: ISO forms, RFC forms, and the month-first and slash forms that .NET reads.
 pub(crate) fn parse_datetime(text: &str) -> Option<i64> {
     time::parse_datetime(text).or_else(|| {
-        const FORMS: [&str; 12] = [
+        const FORMS: [&str; 13] = [
+            "%m.%d.%Y %H:%M:%S%.f",
             "%m/%d/%Y %H:%M:%S%.f",
             "%m/%d/%Y %I:%M:%S %p",
             "%m/%d/%Y %H:%M",
@@ -285,8 +303,17 @@ pub(crate) fn parse_datetime(text: &str) -> Option<i64> {
             "%Y%m%dT%H%M%S",
             "%a %b %d %H:%M:%S %Y",
         ];
-        const DATES: [&str; 8] =
-            ["%m/%d/%Y", "%Y/%m/%d", "%m-%d-%Y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%B %d, %Y", "%Y-%m-%d"];
+        const DATES: [&str; 9] = [
+            "%m/%d/%Y",
+            "%m.%d.%Y",
+            "%Y/%m/%d",
+            "%m-%d-%Y",
+            "%d %b %Y",
+            "%b %d %Y",
+            "%b %d, %Y",
+            "%B %d, %Y",
+            "%Y-%m-%d",
+        ];
         let text = text.trim();
         if text.len() < 6 || text.len() > 64 {
             return None;
@@ -303,6 +330,17 @@ fn to_timespan(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
         Type::String => {
             let texts = Texts::of(value)?;
             build::longs(Type::Timespan, rows, |row| parse_timespan(texts.get(row)))
+        }
+        Type::Bool => {
+            let flags = Bools::of(value)?;
+            build::longs(Type::Timespan, rows, |row| flags.get(row).map(|flag| i64::from(flag) * time::TICK))
+        }
+        // The time since 0001-01-01, where it can be held.
+        Type::Datetime => {
+            let times = Longs::of(value)?;
+            build::longs(Type::Timespan, rows, |row| {
+                (times.get(row)?.div_euclid(time::TICK) + EPOCH_TICKS).checked_mul(time::TICK)
+            })
         }
         Type::Dynamic => {
             let jsons = Jsons::of(value)?;
@@ -323,9 +361,12 @@ fn to_timespan(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
     }
 }
 
-/// `totimespan(text)`: `[-][d.]hh:mm[:ss[.fffffff]]`, whole days alone, or a number with a unit (`2.5h`).
+/// `totimespan(text)`: `[-][d.]hh:mm[:ss[.fffffff]]`, or a number with a unit (`2.5h`); digits alone are none.
 pub(crate) fn parse_timespan(text: &str) -> Option<i64> {
     let text = text.trim();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     time::parse_timespan(text).or_else(|| {
         let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
         let number: f64 = text[..split].trim().parse().ok().filter(|number: &f64| number.is_finite())?;

@@ -15,10 +15,12 @@ mod fold;
 mod join;
 mod lambda;
 mod naming;
+mod nested;
 mod operators;
 mod plugin;
 mod search;
 mod series;
+mod several;
 mod sources;
 mod summarize;
 
@@ -57,7 +59,11 @@ enum Binding {
         expr: Expr,
         row: usize,
     },
-    Table(Plan),
+    /// A table, with the name that `withsource` gives its rows, if they have one.
+    Table {
+        plan: Plan,
+        label: Option<String>,
+    },
     Function {
         lambda: Rc<Lambda>,
         scope: ScopeId,
@@ -117,6 +123,8 @@ pub(crate) struct Binder<'a> {
     exprs: usize,
     materialized: usize,
     call_depth: usize,
+    /// The label of the rows that the first operator of a pipeline is about to get.
+    piped_label: Option<String>,
 }
 
 /// Binds the statements of a text.
@@ -133,6 +141,7 @@ pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> 
         exprs: 0,
         materialized: 0,
         call_depth: 0,
+        piped_label: None,
     };
     let query = binder.query(statements);
     if query.statements.is_empty() && binder.errors.is_empty() {
@@ -215,6 +224,9 @@ impl Binder<'_> {
         match statement {
             StatementKind::Let(name, value) => {
                 let binding = match self.let_value(value, *scope) {
+                    Ok(Binding::Table { plan, .. }) => {
+                        Binding::Table { plan, label: self.label_of_let(&name.text, value, *scope) }
+                    }
                     Ok(binding) => binding,
                     Err(error) => {
                         self.report(*error);
@@ -277,7 +289,7 @@ impl Binder<'_> {
                 check_height(&expr)?;
                 Binding::Scalar { expr, row: 0 }
             }
-            Bound::Table(plan) => Binding::Table(plan),
+            Bound::Table(plan) => Binding::Table { plan, label: None },
         })
     }
 
@@ -397,7 +409,7 @@ impl Binder<'_> {
 
     fn name_value(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Bound> {
         match self.lookup(name, row.scope) {
-            Some(Binding::Table(_) | Binding::Function { .. }) => self.named(name, span, row),
+            Some(Binding::Table { .. } | Binding::Function { .. }) => self.named(name, span, row),
             Some(_) => self.name(name, span, row).map(Bound::Scalar),
             None if row.schema.is_empty() && row.side.is_none() => self.stored(name, None, span).map(Bound::Table),
             None => self.name(name, span, row).map(Bound::Scalar),
@@ -407,7 +419,7 @@ impl Binder<'_> {
     /// A name that `let` bound to a table or a function without parameters.
     fn named(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Bound> {
         match self.lookup(name, row.scope).cloned() {
-            Some(Binding::Table(plan)) => {
+            Some(Binding::Table { plan, .. }) => {
                 self.count_plan(&plan)?;
                 Ok(Bound::Table(plan))
             }

@@ -55,6 +55,12 @@ fn results() {
     check("make_set", &long, &one, &[None], Type::Dynamic, Value::Dynamic("[3,1]".into()));
     check("make_list_with_nulls", &long, &one, &[None], Type::Dynamic, Value::Dynamic("[3,null,1,3]".into()));
     check("binary_all_or", &long, &one, &[None], Type::Long, Value::Long(3));
+    let texts = |items: [&str; 2]| -> ArrayRef { Arc::new(arrow::array::StringViewArray::from_iter_values(items)) };
+    let arrays = [texts(["[1,\"a\",null]", "[\"a\",2]"])];
+    let union = Value::Dynamic("[1,\"a\",2]".into());
+    check("make_set", &[Type::Dynamic], &arrays, &[None], Type::Dynamic, union);
+    let list = Value::Dynamic("[[1,\"a\",null],[\"a\",2]]".into());
+    check("make_list", &[Type::Dynamic], &arrays, &[None], Type::Dynamic, list);
     let half = [None, Some(Value::Long(50))];
     let two = [values.clone(), longs(&[Some(50); 4])];
     check("percentile", &[Type::Long, Type::Long], &two, &half, Type::Long, Value::Long(3));

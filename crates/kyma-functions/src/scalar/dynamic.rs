@@ -204,8 +204,39 @@ fn array_split(call: &Call<'_>) -> Result<ArrayRef> {
     })
 }
 
+/// Sorts an array; with several arrays the others are put in the same order, and all of them are the result.
+///
+/// A truth value at the end says whether nulls come last.
+fn sort_together(call: &Call<'_>, count: usize, descending: bool) -> Result<ArrayRef> {
+    let nulls_last = call.bools_or(count, true)?;
+    let jsons = (0..count).map(|index| call.jsons(index)).collect::<Result<Vec<_>>>()?;
+    Ok(build::jsons(call.rows, |row| {
+        let arrays: Vec<Vec<Json>> =
+            jsons.iter().map(|jsons| jsons.get(row).and_then(json::array).unwrap_or_default()).collect();
+        let keys = &arrays[0];
+        let last = nulls_last.get(row) != Some(false);
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_by(|&a, &b| match (keys[a].is_null(), keys[b].is_null()) {
+            (false, false) if descending => json::compare(&keys[b], &keys[a]),
+            (false, false) => json::compare(&keys[a], &keys[b]),
+            (a, b) if last => a.cmp(&b),
+            (a, b) => b.cmp(&a),
+        });
+        // Arrays of another length cannot take the order over.
+        let sorted = arrays.iter().map(|array| match array.len() == order.len() {
+            true => order.iter().map(|&at| array[at].clone()).collect::<Json>(),
+            false => Json::Null,
+        });
+        Some(sorted.collect::<Json>().to_string())
+    }))
+}
+
 fn array_sort(call: &Call<'_>, descending: bool) -> Result<ArrayRef> {
-    let nulls_last = call.bools_or(1, true)?;
+    let count = call.types.iter().filter(|ty| **ty != Type::Bool).count();
+    let nulls_last = call.bools_or(count, true)?;
+    if count > 1 {
+        return sort_together(call, count, descending);
+    }
     arrays(call, |items, row| {
         let (nulls, mut sorted): (Vec<Json>, Vec<Json>) = items.into_iter().partition(Json::is_null);
         sorted.sort_by(json::compare);

@@ -33,12 +33,8 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("base64_decode_toguid", base64_decode_toguid),
     kernel("base64_encode_fromarray", base64_encode_fromarray),
     kernel("base64_encode_fromguid", base64_encode_fromguid),
-    kernel("url_encode", |call| {
-        map(call, |text| Cow::Owned(utf8_percent_encode(text, QUERY).to_string().replace("%20", "+")))
-    }),
-    kernel("url_encode_component", |call| {
-        map(call, |text| Cow::Owned(utf8_percent_encode(text, COMPONENT).to_string()))
-    }),
+    kernel("url_encode", |call| map(call, |text| Cow::Owned(percent_encode(text, QUERY).replace("%20", "+")))),
+    kernel("url_encode_component", |call| map(call, |text| Cow::Owned(percent_encode(text, COMPONENT)))),
     kernel("url_decode", |call| {
         map(call, |text| {
             let blanks = text.replace('+', " ");
@@ -46,6 +42,18 @@ pub(super) static KERNELS: &[Kernel] = &[
         })
     }),
 ];
+
+/// With small hexadecimal digits, as Kusto writes them.
+fn percent_encode(text: &str, reserved: &'static AsciiSet) -> String {
+    let mut out = String::with_capacity(text.len());
+    for part in utf8_percent_encode(text, reserved) {
+        match part.as_bytes() {
+            [b'%', _, _] => out.push_str(&part.to_ascii_lowercase()),
+            _ => out.push_str(part),
+        }
+    }
+    out
+}
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,

@@ -42,7 +42,12 @@ pub(super) static KERNELS: &[Kernel] = &[
 fn digest<D: Digest>(call: &Call<'_>) -> Result<ArrayRef> {
     let texts = AnyText::of(call.arg(0)?, call.ty(0))?;
     Ok(build::texts(call.rows, |row| {
-        let bytes = D::digest(texts.get(row).as_bytes());
+        let text = texts.get(row);
+        // Kusto's digest of nothing is nothing.
+        if text.is_empty() {
+            return String::new();
+        }
+        let bytes = D::digest(text.as_bytes());
         bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     }))
 }

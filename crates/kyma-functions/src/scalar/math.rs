@@ -159,7 +159,7 @@ fn bin(call: &Call<'_>) -> Result<ArrayRef> {
             let sizes = call.has(1).then(|| call.reals(1)).transpose()?;
             Ok(build::reals(call.rows, |row| {
                 let size = sizes.as_ref().map_or(Some(1.0), |sizes| sizes.get(row))?;
-                (size > 0.0).then_some((values.get(row)? / size).floor() * size)
+                Some((values.get(row)? / size).floor() * size)
             }))
         }
         Type::Decimal => {
@@ -171,7 +171,8 @@ fn bin(call: &Call<'_>) -> Result<ArrayRef> {
             let sizes = sizes.as_ref().map(Decimals::of).transpose()?;
             build::decimals(call.rows, |row| {
                 let size = sizes.as_ref().map_or(Some(DECIMAL_ONE), |sizes| sizes.get(row))?;
-                (size > 0).then_some(values.get(row)?.div_euclid(size) * size)
+                let value = values.get(row)?;
+                (size != 0).then(|| floored(value, size))
             })
         }
         out => {
@@ -180,10 +181,17 @@ fn bin(call: &Call<'_>) -> Result<ArrayRef> {
             let sizes = Sizes::of(call, 1, default)?;
             build::longs(out, call.rows, |row| {
                 let (value, size) = (values.get(row)?, sizes.get(row)?);
-                (size > 0).then_some(value.saturating_sub(value.rem_euclid(size)))
+                let floor = || floored(i128::from(value), i128::from(size));
+                (size != 0).then(|| floor().clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
             })
         }
     }
+}
+
+/// The largest multiple of `size` at most `value` (at least, where `size` is negative: the quotient is rounded down).
+fn floored(value: i128, size: i128) -> i128 {
+    let away = value % size;
+    value - if away != 0 && (away < 0) != (size < 0) { away + size } else { away }
 }
 
 /// Bin sizes over integers and times: a number beside a time counts in ticks.
@@ -225,7 +233,7 @@ fn bin_at(call: &Call<'_>) -> Result<ArrayRef> {
             let (values, sizes, fixed) = (call.reals(0)?, call.reals(1)?, call.reals(2)?);
             let binned = |row: usize| {
                 let (value, size, fixed) = (values.get(row)?, sizes.get(row)?, fixed.get(row)?);
-                (size > 0.0).then_some(((value - fixed) / size).floor() * size + fixed)
+                (size > 0.0).then(|| ((value - fixed) / size).floor() * size + fixed)
             };
             match call.out {
                 Type::Real => Ok(build::reals(call.rows, binned)),
@@ -349,7 +357,17 @@ const MASS: Units = &[
     ("tonne", 1e3),
 ];
 const SPEED: Units = &[
+    ("centimeterperhour", 1e-2 / 3_600.0),
+    ("centimeterperminute", 1e-2 / 60.0),
     ("centimeterpersecond", 1e-2),
+    ("footperhour", 0.3048 / 3_600.0),
+    ("inchperhour", 0.0254 / 3_600.0),
+    ("inchperminute", 0.0254 / 60.0),
+    ("kilometerperminute", 1e3 / 60.0),
+    ("millimeterperhour", 1e-3 / 3_600.0),
+    ("millimeterperminute", 1e-3 / 60.0),
+    ("yardperhour", 0.9144 / 3_600.0),
+    ("yardperminute", 0.9144 / 60.0),
     ("footperminute", 0.00508),
     ("footpersecond", 0.3048),
     ("inchpersecond", 0.0254),

@@ -287,9 +287,7 @@ fn is_prefix(text: &str) -> bool {
     if text.parse::<Ipv4Addr>().is_ok() {
         return true;
     }
-    let Some(octets) = text.strip_suffix('.') else {
-        return text.split('.').count() <= 4 && text.split('.').all(|octet| octet.parse::<u8>().is_ok());
-    };
+    let Some(octets) = text.strip_suffix('.') else { return false };
     let octets: Vec<&str> = octets.split('.').collect();
     octets.len() <= 3 && octets.iter().all(|octet| octet.parse::<u8>().is_ok())
 }

@@ -81,12 +81,14 @@ fn byte_at(text: &str, chars: usize) -> usize {
 
 fn bounded(text: String) -> Result<String> {
     if text.len() > STRING_BYTES_MAX {
-        return Err(Error::exhausted(
-            "function.string_too_long",
-            format!("a string would be too long: bytes={}, limit={STRING_BYTES_MAX}", text.len()),
-        ));
+        return Err(too_long(text.len()));
     }
     Ok(text)
+}
+
+fn too_long(bytes: usize) -> Error {
+    let message = format!("a string would be too long: bytes={bytes}, limit={STRING_BYTES_MAX}");
+    Error::exhausted("function.string_too_long", message)
 }
 
 fn strcat(call: &Call<'_>) -> Result<ArrayRef> {
@@ -124,7 +126,11 @@ fn substring(call: &Call<'_>) -> Result<ArrayRef> {
         let (Some(start), Some(length)) = (starts.get(row), lengths.get(row)) else { return "" };
         let start = match usize::try_from(start) {
             Ok(start) => start,
-            Err(_) => char_count(text).saturating_sub(start.unsigned_abs() as usize),
+            // Counted from the end; before the text there is nothing.
+            Err(_) => match char_count(text).checked_sub(start.unsigned_abs() as usize) {
+                Some(start) => start,
+                None => return "",
+            },
         };
         let rest = &text[byte_at(text, start)..];
         &rest[..byte_at(rest, usize::try_from(length).unwrap_or(0))]
@@ -162,20 +168,22 @@ pub(super) fn quoted<'t>(parts: impl Iterator<Item = &'t str>) -> String {
     format!("[{}]", parts.join(","))
 }
 
+/// Everything that matches at the start or the end goes, in one pass over the text: what is left is not looked at again.
 fn trim(call: &Call<'_>, start: bool, end: bool) -> Result<ArrayRef> {
     let (expressions, texts) = (call.texts(0)?, call.texts(1)?);
     let mut patterns = Patterns::default();
+    let mut anchored = (String::new(), String::new());
     build::try_texts(call.rows, |row| {
-        let (expression, mut text) = (expressions.get(row), texts.get(row));
-        if start {
-            let found = patterns.get(&format!("^(?:{expression})"))?.find(text);
-            text = &text[found.map_or(0, |found| found.end())..];
+        let expression = expressions.get(row);
+        if row == 0 || anchored.0 != expression {
+            let sides = match (start, end) {
+                (true, false) => format!("^({expression})"),
+                (false, true) => format!("({expression})$"),
+                _ => format!("^({expression})|({expression})$"),
+            };
+            anchored = (expression.to_owned(), sides);
         }
-        if end {
-            let found = patterns.get(&format!("(?:{expression})$"))?.find(text);
-            text = &text[..found.map_or(text.len(), |found| found.start())];
-        }
-        Ok(text)
+        Ok(patterns.get(&anchored.1)?.replace_all(texts.get(row), ""))
     })
 }
 
@@ -190,7 +198,7 @@ fn replace_string(call: &Call<'_>) -> Result<ArrayRef> {
     })
 }
 
-/// Lookups are replaced one after the other, each in the result so far.
+/// Lookups are replaced one after the other; what was put in is not searched again.
 fn replace_strings(call: &Call<'_>) -> Result<ArrayRef> {
     let (texts, lookups, rewrites) = (call.texts(0)?, call.jsons(1)?, call.jsons(2)?);
     build::try_texts(call.rows, |row| {
@@ -200,15 +208,44 @@ fn replace_strings(call: &Call<'_>) -> Result<ArrayRef> {
             Some(one) => vec![one; lookups.len()],
             None => Vec::new(),
         };
-        let mut text = texts.get(row).to_owned();
+        // Pieces of the text, and whether they are put in.
+        let mut pieces: Vec<(Cow<'_, str>, bool)> = vec![(Cow::Borrowed(texts.get(row)), false)];
         for (lookup, rewrite) in lookups.iter().zip(&rewrites) {
             let lookup = json::plain(lookup);
+            // What is no string leaves its lookup as it is.
+            let rewrite = rewrite.as_str().unwrap_or(&lookup);
             if !lookup.is_empty() {
-                text = bounded(text.replace(&lookup, &json::plain(rewrite)))?;
+                pieces = replaced(pieces, &lookup, rewrite)?;
             }
         }
-        Ok(text)
+        Ok(pieces.into_iter().map(|(piece, _)| piece).collect::<String>())
     })
+}
+
+fn replaced<'t>(pieces: Vec<(Cow<'t, str>, bool)>, lookup: &str, rewrite: &str) -> Result<Vec<(Cow<'t, str>, bool)>> {
+    let mut out = Vec::with_capacity(pieces.len());
+    let mut bytes = 0;
+    for (piece, put_in) in pieces {
+        if put_in || !piece.contains(lookup) {
+            bytes += piece.len();
+            out.push((piece, put_in));
+            continue;
+        }
+        for (at, rest) in piece.split(lookup).enumerate() {
+            if at > 0 {
+                bytes += rewrite.len();
+                out.push((Cow::Owned(rewrite.to_owned()), true));
+            }
+            bytes += rest.len();
+            if bytes > STRING_BYTES_MAX {
+                return Err(too_long(bytes));
+            }
+            if !rest.is_empty() {
+                out.push((Cow::Owned(rest.to_owned()), false));
+            }
+        }
+    }
+    Ok(out)
 }
 
 fn replace_regex(call: &Call<'_>) -> Result<ArrayRef> {
@@ -297,16 +334,26 @@ fn group_index(regex: &regex::Regex, group: &Json) -> Option<usize> {
     }
 }
 
-/// The part of `text` to search: from `start` (negative: from the end) over `length` characters (-1: all); and where it starts.
-fn window(text: &str, start: i64, length: i64) -> Option<(&str, usize)> {
+/// Where to search in a text.
+struct Window<'t> {
+    /// The text from the start of the search on.
+    rest: &'t str,
+    /// Bytes of it within which a match must begin (`indexof`) or lie (`indexof_regex`).
+    bytes: usize,
+    /// Characters before it.
+    offset: usize,
+}
+
+/// From `start` (negative: from the end) over `length` characters (-1: all).
+fn window(text: &str, start: i64, length: i64) -> Option<Window<'_>> {
     let count = char_count(text);
-    let start = if start < 0 { count.saturating_sub(start.unsigned_abs() as usize) } else { start as usize };
-    if start > count || length < -1 {
+    let offset = if start < 0 { count.saturating_sub(start.unsigned_abs() as usize) } else { start as usize };
+    if offset > count || length < -1 {
         return None;
     }
-    let rest = &text[byte_at(text, start)..];
-    let end = if length < 0 { rest.len() } else { byte_at(rest, length as usize) };
-    Some((&rest[..end], start))
+    let rest = &text[byte_at(text, offset)..];
+    let bytes = if length < 0 { rest.len() } else { byte_at(rest, length as usize) };
+    Some(Window { rest, bytes, offset })
 }
 
 fn indexof(call: &Call<'_>) -> Result<ArrayRef> {
@@ -317,9 +364,10 @@ fn indexof(call: &Call<'_>) -> Result<ArrayRef> {
         if nth < 1 {
             return None;
         }
-        let Some((part, offset)) = window(texts.get(row), start, length) else { return Some(-1) };
-        let found = occurrences(part, lookups.get(row)).nth(nth as usize - 1);
-        Some(found.map_or(-1, |at| (offset + char_count(&part[..at])) as i64))
+        let Some(Window { rest, bytes, offset }) = window(texts.get(row), start, length) else { return Some(-1) };
+        let in_range = |at: &usize| *at < bytes || bytes == rest.len();
+        let found = occurrences(rest, lookups.get(row)).nth(nth as usize - 1).filter(in_range);
+        Some(found.map_or(-1, |at| (offset + char_count(&rest[..at])) as i64))
     })
 }
 
@@ -342,10 +390,13 @@ fn indexof_regex(call: &Call<'_>) -> Result<ArrayRef> {
         let regex = patterns.get(expressions.get(row))?;
         found.push((|| {
             let (start, length, nth) = (starts.get(row)?, lengths.get(row)?, nths.get(row)?);
-            if nth < 1 {
+            if nth < 1 || start < 0 {
                 return None;
             }
-            let Some((part, offset)) = window(texts.get(row), start, length) else { return Some(-1) };
+            let Some(Window { rest, bytes, offset }) = window(texts.get(row), start, length) else {
+                return Some(-1);
+            };
+            let part = &rest[..bytes];
             let at = regex.find_iter(part).nth(nth as usize - 1);
             Some(at.map_or(-1, |at| (offset + char_count(&part[..at.start()])) as i64))
         })());

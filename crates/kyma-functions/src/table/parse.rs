@@ -1,7 +1,8 @@
 //! `parse`: columns taken from text by a pattern of texts, skips and captures.
 //!
 //! The whole text must match. A gap (skip or capture) reaches to the first occurrence of the text after it. Where texts and
-//! gaps alternate, plain searching decides; otherwise, and in regex mode, the pattern becomes a regular expression.
+//! gaps alternate, plain searching decides; otherwise, and in regex mode, the pattern becomes a regular expression. In regex
+//! mode gaps are greedy (`U` turns that around, as for the rest of the expression) and need not reach the end.
 
 use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
@@ -138,8 +139,7 @@ fn group(at: usize) -> String {
 
 /// The pattern as a regular expression with one named group per capture.
 fn expression(pattern: &[ParsePart], flags: Option<&String>) -> Result<Matcher> {
-    let swapped = flags.is_some_and(|flags| flags.contains('U'));
-    let lazy = if swapped { ".*" } else { ".*?" };
+    let any = if flags.is_some() { ".*" } else { ".*?" };
     let mut source = match flags {
         Some(flags) if !flags.is_empty() => format!("(?{flags})^"),
         Some(_) => String::from("^"),
@@ -150,15 +150,15 @@ fn expression(pattern: &[ParsePart], flags: Option<&String>) -> Result<Matcher> 
         match part {
             ParsePart::Text(text) if flags.is_some() => source.push_str(&format!("(?:{text})")),
             ParsePart::Text(text) => source.push_str(&regex::escape(text)),
-            ParsePart::Skip => source.push_str(lazy),
+            ParsePart::Skip => source.push_str(any),
             ParsePart::Capture(ty) => {
                 let before_gap = matches!(pattern.get(at + 1), Some(ParsePart::Skip | ParsePart::Capture(_)));
-                let more = if swapped { "+?" } else { "+" };
                 let body = match ty {
-                    Type::Int | Type::Long if before_gap || flags.is_some() => format!(r"\s*[-+]?[0-9]{more}"),
-                    Type::Real | Type::Decimal if before_gap => format!(r"\s*[-+]?[0-9.eE+-]{more}"),
-                    Type::Guid if before_gap => String::from("[0-9a-fA-F-]{36}"),
-                    _ => String::from(lazy),
+                    Type::Int | Type::Long if before_gap || flags.is_some() => r"\s*[-+]?[0-9]+",
+                    Type::Real | Type::Decimal if before_gap => r"\s*[-+]?[0-9.eE+-]+",
+                    Type::Guid if before_gap => "[0-9a-fA-F-]{36}",
+                    Type::Bool if flags.is_some() => r"\s*(?i:true|false)",
+                    _ => any,
                 };
                 source.push_str(&format!("(?P<{}>{body})", group(count)));
                 count += 1;
@@ -198,5 +198,12 @@ mod tests {
         let text = Arg::Scalar(Value::String("a id:7; b".into()));
         let (columns, _) = parse(&text, 1, &pattern, &ParseMode::Regex(String::new())).unwrap();
         assert_eq!(crate::array_value(columns[0].as_ref(), 0, Type::Long), Value::Long(7));
+        let between = [ParsePart::Text("a".into()), ParsePart::Capture(Type::String), ParsePart::Text("b".into())];
+        let text = Arg::Scalar(Value::String("abcbd".into()));
+        for (flags, expected) in [("", "bc"), ("U", "")] {
+            let (columns, _) = parse(&text, 1, &between, &ParseMode::Regex(flags.into())).unwrap();
+            let found = crate::array_value(columns[0].as_ref(), 0, Type::String);
+            assert_eq!(found, Value::String(expected.into()), "flags={flags}");
+        }
     }
 }

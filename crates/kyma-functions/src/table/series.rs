@@ -160,7 +160,7 @@ fn all_bins(bins: &ArrayRef, ty: Type, from: Option<&Value>, to: Option<&Value>,
 
 /// Lays out aggregated rows: `bins` is the bin of each, of type `ty` and as [`series_bins`] gives it.
 ///
-/// Without keys and without rows there is one series of defaults (if both ends are given).
+/// Without rows there are no series.
 pub fn make_series(
     keys: &[ArrayRef],
     bins: &ArrayRef,
@@ -209,10 +209,10 @@ fn place_of(bins: &Arg, row: usize, axis: &[Value], step: &Value) -> Result<Opti
     Ok(place.and_then(|place| usize::try_from(place).ok()).filter(|place| *place < axis.len()))
 }
 
-/// The group of each row and the first row of each group. Without keys there is always one group.
+/// The group of each row and the first row of each group.
 fn group_rows(keys: &[ArrayRef], rows: usize) -> Result<(Vec<usize>, Vec<u32>)> {
     if keys.is_empty() {
-        return Ok((vec![0; rows], vec![0]));
+        return Ok((vec![0; rows], if rows == 0 { Vec::new() } else { vec![0] }));
     }
     let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
     let encoded = RowConverter::new(fields)?.convert_columns(keys)?;
@@ -233,6 +233,14 @@ fn group_rows(keys: &[ArrayRef], rows: usize) -> Result<(Vec<usize>, Vec<u32>)> 
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    #[test]
+    fn no_rows_no_series() {
+        let none: ArrayRef = Arc::new(arrow::array::Int64Array::from(Vec::<i64>::new()));
+        let (from, to, step) = (Value::Long(0), Value::Long(8), Value::Long(2));
+        let series = make_series(&[], &none, Type::Long, &[], Some(&from), Some(&to), &step).unwrap();
+        assert!(series.sources.is_empty());
+    }
 
     #[test]
     fn fills_empty_bins() {

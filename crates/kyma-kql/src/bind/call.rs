@@ -18,7 +18,7 @@ impl Binder<'_> {
         if let Some(Binding::Function { lambda, scope }) = self.lookup(name, row.scope).cloned() {
             return self.invoke(name, &lambda, scope, &call.args, None, span, row);
         }
-        if call.args.is_empty() && matches!(self.lookup(name, row.scope), Some(Binding::Table(_))) {
+        if call.args.is_empty() && matches!(self.lookup(name, row.scope), Some(Binding::Table { .. })) {
             return self.named(name, span, row);
         }
         if let Some(bound) = self.special(name, call, span, row)? {
@@ -205,11 +205,18 @@ impl Binder<'_> {
             let hint = Some("aggregates stand in 'summarize'".to_owned());
             return fail_with_hint("kql.aggregate", format!("the aggregate {name}() cannot stand here"), span, hint);
         }
+        if let Some(bag) = super::several::bag_of(name) {
+            let args = self.args(&call.args, row)?;
+            return resolved(bag, args, span);
+        }
         if functions::scalar(name).is_none() {
             return self.unknown_function(name, call.name.span, row);
         }
         let args = self.args(&call.args, row)?;
-        resolved(name, args, span)
+        let weeks = name == "datetime_diff" && is_week(args.first());
+        let called = resolved(name, args, span)?;
+        // Weeks between two times are a real, unlike every other part.
+        Ok(if weeks { fold::convert(called, Type::Real) } else { called })
     }
 
     fn unknown_function<T>(&self, name: &str, span: Span, row: &Row) -> Bind<T> {
@@ -283,6 +290,11 @@ impl Binder<'_> {
     }
 }
 
+fn is_week(part: Option<&Expr>) -> bool {
+    let part = part.and_then(Expr::as_literal);
+    matches!(part, Some(Value::String(part)) if matches!(part.to_ascii_lowercase().as_str(), "week" | "weeks"))
+}
+
 /// The canonical spelling of an aggregate that the tables must have.
 pub(super) fn aggregate_name(name: &'static str) -> &'static str {
     functions::aggregate(name).map_or(name, |function| function.name)
@@ -315,7 +327,8 @@ pub(super) fn call_error<T>(name: &str, error: CallError, args: &[Expr], span: S
         }
         CallError::Argument { index, wanted, given } => {
             let message = format!("argument {} of {name}() must be {wanted:?}, not {given}", index + 1).to_lowercase();
-            fail("kql.type", message, at(index))
+            let hint = "convert it: tolong(), toreal(), tostring(), todatetime(), ...".to_owned();
+            fail_with_hint("kql.type", message, at(index), Some(hint))
         }
         CallError::NoCommonType { index, given, others } => {
             let message = format!("argument {} of {name}() is a {given} where the others are {others}", index + 1);

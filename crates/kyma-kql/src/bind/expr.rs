@@ -281,7 +281,15 @@ pub(super) fn truth(expr: Expr) -> Bind<Expr> {
     match expr.ty {
         Type::Bool => Ok(expr),
         Type::Dynamic | Type::Int | Type::Long | Type::Real => Ok(fold::convert(expr, Type::Bool)),
-        other => fail("kql.type", format!("expected a bool, found a {other}"), expr.span),
+        other => {
+            let hint = if other == Type::String {
+                "compare it, or ask isnotempty()"
+            } else {
+                "compare it, or ask isnotnull()"
+            };
+            let message = format!("expected a bool, found a {other}");
+            fail_with_hint("kql.type", message, expr.span, Some(hint.to_owned()))
+        }
     }
 }
 
@@ -475,7 +483,6 @@ fn arithmetic_types(op: BinaryOp, left: Type, right: Type) -> Option<(Type, Type
         (Multiply | Divide, Timespan, Dynamic) => (Timespan, Real, Timespan),
         (Subtract, Datetime, Dynamic) | (Subtract, Dynamic, Datetime) => (Datetime, Datetime, Timespan),
         (Add | Subtract, Dynamic, Timespan) => (Datetime, Timespan, Datetime),
-        (_, Int | Long, Int | Long) if (left, right) == (Int, Int) => (Int, Int, Int),
         (_, Int | Long, Int | Long) => (Long, Long, Long),
         (_, Dynamic, Dynamic) => (Real, Real, Real),
         (_, Dynamic, Bool) | (_, Bool, Dynamic) => (Long, Long, Long),

@@ -87,6 +87,30 @@ impl Binder<'_> {
     }
 }
 
+/// Passes a condition on the left side's columns on to before an `innerunique` join picks one row per key, so that it
+/// picks among the rows that the query wants.
+pub(super) fn before_unique(plan: Plan, predicate: &Expr) -> Plan {
+    let Plan { node, schema, span } = plan;
+    let node = match node {
+        Node::Join { left, right, kind: JoinKind::InnerUnique, on } => {
+            let width = left.schema.len();
+            let parts = match &predicate.kind {
+                kyma_plan::ExprKind::And(parts) => parts.as_slice(),
+                _ => std::slice::from_ref(predicate),
+            };
+            let of_left = |part: &&Expr| {
+                let mut all = true;
+                part.for_each_column(&mut |column| all &= column < width);
+                all
+            };
+            let left = parts.iter().filter(of_left).fold(*left, |left, part| Plan::filter(left, part.clone()));
+            Node::Join { left: Box::new(left), right, kind: JoinKind::InnerUnique, on }
+        }
+        other => other,
+    };
+    Plan::new(node, schema, span)
+}
+
 fn is_cross(settings: &Settings) -> bool {
     settings.iter().any(|(_, value)| matches!(&value.kind, ExprKind::Name(word) if word == "cross"))
 }

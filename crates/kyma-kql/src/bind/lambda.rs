@@ -50,7 +50,7 @@ impl Binder<'_> {
         let mut positional = args.iter().filter(|arg| arg.names.is_empty());
         for param in &lambda.params {
             let binding = if let Some(plan) = piped.take() {
-                Binding::Table(plan)
+                Binding::Table { plan, label: None }
             } else {
                 let named = args.iter().find(|arg| arg.names.first().is_some_and(|name| name.text == param.name.text));
                 match (named.or_else(|| positional.next()), &param.default) {
@@ -74,7 +74,9 @@ impl Binder<'_> {
     }
 
     fn argument(&mut self, param: &Param, value: &crate::ast::Expr, row: &mut Row) -> Bind<Binding> {
-        let Some(ty) = param.ty else { return self.table(value, row.scope).map(Binding::Table) };
+        let Some(ty) = param.ty else {
+            return self.table(value, row.scope).map(|plan| Binding::Table { plan, label: None });
+        };
         // Inside 'summarize' an argument is bound like any expression there.
         let expr = self.scalar(value, row)?;
         super::check_height(&expr)?;
@@ -134,7 +136,7 @@ impl Binder<'_> {
                 super::check_height(&expr)?;
                 Binding::Scalar { expr, row: row.id }
             }
-            Bound::Table(plan) => Binding::Table(plan),
+            Bound::Table(plan) => Binding::Table { plan, label: None },
         };
         *scope = self.declare(&name.text, binding, *scope);
         Ok(())

@@ -22,6 +22,9 @@ impl Binder<'_> {
         for operator in operators {
             self.nodes += 1;
             self.check_nodes(operator.span)?;
+            if !matches!(operator.kind, OperatorKind::Union { .. }) {
+                self.piped_label = None;
+            }
             plan = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.operator(plan, operator, scope))?;
         }
         super::check_plan_height(&plan)?;
@@ -72,7 +75,8 @@ impl Binder<'_> {
             OperatorKind::As(name) => {
                 self.result_name = Some(name.text.clone());
                 let plan = self.materialize(input);
-                *scope = self.declare(&name.text, super::Binding::Table(plan.clone()), names);
+                let binding = super::Binding::Table { plan: plan.clone(), label: None };
+                *scope = self.declare(&name.text, binding, names);
                 Ok(plan)
             }
             OperatorKind::Sample(count) => {
@@ -118,6 +122,7 @@ impl Binder<'_> {
         let schema = input.schema.clone();
         let calls = row.windows.unwrap_or_default();
         let drops = !calls.is_empty();
+        let input = if drops { input } else { super::join::before_unique(input, &predicate) };
         let filtered = Plan::filter(with_windows(input, calls), predicate);
         Ok(if drops { keep_columns(filtered, &(0..schema.len()).collect::<Vec<_>>(), span) } else { filtered })
     }
@@ -135,6 +140,10 @@ impl Binder<'_> {
                 for (index, column) in input.schema.columns().iter().enumerate() {
                     columns.push((names.unique(&column.name), Expr::column(index, column.ty, arg.value.span)));
                 }
+                continue;
+            }
+            if let Some(several) = self.several(arg, &mut row)? {
+                columns.extend(several.into_iter().map(|(name, expr)| (names.unique(&name), expr)));
                 continue;
             }
             let expr = self.scalar(&arg.value, &mut row)?;
@@ -157,6 +166,10 @@ impl Binder<'_> {
         let mut fresh: Columns = Vec::new();
         let mut names = Names::declaring(explicit(args)).beside(input.schema.columns().iter().map(|c| c.name.as_str()));
         for arg in args {
+            if let Some(several) = self.several(arg, &mut row)? {
+                fresh.extend(several);
+                continue;
+            }
             let expr = self.scalar(&arg.value, &mut row)?;
             if arg.tuple {
                 fresh.extend(elements(&arg.names, &expr).map(|(name, expr)| (name.to_owned(), expr)));

@@ -1,14 +1,13 @@
-//! `make-series` and `top-nested`.
+//! `make-series`.
 
 use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
-use kyma_plan::node::TopNestedLevel;
 use kyma_plan::{AggregateCall, Expr, Node, Plan};
 
 use super::naming::Names;
 use super::operators::explicit;
 use super::{Bind, Binder, Row, ScopeId, fail, fold};
-use crate::ast::{self, Arg, ExprKind, Level, SeriesItem};
+use crate::ast::{self, Arg, ExprKind, SeriesItem};
 
 impl Binder<'_> {
     #[allow(clippy::too_many_arguments)] // The parts of one operator.
@@ -60,7 +59,7 @@ impl Binder<'_> {
     }
 
     /// A call of an aggregate and nothing around it.
-    fn bare_aggregate(&mut self, expr: &ast::Expr, row: &mut Row) -> Bind<AggregateCall> {
+    pub(super) fn bare_aggregate(&mut self, expr: &ast::Expr, row: &mut Row) -> Bind<AggregateCall> {
         match &expr.kind {
             ExprKind::Call(call) => {
                 let bound = self.aggregate_call(&call.name.text, call, expr.span, row)?;
@@ -80,34 +79,5 @@ impl Binder<'_> {
             (Type::Timespan, _) => Value::Timespan(0),
             (ty, _) => Value::Null(ty),
         }))
-    }
-
-    pub(super) fn top_nested(&mut self, input: Plan, levels: &[Level], scope: ScopeId, span: Span) -> Bind<Plan> {
-        let given = levels.iter().flat_map(|level| level.key.names.iter().chain(&level.by.names));
-        let mut names = Names::declaring(given.map(|name| name.text.as_str()));
-        let mut row = self.row(input.schema.clone(), scope);
-        let (mut columns, mut bound) = (Vec::new(), Vec::new());
-        for level in levels {
-            let count = match &level.count {
-                Some(count) => Some(self.count(count, scope)?),
-                None => None,
-            };
-            let key = self.scalar(&level.key.value, &mut row)?;
-            let key_name = names.of(level.key.names.first(), &level.key.value, &input.schema);
-            let by = self.bare_aggregate(&level.by.value, &mut row)?;
-            let by_name = match level.by.names.first() {
-                Some(name) => names.unique(&name.text),
-                None => names.unique(&format!("aggregated_{key_name}")),
-            };
-            let others = match &level.others {
-                Some(others) => Some(fold::cell(&self.constant(others, scope)?, key.ty).unwrap_or(Value::Null(key.ty))),
-                None => None,
-            };
-            columns.push(Column::new(key_name, key.ty));
-            columns.push(Column::new(by_name, by.types[0]));
-            bound.push(TopNestedLevel { count, key, by, ascending: level.ascending, others });
-        }
-        let node = Node::TopNested { input: Box::new(input), levels: bound };
-        Ok(Plan::new(node, Schema::new(columns), span))
     }
 }

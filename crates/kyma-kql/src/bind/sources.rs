@@ -23,7 +23,10 @@ impl Binder<'_> {
             ExprKind::Pipeline(pipeline) => {
                 let source = self.table(&pipeline.source, scope)?;
                 let mut scope = scope;
-                self.pipeline_from(source, &pipeline.operators, &mut scope)
+                self.piped_label = self.label_of(&pipeline.source, scope);
+                let plan = self.pipeline_from(source, &pipeline.operators, &mut scope);
+                self.piped_label = None;
+                plan
             }
             ExprKind::Source(operator) => self.source(operator, scope),
             ExprKind::Member(base, name) => {
@@ -126,6 +129,10 @@ impl Binder<'_> {
         let mut names = Names::declaring(explicit(args));
         let mut columns: Columns = Vec::new();
         for (at, arg) in args.iter().enumerate() {
+            if let Some(several) = self.several(arg, &mut row)? {
+                columns.extend(several.into_iter().map(|(name, expr)| (names.unique(&name), expr)));
+                continue;
+            }
             let expr = self.scalar(&arg.value, &mut row)?;
             let name = match arg.names.first() {
                 Some(name) => names.unique(&name.text),
@@ -233,15 +240,16 @@ impl Binder<'_> {
         let source = setting("withsource").or_else(|| setting("with_source"));
         let inner = setting("kind").is_some_and(|kind| kind == "inner");
         let fuzzy = setting("isfuzzy").is_some_and(|fuzzy| fuzzy == "true");
+        let label = self.piped_label.take();
         let mut plans: Vec<(String, Plan)> = Vec::new();
         if let Some(first) = first {
-            plans.push((source_name(&first, 0), first));
+            plans.push((label.unwrap_or_else(|| union_arg(0)), first));
         }
         for input in inputs {
             match self.union_input(input, scope) {
                 Ok(found) => {
-                    for plan in found {
-                        plans.push((source_name(&plan, plans.len()), plan));
+                    for (label, plan) in found {
+                        plans.push((label.unwrap_or_else(|| union_arg(plans.len())), plan));
                     }
                 }
                 Err(error) if fuzzy && error.code.starts_with("kql.unknown_") => {
@@ -256,14 +264,43 @@ impl Binder<'_> {
         Ok(united(plans, source.as_deref(), inner, span))
     }
 
-    fn union_input(&mut self, input: &ast::Expr, scope: ScopeId) -> Bind<Vec<Plan>> {
+    /// What `withsource` says of the rows of an expression that is just a table; else they have the place of the input.
+    pub(super) fn label_of(&self, expr: &ast::Expr, scope: ScopeId) -> Option<String> {
+        match &expr.kind {
+            ExprKind::Name(name) => match self.lookup(name, scope) {
+                Some(Binding::Table { label, .. }) => label.clone(),
+                Some(Binding::Function { lambda, .. }) => lambda.view.then(|| name.clone()),
+                Some(_) => None,
+                None => Some(name.clone()),
+            },
+            ExprKind::Member(base, name) if self.is_database(base) => Some(name.text.clone()),
+            ExprKind::Pipeline(pipeline) if pipeline.operators.is_empty() => self.label_of(&pipeline.source, scope),
+            _ => None,
+        }
+    }
+
+    /// As [`Binder::label_of`], of what `let` names: another name of a table keeps the table's, a table that stands in
+    /// the query has the one it is given.
+    pub(super) fn label_of_let(&self, name: &str, value: &ast::Expr, scope: ScopeId) -> Option<String> {
+        match &value.kind {
+            ExprKind::Source(operator) if matches!(operator.kind, OperatorKind::Datatable { .. }) => {
+                Some(name.to_owned())
+            }
+            _ => self.label_of(value, scope),
+        }
+    }
+
+    fn union_input(&mut self, input: &ast::Expr, scope: ScopeId) -> Bind<Vec<(Option<String>, Plan)>> {
         let pattern = match &input.kind {
             ExprKind::Star => "*",
             ExprKind::Wildcard(pattern) => pattern.as_str(),
-            _ => return self.table(input, scope).map(|plan| vec![plan]),
+            _ => {
+                let label = self.label_of(input, scope);
+                return self.table(input, scope).map(|plan| vec![(label, plan)]);
+            }
         };
         let tables = self.tables_like(pattern, input.span, scope)?;
-        Ok(tables.into_iter().map(|(_, plan)| plan).collect())
+        Ok(tables.into_iter().map(|(name, plan)| (Some(name), plan)).collect())
     }
 
     /// Tables whose name fits: those of `let` in their order, then those stored.
@@ -273,7 +310,7 @@ impl Binder<'_> {
         let mut plans = Vec::new();
         for name in local.iter().filter(|name| wildcard(pattern, name)) {
             let is_table = match self.lookup(name, scope) {
-                Some(Binding::Table(_)) => true,
+                Some(Binding::Table { .. }) => true,
                 Some(Binding::Function { lambda, .. }) => lambda.params.is_empty() && lambda.view,
                 _ => false,
             };
@@ -291,16 +328,9 @@ impl Binder<'_> {
     }
 }
 
-/// What `withsource` says: the table's name, or the place among the inputs.
-fn source_name(plan: &Plan, at: usize) -> String {
-    let mut plan = plan;
-    loop {
-        match &plan.node {
-            Node::Scan(scan) => return scan.table.clone(),
-            Node::Filter { input, .. } | Node::Project { input, .. } | Node::Limit { input, .. } => plan = input,
-            _ => return format!("union_arg{at}"),
-        }
-    }
+/// What `withsource` says of rows without a table's name: the place among the inputs.
+fn union_arg(at: usize) -> String {
+    format!("union_arg{at}")
 }
 
 /// A column of a union: its name, its type, and the name it has in the inputs.

@@ -67,7 +67,7 @@ impl Parser<'_> {
             }
             Kind::Timespan(nanos) => {
                 self.advance();
-                Ok(dynamic::quote(&time::format_timespan(nanos)))
+                Ok(json_of_literal(&Value::Timespan(nanos)))
             }
             Kind::Punct("-") => {
                 self.advance();
@@ -119,7 +119,7 @@ impl Parser<'_> {
         if self.is_punct_at(1, "(")
             && let Some(ExprKind::Literal(value)) = self.typed_literal(word)?
         {
-            return Ok(json_of(&value));
+            return Ok(json_of_literal(&value));
         }
         let json = match word.to_ascii_lowercase().as_str() {
             "null" => "null",
@@ -129,6 +129,14 @@ impl Parser<'_> {
         };
         self.advance();
         Ok(json.to_owned())
+    }
+}
+
+/// A literal inside `dynamic(...)`: timespans are numbers of ticks there.
+fn json_of_literal(value: &Value) -> String {
+    match value {
+        Value::Timespan(nanos) => (nanos / time::TICK).to_string(),
+        other => json_of(other),
     }
 }
 
@@ -174,6 +182,10 @@ fn unquoted(raw: &str) -> &str {
 /// The value of `type(text)`.
 pub(crate) fn literal_of(ty: Type, text: &str) -> Option<Value> {
     if text.eq_ignore_ascii_case("null") {
+        return Some(Value::Null(ty));
+    }
+    // A number alone is no date, a year neither, but it is not refused.
+    if ty == Type::Datetime && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Value::Null(ty));
     }
     Some(match ty {
@@ -240,7 +252,7 @@ pub(crate) fn decimal(text: &str) -> Option<i128> {
     Some(if negative { -unscaled } else { unscaled })
 }
 
-/// `datetime(...)`: ISO forms, a year, a year and a month, spaces around hyphens, `M/d/yyyy`.
+/// `datetime(...)`: ISO forms, a year and a month, spaces around hyphens, `M/d/yyyy`.
 fn datetime(text: &str) -> Option<i64> {
     if text.contains(',') && !text.contains(':') {
         let parts: Vec<u32> = text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().ok()?;
@@ -257,9 +269,6 @@ fn datetime(text: &str) -> Option<i64> {
     let compact = text.replace(" - ", "-").replace("- ", "-").replace(" -", "-");
     if let Some(nanos) = time::parse_datetime(&compact) {
         return Some(nanos);
-    }
-    if compact.len() == 4 && compact.bytes().all(|byte| byte.is_ascii_digit()) {
-        return time::parse_datetime(&format!("{compact}-01-01"));
     }
     let parts: Vec<&str> = compact.splitn(2, ['T', ' ']).collect();
     let date = padded_date(parts[0])?;

@@ -208,9 +208,16 @@ fn series_and_nested_tops() {
       scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
     "#
     );
-    assert_snapshot!(shown("Logs | top-nested 2 of Level by count(), top-nested 1 of Status by max(Duration)"), @r#"
-    top-nested levels=2 [Level:string, aggregated_Level:long, Status:int, aggregated_Status:real]
-      scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    assert_snapshot!(shown("Logs | top-nested 2 of Level by count(), top-nested of Status by max(Duration)"), @r#"
+    project #0, #1, #3, #4 [Level:string, aggregated_Level:long, Status:int, aggregated_Status:real]
+      join Inner on #0=#0 [Level:string, aggregated_Level:long, $key0:string, $key1:int, $by:real]
+        limit 2 [Level:string, aggregated_Level:long]
+          sort #1 desc [Level:string, aggregated_Level:long]
+            project #0, #1 [Level:string, aggregated_Level:long]
+              aggregate by=#1 count() [$key0:string, $by:long]
+                scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+        aggregate by=#1, #3 max(#4) [$key0:string, $key1:int, $by:real]
+          scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
     "#);
     assert_snapshot!(shown("Logs | partition by Level (top 1 by Duration)"), @r#"
     partition #1 [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
@@ -326,4 +333,75 @@ fn commands() {
         Some(Ok(Command::CreateTable { merge: true, .. }))
     ));
     assert!(matches!(read(".delete everything"), Some(Err(_))));
+}
+
+/// Literals in the first column of a plan's projections, in order.
+fn first_literals(plan: &kyma_plan::Plan, found: &mut Vec<String>) {
+    if let kyma_plan::Node::Project { exprs, .. } = &plan.node
+        && let Some(kyma_core::Value::String(text)) = exprs.first().and_then(|expr| expr.as_literal())
+    {
+        found.push(text.clone());
+    }
+    plan.inputs().into_iter().for_each(|input| first_literals(input, found));
+}
+
+#[track_caller]
+fn check_sources(text: &str, expected: &[&str]) {
+    let query = plan(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
+    let mut found = Vec::new();
+    first_literals(&query.statements[0].plan, &mut found);
+    assert_eq!(found, expected, "{text}");
+}
+
+#[test]
+fn union_says_where_rows_are_from() {
+    check_sources("union withsource=S Logs, (Logs | where Status > 1)", &["Logs", "union_arg1"]);
+    check_sources("Logs | union withsource=S (Logs | take 1)", &["Logs", "union_arg1"]);
+    check_sources("Logs | where Status > 1 | union withsource=S Logs", &["union_arg0", "Logs"]);
+    check_sources("let A = Logs; let B = A; B | union withsource=S A", &["Logs", "Logs"]);
+    check_sources("let A = Logs | take 1; union withsource=S A, Logs", &["union_arg0", "Logs"]);
+    check_sources("let A = datatable(x:long)[1]; let A2 = datatable(x:long)[1]; union withsource=S A*", &["A", "A2"]);
+    check_sources("let V = view () { Logs }; union withsource=S V, Logs", &["V", "Logs"]);
+}
+
+/// The columns of a query as a schema is declared.
+#[track_caller]
+fn check_columns(text: &str, expected: &str) {
+    let query = plan(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
+    let columns = query.statements[0].plan.schema.columns().iter();
+    let found: Vec<String> = columns.map(|column| format!("{}:{}", column.name, column.ty.name())).collect();
+    assert_eq!(found.join(", "), expected, "{text}");
+}
+
+#[test]
+fn types_of_results() {
+    check_columns(
+        "print int(1) + int(2), int(7) / int(2), int(7) % int(2)",
+        "print_0:long, print_1:long, print_2:long",
+    );
+    check_columns("print bin(true, 1), sign(true)", "print_0:long, print_1:real");
+    check_columns(
+        "print w = datetime_diff('week', now(), now()), d = datetime_diff('day', now(), now())",
+        "w:real, d:long",
+    );
+    check_columns("print datetime_part('day', now()), getyear(now())", "print_0:long, print_1:long");
+}
+
+#[test]
+fn functions_of_several_columns() {
+    check_columns(
+        "print x = dynamic([1]) | project series_stats(x) | project-keep *idx",
+        "series_stats_x_min_idx:long, series_stats_x_max_idx:long",
+    );
+    check_columns("print x = dynamic([1]) | extend (r, s) = series_fit_line(x)", "x:dynamic, r:real, s:real");
+    check_columns("let a = dynamic([1]); print array_sort_asc(a, a)", "a_sorted:dynamic, a_sorted1:dynamic");
+    check_columns("print x = array_sort_asc(dynamic([1]))", "x:dynamic");
+}
+
+#[test]
+fn literals_as_the_engine_keeps_them() {
+    assert_snapshot!(shown("print dynamic([1d, time(00:00:01), 2]), datetime(2025)"), @r#"
+    project dynamic([864000000000,10000000,2]), datetime(null) [print_0:dynamic, print_1:datetime]
+      unit []
+    "#);
 }

@@ -24,11 +24,11 @@ pub enum Class {
     String,
     /// `bool` (or a dynamic or number, converted).
     Bool,
-    /// `int` or `long`, as it is; a dynamic becomes `long`.
+    /// `int` or `long`, as it is; a dynamic or truth value becomes `long`.
     Integral,
-    /// `long`; `int` and dynamic are converted, `real` is refused.
+    /// `long`; `int`, truth values and dynamic are converted, `real` is refused.
     Long,
-    /// Any number, as it is; a dynamic becomes `real`.
+    /// Any number, as it is; a dynamic becomes `real`, a truth value `long`.
     Number,
     /// `real`; other numbers, truth values and dynamics are converted.
     Real,
@@ -36,7 +36,7 @@ pub enum Class {
     Datetime,
     /// `timespan`; a dynamic is converted.
     Timespan,
-    /// Numbers, datetime or timespan, as they are; a dynamic becomes `real`.
+    /// Numbers, datetime or timespan, as they are; a dynamic becomes `real`, a truth value `long`.
     Summable,
     /// `dynamic`; other types are refused.
     Dynamic,
@@ -323,12 +323,13 @@ impl Class {
             Class::Bool => (matches!(given, Bool | Dynamic) || given.is_numeric()).then_some(Bool),
             Class::Integral => match given {
                 Int | Long => Some(given),
-                Dynamic => Some(Long),
+                Dynamic | Bool => Some(Long),
                 _ => None,
             },
-            Class::Long => matches!(given, Int | Long | Dynamic).then_some(Long),
+            Class::Long => matches!(given, Int | Long | Dynamic | Bool).then_some(Long),
             Class::Number => match given {
                 Dynamic => Some(Real),
+                Bool => Some(Long),
                 _ => given.is_numeric().then_some(given),
             },
             Class::Real => (given.is_numeric() || matches!(given, Dynamic | Bool)).then_some(Real),
@@ -336,6 +337,7 @@ impl Class {
             Class::Timespan => matches!(given, Timespan | Dynamic).then_some(Timespan),
             Class::Summable => match given {
                 Dynamic => Some(Real),
+                Bool => Some(Long),
                 Datetime | Timespan => Some(given),
                 _ => given.is_numeric().then_some(given),
             },

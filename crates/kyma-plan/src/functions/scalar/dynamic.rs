@@ -79,8 +79,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
     row(
         "array_sort_asc",
         &[],
-        &[ToDynamic, Bool],
-        (1, 2),
+        &[ToDynamic, Any],
+        (1, MANY),
         Is(Type::Dynamic),
         Numbered,
         "The elements in ascending order, nulls last.",
@@ -88,8 +88,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
     row(
         "array_sort_desc",
         &[],
-        &[ToDynamic, Bool],
-        (1, 2),
+        &[ToDynamic, Any],
+        (1, MANY),
         Is(Type::Dynamic),
         Numbered,
         "The elements in descending order, nulls last.",

@@ -23,7 +23,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         "case",
         &[],
         &[Any],
-        (3, MANY * 2 + 1),
+        (3, usize::MAX),
         CommonOfCase,
         Numbered,
         "The value after the first true predicate, else the last argument.",

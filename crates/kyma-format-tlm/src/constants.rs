@@ -126,4 +126,10 @@ mod tests {
         assert_eq!([integers::CONSTANT, integers::RUNS, integers::PAGES], [0, 1, 2]);
         assert_eq!([integers::PAGE_FRAME, integers::PAGE_DELTA], [0, 1]);
     }
+
+    #[test]
+    fn types_on_disk_never_change() {
+        let names = kyma_core::types::Type::ALL.map(kyma_core::types::Type::name).join(" ");
+        assert_eq!(names, "bool int long real decimal datetime timespan guid string dynamic");
+    }
 }

@@ -4,6 +4,18 @@
 //! footer = body, tail
 //! body   = one zstd frame of: section*            section = kind u16, flags u16, bytes u32, payload
 //! tail   = body bytes u32, decompressed bytes u32, major u16, minor u16, flags u32, crc32c u32, magic [8]
+//!
+//! IDENTITY = extent [16], database u64, table u64, names of database, table and event-time column (text),
+//!            level u8, block rows varint, sort columns (count varint, text*)
+//! SCHEMA   = columns varint, (type u8, name text)*
+//! PATHS    = per column: paths varint, (parent varint, key text)*       a path's number is its place, from 1; 0 is the value
+//! BLOCKS   = blocks varint, (rows varint, column*)*
+//! column   = piece, sub-columns varint, (path varint, type u8, complete u8, piece)*,
+//!            present varint (0 unknown, else one more than the count), (difference of ascending paths varint)*
+//! piece    = encoding u8, [base column varint: DIFFERENCE], offset varint, head bytes varint, head crc u32,
+//!            frames varint, (rows varint, bytes varint, crc u32)*
+//! STATS    = per block and column: statistics, then those of its complete sub-columns; see `stats`
+//! text     = bytes varint, UTF-8
 //! ```
 //!
 //! The checksum covers the body and the tail before it. A section that is unknown is skipped, unless its `REQUIRED`

@@ -1,4 +1,12 @@
 //! Statistics of arrays, and their bytes.
+//!
+//! ```text
+//! statistics = flags u8 (1 min, 2 max, 4 exact, 8 distinct, 16 sum), rows varint, nulls varint,
+//!              [min value], [max value], [sum value], [distinct varint]
+//! value      = type u8, then bool u8; int, long, datetime, timespan zigzag-varint; real, decimal, guid their bits;
+//!              string text
+//! type       = place in `Type::ALL`
+//! ```
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{

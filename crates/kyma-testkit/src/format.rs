@@ -609,6 +609,7 @@ fn random_leaf(rows: &RecordBatch, random: &mut ChaCha8Rng, leaf: u32) -> Predic
         CompareOp::GreaterOrEqual,
     ];
     match leaf {
+        0 if random.random_bool(0.2) => Predicate::IsNull(ColumnRef::column(Type::Dynamic.name())),
         0 => Predicate::IsNull(column),
         1 => Predicate::In { column, values: (0..2).map(|_| some_value(random)).collect() },
         2 => {
@@ -681,6 +682,7 @@ fn value_at(rows: &RecordBatch, row: usize, column: &ColumnRef, like: Type, null
     let array = rows.column_by_name(&column.column).expect("is there");
     let found = value(ty, array, row);
     let found = match (&found, column.path.is_empty()) {
+        (Value::Dynamic(json), true) if json == "null" => Value::Null(Type::Dynamic),
         (_, true) => found,
         (Value::Dynamic(json), false) => match dynamic::get(json, &column.path) {
             Some(member) if like == Type::Long => {

@@ -328,6 +328,10 @@ fn stats_of(ty: Type, array: &ArrayRef) -> ColumnStats {
                 stats.max = high.map(|(high, _)| Value::String(high));
             }
         }
+        // A JSON null is stored as a value and read as a null.
+        Type::Dynamic if array.as_string_view().iter().flatten().any(|json| json == "null") => {
+            return ColumnStats::unknown(rows);
+        }
         _ => {}
     }
     stats

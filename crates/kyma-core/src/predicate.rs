@@ -180,11 +180,9 @@ impl Predicate {
             }
             match op {
                 CompareOp::Equal => range = range.intersect(&crate::time::TimeRange::new(*at, *at)),
-                CompareOp::Less if *at == i64::MIN => range.end = i64::MIN.min(range.end),
-                CompareOp::Less => range.end = range.end.min(at - 1),
+                CompareOp::Less => range.end = range.end.min(at.saturating_sub(1)),
                 CompareOp::LessOrEqual => range.end = range.end.min(*at),
-                CompareOp::Greater if *at == i64::MAX => range.start = i64::MAX.max(range.start),
-                CompareOp::Greater => range.start = range.start.max(at + 1),
+                CompareOp::Greater => range.start = range.start.max(at.saturating_add(1)),
                 CompareOp::GreaterOrEqual => range.start = range.start.max(*at),
                 CompareOp::NotEqual => {}
             }

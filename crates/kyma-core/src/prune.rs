@@ -285,20 +285,23 @@ mod tests {
         }
     }
 
+    fn both(left: Option<bool>, right: Option<bool>) -> Option<bool> {
+        match (left, right) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        }
+    }
+
     fn slow(predicate: &Predicate, row: Option<i64>) -> Option<bool> {
         match predicate {
             Predicate::True => Some(true),
             Predicate::Opaque => None,
-            Predicate::And(parts) => parts.iter().map(|p| slow(p, row)).fold(Some(true), |a, b| match (a, b) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                _ => None,
-            }),
-            Predicate::Or(parts) => parts.iter().map(|p| slow(p, row)).fold(Some(false), |a, b| match (a, b) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            }),
+            Predicate::And(parts) => parts.iter().map(|p| slow(p, row)).reduce(both).unwrap_or(Some(true)),
+            Predicate::Or(parts) => {
+                let not = |part: &Predicate| slow(part, row).map(|holds| !holds);
+                parts.iter().map(not).reduce(both).unwrap_or(Some(true)).map(|holds| !holds)
+            }
             Predicate::Not(inner) => slow(inner, row).map(|b| !b),
             Predicate::Compare { op, value, .. } => row.map(|row| {
                 let order = Value::Long(row).partial_compare(value).unwrap();

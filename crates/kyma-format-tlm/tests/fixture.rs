@@ -1,6 +1,7 @@
-//! A file written by the first version still opens and answers.
+//! Files written by every version still open and answer.
 //!
-//! The fixture never changes. `KYMA_WRITE_FIXTURE=1` writes it where there is none yet: for a new version, under a new name.
+//! A fixture never changes. `KYMA_WRITE_FIXTURE=1` writes those that are not there yet: for a new version or encoding, under a
+//! new name.
 
 use std::sync::Arc;
 
@@ -17,8 +18,22 @@ use kyma_testkit::format::{CountingReader, options};
 const ROWS: usize = 1_500;
 const BLOCK_ROWS: usize = 1_200;
 
-fn path() -> std::path::PathBuf {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.0.tlm").into()
+fn path(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
+}
+
+/// The rows with two columns more: a clock, and another that rarely differs from it.
+fn rows_of_two_clocks() -> RecordBatch {
+    let clock = |n: i64| 1_700_000_000_000_000_000 + n * 1_000_003 + n * n % 977;
+    let other = |n: i64| clock(n) + i64::from(n % 400 == 3);
+    let numbers = 0..ROWS as i64;
+    let rows = rows();
+    let names = ["received", "observed"].map(|name| Column::new(name, Type::Long));
+    let schema = Schema::new(Schema::of_arrow(&rows.schema()).columns().iter().cloned().chain(names).collect());
+    let mut arrays = rows.columns().to_vec();
+    arrays.push(Arc::new(numbers.clone().map(|n| Some(clock(n))).collect::<Int64Array>()));
+    arrays.push(Arc::new(numbers.map(|n| Some(other(n))).collect::<Int64Array>()));
+    RecordBatch::try_new(schema.arrow(), arrays).unwrap()
 }
 
 fn rows() -> RecordBatch {
@@ -63,12 +78,23 @@ fn footer_length(bytes: &[u8]) -> u32 {
 
 #[tokio::test]
 async fn version_1_0_opens_and_answers() {
-    if std::env::var_os("KYMA_WRITE_FIXTURE").is_some() && !path().exists() {
-        let encoded = Tlm.encode(&[rows()], &options(BLOCK_ROWS)).unwrap();
+    check("v1.0.tlm", &rows()).await;
+}
+
+#[tokio::test]
+async fn differences_open_and_answer() {
+    let described = check("v1.0-difference.tlm", &rows_of_two_clocks()).await;
+    assert_eq!(described["blocks"][0]["columns"][6]["difference_to"], "received");
+}
+
+/// Gives the description, for what else a fixture shows.
+async fn check(name: &str, expected: &RecordBatch) -> serde_json::Value {
+    if std::env::var_os("KYMA_WRITE_FIXTURE").is_some() && !path(name).exists() {
+        let encoded = Tlm.encode(std::slice::from_ref(expected), &options(BLOCK_ROWS)).unwrap();
         #[allow(clippy::disallowed_methods, reason = "the fixture is written once, by hand")]
-        std::fs::write(path(), &encoded.bytes).unwrap();
+        std::fs::write(path(name), &encoded.bytes).unwrap();
     }
-    let bytes = bytes::Bytes::from(std::fs::read(path()).unwrap());
+    let bytes = bytes::Bytes::from(std::fs::read(path(name)).unwrap());
     let source = CountingReader::new(bytes.clone());
     let open = OpenOptions {
         extent: ExtentId(uuid::Uuid::from_u128(7)),
@@ -81,7 +107,6 @@ async fn version_1_0_opens_and_answers() {
     assert_eq!(reader.describe()["table"]["name"], "logs");
     let columns: Vec<_> =
         reader.schema().columns().iter().map(|column| ReadColumn::column(&column.name, column.ty)).collect();
-    let expected = rows();
     for (block, start) in [(0, 0), (1, BLOCK_ROWS)] {
         let read = reader.read(source.as_ref(), block, &columns, None).await.unwrap();
         assert_eq!(read.columns(), expected.slice(start, read.num_rows()).columns());
@@ -92,4 +117,5 @@ async fn version_1_0_opens_and_answers() {
     let column = ReadColumn { source: status, ty: Type::Long };
     let read = reader.read(source.as_ref(), 1, &[column], None).await.unwrap();
     assert_eq!(read.column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), 200);
+    reader.describe()
 }

@@ -85,6 +85,10 @@ async fn assert_away(node: &TestNode, part: &str) {
     assert_refused(status, &answer, part);
     let (status, answer) = node.query(json!({ "query": "T | where n >= 0 | summarize sum(n)" })).await;
     assert_refused(status, &answer, part);
+    let request =
+        node.post("/v2/rest/query").json(&json!({ "db": "default", "csl": "T | where n >= 0 | summarize sum(n)" }));
+    let (status, answer) = body_of(request.send().await.unwrap()).await;
+    assert_eq!((status, &answer["error"]["code"]), (503, &json!("ServiceUnavailable")), "{answer}");
     let (status, answer) = body_of(node.get("/readyz").send().await.unwrap()).await;
     assert_eq!((status, &answer["ready"]), (503, &json!(false)), "{answer}");
     assert_ne!(answer[part], "ok", "{answer}");

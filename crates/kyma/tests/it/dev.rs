@@ -67,6 +67,27 @@ fn a_second_start_says_what_is_in_the_way() {
 }
 
 #[test]
+fn a_killed_postgres_is_an_error_until_the_next_start_recovers_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let first = Dev::start(&data_dir, &[]);
+    first.ingest("T", &[row(1), row(2)]);
+    Dev::kill_postgres(&data_dir);
+
+    // The node lives and says what is wrong; it can still be stopped.
+    let began = std::time::Instant::now();
+    let output = run(&["query", "--url", &first.url, "T | count"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("catalog."), "{}", stderr(&output));
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    first.end("-TERM");
+
+    let second = Dev::start(&data_dir, &[]);
+    assert_eq!(second.rows("T | summarize count(), sum(n)"), json!([[2, 3]]));
+    second.stop("-TERM");
+}
+
+#[test]
 fn commands_answer_with_their_shapes() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(&folder.path().join("data"), &[]);

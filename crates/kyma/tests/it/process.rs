@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -104,18 +104,31 @@ impl Dev {
     }
 
     /// Stops it as a terminal or a supervisor does; it must end well.
-    pub(crate) fn stop(mut self, signal: &str) {
+    pub(crate) fn stop(self, signal: &str) {
+        let log = self.log.clone();
+        let status = self.end(signal);
+        assert!(status.success(), "{status}:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+    }
+
+    /// Sends a signal; it must end soon.
+    pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
         let began = Instant::now();
-        let status = loop {
+        loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
+                return status;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "kyma does not stop:\n{}", self.output());
+            assert!(began.elapsed() < Duration::from_secs(60), "kyma does not stop:\n{}", self.output());
             pause();
-        };
-        assert!(status.success(), "{status}:\n{}", self.output());
+        }
+    }
+
+    /// `kill -9` of its PostgreSQL.
+    pub(crate) fn kill_postgres(data_dir: &Path) {
+        let note = std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
+        let id = note.lines().next().unwrap();
+        assert!(Command::new("kill").args(["-9", id]).status().unwrap().success());
     }
 
     /// `kill -9`: what it leaves, PostgreSQL above all, is for the next start.

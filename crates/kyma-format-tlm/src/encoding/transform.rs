@@ -12,7 +12,19 @@ use crate::wire::corrupt;
 const UUID_TEXT_BYTES: usize = 36;
 const UUID_BYTES: usize = 16;
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// Where each byte's digits are in a UUID's text.
+const UUID_PLACES: [usize; UUID_BYTES] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+/// The two digits of each byte.
+const DIGITS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// The transform that every one of `values` allows.
 pub(crate) fn choose(values: &[&[u8]]) -> u8 {
@@ -67,15 +79,25 @@ pub(crate) fn undo(transform: u8, bytes: Vec<u8>) -> Vec<u8> {
     if transform == tag::NONE {
         return bytes;
     }
-    let mut out = Vec::with_capacity(bytes.len() * UUID_TEXT_BYTES / UUID_BYTES + 1);
-    for (at, byte) in bytes.iter().enumerate() {
-        let in_uuid = at % UUID_BYTES;
-        if transform == tag::UUID && matches!(in_uuid, 4 | 6 | 8 | 10) {
-            out.push(b'-');
+    if transform == tag::HEX {
+        let mut text = vec![0; bytes.len() * 2];
+        for (digits, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            *digits = DIGITS[usize::from(byte)];
         }
-        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        return text;
     }
-    out
+    let mut text = Vec::with_capacity(bytes.len() * UUID_TEXT_BYTES / UUID_BYTES + UUID_TEXT_BYTES);
+    // Bytes that are no whole UUIDs make no whole text: the lengths of the values will not fit.
+    bytes.as_chunks::<UUID_BYTES>().0.iter().for_each(|uuid| text.extend_from_slice(&uuid_text(uuid)));
+    text
+}
+
+fn uuid_text(uuid: &[u8; UUID_BYTES]) -> [u8; UUID_TEXT_BYTES] {
+    let mut text = [b'-'; UUID_TEXT_BYTES];
+    for (&place, &byte) in UUID_PLACES.iter().zip(uuid) {
+        text[place..place + 2].copy_from_slice(&DIGITS[usize::from(byte)]);
+    }
+    text
 }
 
 #[cfg(test)]

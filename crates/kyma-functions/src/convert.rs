@@ -208,11 +208,17 @@ fn to_long(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
     }
 }
 
+/// `toreal(text)`: unlike `tolong`, no hexadecimal digits.
+fn text_to_real(text: &str) -> Option<f64> {
+    let is_hex = matches!(text.trim().get(..2), Some("0x" | "0X"));
+    if is_hex { None } else { dynamic::text_to_real(text) }
+}
+
 fn to_real(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
     match from {
         Type::String => {
             let texts = Texts::of(value)?;
-            Ok(build::reals(rows, |row| dynamic::text_to_real(texts.get(row))))
+            Ok(build::reals(rows, |row| text_to_real(texts.get(row))))
         }
         Type::Dynamic => {
             let jsons = Jsons::of(value)?;
@@ -400,7 +406,7 @@ pub(crate) fn format_real(value: f64) -> String {
         return String::from("NaN");
     }
     if value.is_infinite() {
-        return String::from(if value > 0.0 { "Infinity" } else { "-Infinity" });
+        return String::from(if value > 0.0 { "inf" } else { "-inf" });
     }
     crate::value::real_to_json(value)
 }

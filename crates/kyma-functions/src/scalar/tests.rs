@@ -126,6 +126,8 @@ fn conversions() {
     check("tostring", &[Value::Null(Type::Long)], s(""));
     check("tostring", &[d(r#""x""#)], s("x"));
     check("tolong", &[s("0x10")], l(16));
+    check("toreal", &[s("0x10")], Value::Null(Type::Real));
+    check("tostring", &[r(f64::NEG_INFINITY)], s("-inf"));
     check("toint", &[s("abc")], Value::Null(Type::Int));
     check("toreal", &[s("1.5")], r(1.5));
     check("tobool", &[s(" true ")], b(true));
@@ -144,6 +146,10 @@ fn text_at_its_edges() {
     check("trim", &[s("a|x"), s("axbxa")], s("xbx"));
     check("trim", &[s("a|^b"), s("ab")], s("b"));
     check("trim_end", &[s("a|x"), s("bxa")], s("bx"));
+    check("trim", &[s("(?<n>a)"), s("aba")], s("b"));
+    check("trim", &[s("a|aa"), s("aa")], s(""));
+    check("trim", &[s("a)|(b"), s("xaxbx")], s("xxx"));
+    check("trim", &[s("x*"), s("abc")], s("abc"));
     check("substring", &[s("abcdefg"), l(-3), l(2)], s("ef"));
     check("substring", &[s("abc"), l(-10), l(2)], s(""));
     check("indexof", &[s("abcdefg"), s("cde"), l(1), l(2)], l(2));

@@ -172,19 +172,32 @@ pub(super) fn quoted<'t>(parts: impl Iterator<Item = &'t str>) -> String {
 fn trim(call: &Call<'_>, start: bool, end: bool) -> Result<ArrayRef> {
     let (expressions, texts) = (call.texts(0)?, call.texts(1)?);
     let mut patterns = Patterns::default();
-    let mut anchored = (String::new(), String::new());
     build::try_texts(call.rows, |row| {
-        let expression = expressions.get(row);
-        if row == 0 || anchored.0 != expression {
-            let sides = match (start, end) {
-                (true, false) => format!("^({expression})"),
-                (false, true) => format!("({expression})$"),
-                _ => format!("^({expression})|({expression})$"),
-            };
-            anchored = (expression.to_owned(), sides);
-        }
-        Ok(patterns.get(&anchored.1)?.replace_all(texts.get(row), ""))
+        let (expression, text) = (expressions.get(row), texts.get(row));
+        let at_start = start.then(|| patterns.get(&format!("^({expression})")).cloned()).transpose()?;
+        let at_end = end.then(|| patterns.get(&format!("({expression})$")).cloned()).transpose()?;
+        Ok(without(text, at_start.as_ref(), at_end.as_ref()))
     })
+}
+
+/// The text without the matches of either expression, from left to right.
+fn without<'t>(text: &'t str, at_start: Option<&regex::Regex>, at_end: Option<&regex::Regex>) -> Cow<'t, str> {
+    let mut kept = Cow::Borrowed("");
+    let mut from = 0;
+    loop {
+        let find = |regex: &regex::Regex| regex.find_at(text, from).filter(|found| !found.is_empty());
+        let found = match (at_start.and_then(find), at_end.and_then(find)) {
+            (Some(a), Some(b)) if b.start() < a.start() => Some(b),
+            (Some(a), _) => Some(a),
+            (None, b) => b,
+        };
+        let Some(found) = found else {
+            kept += &text[from..];
+            return kept;
+        };
+        kept += &text[from..found.start()];
+        from = found.end();
+    }
 }
 
 fn replace_string(call: &Call<'_>) -> Result<ArrayRef> {

@@ -73,6 +73,9 @@ fn pairs(text: &str, options: &KeyValueOptions, offer: &mut impl FnMut(&str, &st
         rest = after;
         let Some(length) = kv_border(rest, options) else { continue };
         let value_text = &rest[length..];
+        // Blanks before a value are none of it, where they are not what separates pairs.
+        let by_blanks = options.pair_delimiter.as_deref().is_some_and(|delimiter| delimiter.trim().is_empty());
+        let value_text = if by_blanks { value_text } else { value_text.trim_start() };
         let (value, after) = quoted(value_text, options).unwrap_or_else(|| plain(value_text, options, false));
         offer(&key, &value);
         rest = after;
@@ -154,5 +157,22 @@ mod tests {
         let columns = parse_kv(&text, 1, &keys, &options).unwrap();
         assert_eq!(crate::array_value(columns[0].as_ref(), 0, Type::Long), Value::Long(7));
         assert_eq!(crate::array_value(columns[1].as_ref(), 0, Type::String), Value::String("p q".into()));
+    }
+
+    #[test]
+    fn blanks_before_values() {
+        let keys = [Column::new("a", Type::String), Column::new("b", Type::String)];
+        let check = |text: &str, pair_delimiter: Option<&str>, expected: [&str; 2]| {
+            let pair_delimiter = pair_delimiter.map(str::to_owned);
+            let quote = Some("'".to_owned());
+            let options = KeyValueOptions { pair_delimiter, quote, ..Default::default() };
+            let columns = parse_kv(&Arg::Scalar(Value::String(text.into())), 1, &keys, &options).unwrap();
+            let found = columns.iter().map(|column| crate::array_value(column.as_ref(), 0, Type::String));
+            assert_eq!(found.collect::<Vec<_>>(), expected.map(|text| Value::String(text.into())), "{text}");
+        };
+        check("t: [x] a:1, b: two three", None, ["1", "two"]);
+        check("a:1, b: 'two three'", None, ["1", "two three"]);
+        check("a: 1 2, b: '3, 4'", Some(","), ["1 2", "3, 4"]);
+        check("a: b:2", Some(" "), ["", "2"]);
     }
 }

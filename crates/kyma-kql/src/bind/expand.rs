@@ -173,6 +173,9 @@ impl Binder<'_> {
                 _ => None,
             })
         };
+        if let Some((name, _)) = settings.iter().find(|(setting, _)| setting.text == "regex") {
+            return super::unsupported("parse-kv by a regular expression", name.span);
+        }
         // A new column hides one of the same name: that one goes.
         let hidden = |column: &Column| columns.iter().any(|param| param.name.text == column.name);
         let kept: Vec<usize> = (0..input.schema.len()).filter(|at| !hidden(&input.schema.columns()[*at])).collect();

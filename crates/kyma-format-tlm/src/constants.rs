@@ -84,6 +84,8 @@ pub(crate) mod integers {
     pub(crate) const PAGE_FRAME: u8 = 0;
     /// Page of differences to the value before.
     pub(crate) const PAGE_DELTA: u8 = 1;
+    /// Page that never falls, of differences to the value before: without their sign.
+    pub(crate) const PAGE_RISE: u8 = 2;
 }
 
 /// Whether rows are null.
@@ -124,7 +126,7 @@ mod tests {
         assert_eq!([transform::NONE, transform::HEX, transform::UUID], [0, 1, 2]);
         assert_eq!([blob::RAW, blob::ZSTD, validity::ALL, validity::BITMAP], [0, 1, 0, 1]);
         assert_eq!([integers::CONSTANT, integers::RUNS, integers::PAGES], [0, 1, 2]);
-        assert_eq!([integers::PAGE_FRAME, integers::PAGE_DELTA], [0, 1]);
+        assert_eq!([integers::PAGE_FRAME, integers::PAGE_DELTA, integers::PAGE_RISE], [0, 1, 2]);
     }
 
     #[test]

@@ -5,14 +5,14 @@
 //!   CONSTANT  value zigzag-varint
 //!   RUNS      runs varint, values integers, lengths integers
 //!   PAGES     base u64, unit varint, page*            (a value is base + unit * offset, modulo 2^64)
-//! page = kind u8, width u8, exceptions u16, low varint, [first varint: DELTA], packed,
+//! page = kind u8, width u8, exceptions u16, low varint, [first varint: DELTA, RISE], packed,
 //!        (position u16)*, (offset varint)*
 //! ```
 //!
 //! 1. The unit is the greatest common divisor of all differences to the smallest value: milliseconds kept as
 //!    nanoseconds cost what milliseconds cost.
 //! 2. Each page of 1,024 offsets is laid out against its minimum, or as differences to the value before, whichever is
-//!    smaller.
+//!    smaller. Differences are zigzag, or plain in a page that never falls.
 //! 3. Few large offsets do not widen the page: they are listed as exceptions and overwrite what was unpacked.
 
 use kyma_core::error::Result;
@@ -78,9 +78,14 @@ fn encode_pages(values: &[i64]) -> Vec<u8> {
     out.varint(unit);
     for page in values.chunks(PAGE_ROWS) {
         let offsets: Vec<u64> = page.iter().map(|value| value.wrapping_sub(base) as u64 / unit).collect();
-        let frame = encode_page(&offsets, None);
-        let deltas: Vec<u64> = offsets.windows(2).map(|pair| zigzag(pair[1].wrapping_sub(pair[0]) as i64)).collect();
-        let delta = encode_page(&deltas, offsets.first().copied());
+        let frame = encode_page(tag::PAGE_FRAME, &offsets, None);
+        let differences = offsets.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+        let delta = if offsets.is_sorted() {
+            encode_page(tag::PAGE_RISE, &differences.collect::<Vec<_>>(), offsets.first().copied())
+        } else {
+            let deltas: Vec<u64> = differences.map(|difference| zigzag(difference as i64)).collect();
+            encode_page(tag::PAGE_DELTA, &deltas, offsets.first().copied())
+        };
         out.raw(if delta.len() < frame.len() { &delta } else { &frame });
     }
     out.bytes
@@ -96,7 +101,7 @@ fn divisor(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-fn encode_page(offsets: &[u64], first: Option<u64>) -> Vec<u8> {
+fn encode_page(kind: u8, offsets: &[u64], first: Option<u64>) -> Vec<u8> {
     let low = offsets.iter().copied().min().unwrap_or_default();
     let above: Vec<u64> = offsets.iter().map(|offset| offset - low).collect();
     let width = best_width(&above);
@@ -104,7 +109,7 @@ fn encode_page(offsets: &[u64], first: Option<u64>) -> Vec<u8> {
     let exceptions: Vec<usize> = (0..above.len()).filter(|&at| above[at] > mask).collect();
     let packed: Vec<u64> = above.iter().map(|value| value & mask).collect();
     let mut out = Writer::default();
-    out.u8(if first.is_some() { tag::PAGE_DELTA } else { tag::PAGE_FRAME });
+    out.u8(kind);
     out.u8(width);
     out.u16(exceptions.len() as u16);
     out.varint(low);
@@ -223,7 +228,7 @@ fn decode_page(reader: &mut Reader<'_>, rows: usize, into: Option<&mut [u64; PAG
     let low = reader.varint()?;
     let first = match kind {
         tag::PAGE_FRAME => None,
-        tag::PAGE_DELTA => Some(reader.varint()?),
+        tag::PAGE_DELTA | tag::PAGE_RISE => Some(reader.varint()?),
         _ => return Err(corrupt("unknown kind of page")),
     };
     let count = if first.is_some() { rows - 1 } else { rows };
@@ -246,18 +251,18 @@ fn decode_page(reader: &mut Reader<'_>, rows: usize, into: Option<&mut [u64; PAG
     }
     match first {
         None => page[..count].iter_mut().for_each(|offset| *offset = offset.wrapping_add(low)),
-        Some(first) => add_up(&mut page[..rows], first, low),
+        Some(first) if kind == tag::PAGE_RISE => add_up(&mut page[..rows], first, |above| above.wrapping_add(low)),
+        Some(first) => add_up(&mut page[..rows], first, |above| unzigzag(above.wrapping_add(low)) as u64),
     }
     Ok(())
 }
 
-/// Turns `rows - 1` zigzag differences above `low` into `rows` offsets.
-fn add_up(page: &mut [u64], first: u64, low: u64) {
+/// Turns `rows - 1` stored differences into `rows` offsets.
+fn add_up(page: &mut [u64], first: u64, difference: impl Fn(u64) -> u64) {
     let mut at = first;
     for slot in page.iter_mut() {
-        let delta = unzigzag(slot.wrapping_add(low)) as u64;
-        *slot = at;
-        at = at.wrapping_add(delta);
+        let stored = std::mem::replace(slot, at);
+        at = at.wrapping_add(difference(stored));
     }
 }
 
@@ -285,6 +290,8 @@ mod tests {
         check(&vec![5; 3_000]);
         check(&(0..5_000).map(|at| at / 700).collect::<Vec<_>>());
         check(&(0..5_000).map(|at| 1_661_145_496_154_000_000 + at * 1_000_000).collect::<Vec<_>>());
+        check(&(0..5_000).map(|at| at * at * at % 1_000 + 2_000 * at).collect::<Vec<_>>());
+        check(&[i64::MIN, -1, i64::MAX]);
         check(&(0..5_000).map(|at| if at % 900 == 0 { i64::MAX } else { at % 7 }).collect::<Vec<_>>());
     }
 

@@ -1,8 +1,11 @@
 //! `kyma dev`: start, stop, start again, and after `kill -9`.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::process::{Dev, row, run, stderr, stdout};
+use crate::process::{Dev, kyma, pause, row, run, stderr, stdout};
 
 #[test]
 fn data_outlives_stops_and_kills() {
@@ -24,6 +27,43 @@ fn data_outlives_stops_and_kills() {
     assert_eq!(third.rows("T | summarize count(), sum(n)"), json!([[3, 6]]));
     third.stop("-INT");
     assert!(!Dev::postgres_runs(&data_dir), "PostgreSQL was not stopped");
+}
+
+/// A client that retries under its keys loads a file through two `kill -9`: nothing is lost, nothing is there twice.
+#[test]
+fn a_load_outlives_kills() {
+    const ROWS: usize = 30_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, file) = (folder.path().join("data"), folder.path().join("rows.csv"));
+    let lines: String = (0..ROWS).map(|n| format!("{n},{}\n", "some text ".repeat(100))).collect();
+    std::fs::write(&file, format!("n,text\n{lines}")).unwrap();
+
+    let mut node = Dev::start(&data_dir, &[]);
+    let address = node.address.clone();
+    let mut load = kyma();
+    load.args(["ingest", "--url", &node.url, "--table", "T", "--key", "load", "--parallel", "1"]).arg(&file);
+    let load = load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..2 {
+        let before = stored(&node);
+        let began = Instant::now();
+        while stored(&node) == before && began.elapsed() < Duration::from_secs(20) {
+            pause();
+        }
+        node.kill();
+        node = Dev::start_on(&address, &data_dir, &[]);
+    }
+    let output = load.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(node.rows("T | summarize count(), sum(n)"), json!([[ROWS, (ROWS - 1) * ROWS / 2]]));
+    assert_eq!(node.rows("T | distinct n | count"), json!([[ROWS]]));
+    node.stop("-TERM");
+}
+
+/// The rows of the load so far; 0 before its first.
+fn stored(node: &Dev) -> u64 {
+    let output = run(&["query", "--url", &node.url, "--format", "json", "T | count"]);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    answer["rows"][0][0].as_u64().unwrap_or(0)
 }
 
 #[test]
@@ -75,11 +115,11 @@ fn a_killed_postgres_is_an_error_until_the_next_start_recovers_it() {
     Dev::kill_postgres(&data_dir);
 
     // The node lives and says what is wrong; it can still be stopped.
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let output = run(&["query", "--url", &first.url, "T | count"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("catalog."), "{}", stderr(&output));
-    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     first.end("-TERM");
 
     let second = Dev::start(&data_dir, &[]);

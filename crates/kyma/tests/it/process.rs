@@ -48,9 +48,14 @@ pub(crate) struct Dev {
 impl Dev {
     /// Starts `kyma dev` on a free port and waits until it is ready.
     pub(crate) fn start(data_dir: &Path, more: &[&str]) -> Dev {
+        Dev::start_on(&free_address(), data_dir, more)
+    }
+
+    /// The same on a given address.
+    pub(crate) fn start_on(address: &str, data_dir: &Path, more: &[&str]) -> Dev {
         let mut command = kyma();
         command.arg("dev").arg("--data-dir").arg(data_dir).args(more);
-        Dev::spawn(command, data_dir, "Ctrl-C stops")
+        Dev::spawn(command, address, data_dir, "Ctrl-C stops")
     }
 
     /// Starts `kyma serve` with its objects in a folder and waits until it is ready.
@@ -58,17 +63,15 @@ impl Dev {
         let mut command = kyma();
         command.arg("serve").args(["--catalog-url", catalog_url]).envs(variables.iter().copied());
         command.arg("--store-url").arg(format!("file://{}", objects.display()));
-        Dev::spawn(command, objects, "kyma listens on")
+        Dev::spawn(command, &free_address(), objects, "kyma listens on")
     }
 
-    fn spawn(mut command: Command, folder: &Path, ready: &str) -> Dev {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
+    fn spawn(mut command: Command, address: &str, folder: &Path, ready: &str) -> Dev {
         let log = folder.with_extension("log");
         let output = std::fs::File::create(&log).unwrap();
-        command.args(["--listen", &address]).stdin(Stdio::null());
+        command.args(["--listen", address]).stdin(Stdio::null());
         let child = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
-        let mut dev = Dev { child, url: format!("http://{address}"), address, log };
+        let mut dev = Dev { child, url: format!("http://{address}"), address: address.to_owned(), log };
         dev.wait_for(ready);
         dev
     }
@@ -156,8 +159,11 @@ impl Drop for Dev {
     }
 }
 
-#[allow(clippy::disallowed_methods)] // A test of processes, outside any runtime.
-fn pause() {
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }
 

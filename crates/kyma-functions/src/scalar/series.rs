@@ -12,7 +12,8 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("series_stats_dynamic", series_stats),
     kernel("series_fit_line_dynamic", series_fit_line),
     kernel("series_fill_const", |call| {
-        fill(call, 2, |items, missing, constant| {
+        fill(call, 2, |items, missing, argument| {
+            let constant = argument(1);
             items.iter().map(|item| if missing(item) { constant.clone() } else { item.clone() }).collect()
         })
     }),
@@ -155,11 +156,11 @@ fn pearson(a: &[f64], b: &[f64]) -> f64 {
     dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
 }
 
-/// Missing is null, or what equals the argument at `placeholder`.
+/// Missing is null, or what equals the argument at `placeholder`; the function gets at its arguments by their places.
 fn fill(
     call: &Call<'_>,
     placeholder: usize,
-    function: impl Fn(&[Json], &dyn Fn(&Json) -> bool, &Json) -> Vec<Json>,
+    function: impl Fn(&[Json], &dyn Fn(&Json) -> bool, &dyn Fn(usize) -> Json) -> Vec<Json>,
 ) -> Result<ArrayRef> {
     let jsons = call.jsons(0)?;
     let argument = |index: usize, row: usize| -> Json {
@@ -171,9 +172,9 @@ fn fill(
     };
     Ok(build::jsons(call.rows, |row| {
         let items = helpers::array(jsons.get(row)?)?;
-        let (constant, placeholder) = (argument(1, row), argument(placeholder, row));
+        let placeholder = argument(placeholder, row);
         let missing = |item: &Json| item.is_null() || (!placeholder.is_null() && helpers::same(item, &placeholder));
-        Some(Json::Array(function(&items, &missing, &constant)).to_string())
+        Some(Json::Array(function(&items, &missing, &|index| argument(index, row))).to_string())
     }))
 }
 
@@ -191,8 +192,12 @@ fn forward<'j>(items: impl Iterator<Item = &'j Json>, missing: &dyn Fn(&Json) ->
         .collect()
 }
 
-/// Between two values by a straight line; at the edges the nearest value.
-fn linear(items: &[Json], missing: &dyn Fn(&Json) -> bool, _: &Json) -> Vec<Json> {
+/// Between two values by a straight line; at the edges the nearest value, unless the third argument says no. Integers stay
+/// integers. A series without values is filled with the fourth argument.
+fn linear(items: &[Json], missing: &dyn Fn(&Json) -> bool, argument: &dyn Fn(usize) -> Json) -> Vec<Json> {
+    let edges = argument(2) != Json::Bool(false);
+    let whole = !items.iter().any(|item| item.is_f64() && !missing(item));
+    let number = |value: f64| if whole { number(value.trunc()) } else { helpers::from_real(value) };
     let known: Vec<(usize, f64)> = items
         .iter()
         .enumerate()
@@ -208,11 +213,13 @@ fn linear(items: &[Json], missing: &dyn Fn(&Json) -> bool, _: &Json) -> Vec<Json
             }
             let after = known.partition_point(|(place, _)| *place < at);
             match (after.checked_sub(1).map(|before| known[before]), known.get(after)) {
-                (Some((x0, y0)), Some((x1, y1))) => {
-                    helpers::from_real(y0 + (y1 - y0) * (at - x0) as f64 / (x1 - x0) as f64)
-                }
-                (Some((_, value)), None) | (None, Some(&(_, value))) => helpers::from_real(value),
-                (None, None) => item.clone(),
+                (Some((x0, y0)), Some((x1, y1))) => number(y0 + (y1 - y0) * (at - x0) as f64 / (x1 - x0) as f64),
+                (Some((_, value)), None) | (None, Some(&(_, value))) if edges => number(value),
+                (None, None) => match argument(3) {
+                    Json::Null => json!(0.0),
+                    constant => constant,
+                },
+                _ => item.clone(),
             }
         })
         .collect()

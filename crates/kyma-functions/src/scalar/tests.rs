@@ -327,7 +327,11 @@ fn hashes() {
 fn series() {
     check("series_add", &[d("[1,2]"), d("[3,4.5]")], d("[4.0,6.5]"));
     check("series_fill_forward", &[d("[null,1,null,2]")], d("[null,1,1,2]"));
-    check("series_fill_linear", &[d("[1,null,3]")], d("[1,2.0,3]"));
+    check("series_fill_linear", &[d("[1,null,4]")], d("[1,2,4]"));
+    check("series_fill_linear", &[d("[1.0,null,4,null]")], d("[1.0,2.5,4,4.0]"));
+    let null = Value::Null(Type::Real);
+    check("series_fill_linear", &[d("[null,1,null]"), null.clone(), Value::Bool(false)], d("[null,1,null]"));
+    check("series_fill_linear", &[d("[null]"), null, Value::Bool(true), r(3.5)], d("[3.5]"));
     check("series_pearson_correlation", &[d("[1,2,3]"), d("[2,4,6]")], r(1.0));
 }
 

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn windows() {
         let values = longs(&[1, 2, 3]);
-        check("prev", &[values.clone()], &[Type::Long], &[None, Some(1), Some(2)]);
+        check("prev", std::slice::from_ref(&values), &[Type::Long], &[None, Some(1), Some(2)]);
         let args = [values.clone(), Arg::Scalar(Value::Long(2)), Arg::Scalar(Value::Long(-1))];
         check("next", &args, &[Type::Long; 3], &[Some(3), Some(-1), Some(-1)]);
         check("row_number", &[], &[], &[Some(1), Some(2), Some(3)]);

@@ -104,7 +104,7 @@ fn estimates_are_near() {
     let many = longs(&(0..200_000).map(Some).collect::<Vec<_>>());
     let groups = vec![0; 200_000];
     let mut dcount = aggregate("dcount", &[Type::Long], &[None], &[Type::Long]).unwrap();
-    dcount.update(&[many.clone()], &groups, 1).unwrap();
+    dcount.update(std::slice::from_ref(&many), &groups, 1).unwrap();
     let Value::Long(count) = array_value(dcount.finish(Emit::All).unwrap()[0].as_ref(), 0, Type::Long) else {
         panic!()
     };

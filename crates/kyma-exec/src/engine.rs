@@ -179,7 +179,7 @@ impl Engine {
 
     /// How a query would run: its plan, and what the catalog's level prunes.
     pub async fn explain(&self, request: QueryRequest) -> Result<String, QueryError> {
-        let (work, io) = (Arc::clone(&self.work), Handle::current());
+        let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
         let task = self.spawn(async move {
             let planned = work.plan(request, &io).await?;
             let runner = Runner::new(&planned.scope)?;
@@ -194,7 +194,10 @@ impl Engine {
             ));
             Ok(text)
         })?;
-        task.await.unwrap_or_else(|gone| Err(died(gone).into()))
+        tokio::time::timeout(timeout, task)
+            .await
+            .map_err(|_| QueryError::from(timed_out(timeout)))?
+            .unwrap_or_else(|gone| Err(died(gone).into()))
     }
 
     /// The frontend of a language.

@@ -61,14 +61,9 @@ impl TableQuery {
 pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivors> {
     let prune = scope.shared.settings.prune;
     let time = if prune { query.predicate.time_range(&query.table.time_column) } else { TimeRange::ALL };
-    let listed = list(scope, query, time).await?;
-    let outside = match time == TimeRange::ALL {
-        true => 0,
-        false => {
-            scope.shared.catalog.totals(query.table.id, query.at).await?.extents.saturating_sub(listed.len() as u64)
-        }
-    };
-    let mut found = Survivors { extents: Vec::new(), all_match: true };
+    let (listed, outside) = futures::try_join!(list(scope, query, time), all(scope, query, time))?;
+    let outside = outside.map_or(0, |all| all.saturating_sub(listed.len() as u64));
+    let mut found = Survivors { extents: Vec::new(), all_match: prune };
     let mut reasons = std::collections::BTreeMap::from([(Reason::Time, outside)]);
     let considered = outside + listed.len() as u64;
     for extent in listed {
@@ -88,6 +83,14 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
         }
     });
     Ok(found)
+}
+
+/// How many extents are visible, where a time range may exclude some.
+async fn all(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Option<u64>> {
+    if time == TimeRange::ALL {
+        return Ok(None);
+    }
+    Ok(Some(scope.shared.catalog.totals(query.table.id, query.at).await?.extents))
 }
 
 async fn list(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Vec<Extent>> {

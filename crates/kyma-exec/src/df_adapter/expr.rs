@@ -13,6 +13,7 @@ use kyma_functions::EvalContext;
 use kyma_plan::{BinaryOp, Expr, ExprKind};
 
 use crate::df_adapter::literal::scalar_of;
+use crate::df_adapter::paths::converted;
 use crate::df_adapter::scalar::{Kernel, Op, ValueSet, literal_values};
 
 /// Stack left that makes recursion go on elsewhere, and the size of the new stack.
@@ -53,6 +54,9 @@ impl Exprs<'_> {
     }
 
     fn lower_here(&self, expr: &Expr, filtering: bool) -> Result<DfExpr> {
+        if let Some(same) = converted(expr).filter(|inner| inner.ty == expr.ty) {
+            return self.lower(same, filtering);
+        }
         match &expr.kind {
             ExprKind::Literal(value) => Ok(literal(value)),
             ExprKind::Column(at) => match self.columns.get(*at) {
@@ -76,7 +80,6 @@ impl Exprs<'_> {
                 let args = vec![self.value(base)?, self.value(index)?];
                 Ok(self.kernel(Op::Element { index: index.ty }, Type::Dynamic, args))
             }
-            ExprKind::Convert(inner) if inner.ty == expr.ty => self.lower(inner, filtering),
             ExprKind::Convert(inner) => {
                 Ok(self.kernel(Op::Convert { from: inner.ty }, expr.ty, vec![self.value(inner)?]))
             }

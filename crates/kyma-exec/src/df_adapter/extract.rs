@@ -7,6 +7,7 @@
 //! `not is_null`. Whether a *path*, converted to a type, is null cannot be told from statistics (a text may not convert):
 //! it is opaque there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
@@ -16,7 +17,7 @@ use datafusion::physical_expr::expressions::{
 };
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use kyma_core::format::ReadColumn;
-use kyma_core::predicate::{CompareOp, Predicate, TextOp};
+use kyma_core::predicate::{ColumnRef, CompareOp, Predicate, TextOp};
 use kyma_core::{Type, Value};
 use kyma_plan::BinaryOp;
 
@@ -267,15 +268,26 @@ fn negate(predicate: Predicate) -> Predicate {
     }
 }
 
+/// The disjunction, where equalities of one column are one `in`: a query with thousands of them looks its column up once.
 fn flat_or(parts: Vec<Predicate>) -> Predicate {
     let mut flat = Vec::new();
+    let mut sets: BTreeMap<ColumnRef, Vec<Value>> = BTreeMap::new();
+    let mut add = |part: Predicate| match part {
+        Predicate::Compare { column, op: CompareOp::Equal, value } => sets.entry(column).or_default().push(value),
+        Predicate::In { column, values } => sets.entry(column).or_default().extend(values),
+        other => flat.push(other),
+    };
     for part in parts {
         match part {
-            Predicate::Or(inner) => flat.extend(inner),
-            other => flat.push(other),
+            Predicate::Or(inner) => inner.into_iter().for_each(&mut add),
+            other => add(other),
         }
     }
-    Predicate::Or(flat)
+    flat.extend(sets.into_iter().map(|(column, values)| Predicate::In { column, values }));
+    match flat.len() {
+        1 => flat.remove(0),
+        _ => Predicate::Or(flat),
+    }
 }
 
 /// The text test that `LIKE pattern` is, when it is one exactly.

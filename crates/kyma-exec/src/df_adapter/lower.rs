@@ -122,7 +122,9 @@ impl Lowering {
             Node::Range { from, to, step } => {
                 let ends = [self.constant(from).await?, self.constant(to).await?, self.constant(step).await?];
                 let ty = plan.schema.columns().first().map_or(Type::Long, |column| column.ty);
-                self.provider("range", Arc::new(Finished(range(ends, ty, &plan.schema.arrow())?)))
+                let schema = plan.schema.arrow();
+                let exec = OperatorExec::new(range(ends, ty, &schema)?, Arc::new(Identity), schema);
+                self.provider("range", Arc::new(Finished(Arc::new(exec))))
             }
             Node::Filter { input, predicate } => {
                 let input = self.lower(input, place).await?;
@@ -317,8 +319,8 @@ impl Lowering {
         let left_rows = renamed(left_rows, "l")?;
         let right_rows = renamed(right_rows, "r")?;
         let (left_columns, right_columns) = (columns_of(&left_rows), columns_of(&right_rows));
-        let on_left = self.exprs(&left_columns).values(&on_left)?;
-        let on_right = self.exprs(&right_columns).values(&on_right)?;
+        let on_left = self.join_keys(&left_columns, &on_left)?;
+        let on_right = self.join_keys(&right_columns, &on_right)?;
         let builder = LogicalPlanBuilder::from(left_rows);
         let joined = match on_left.is_empty() {
             true => builder.cross_join(right_rows),
@@ -345,6 +347,18 @@ impl Lowering {
         };
         let columns = columns_of(&joined).into_iter().enumerate().map(fill).collect();
         project(joined, columns, schema)
+    }
+
+    /// Keys that are equal where ours are: reals go as whole numbers, so that both zeros meet, and NaNs.
+    fn join_keys(&self, columns: &[Column], keys: &[Expr]) -> Result<Vec<DfExpr>> {
+        let key = |key: &Expr| {
+            let value = self.exprs(columns).value(key)?;
+            Ok(match key.ty {
+                Type::Real => Kernel::call(Op::RealBits, Type::Long, self.context(), vec![value]),
+                _ => value,
+            })
+        };
+        keys.iter().map(key).collect()
     }
 
     async fn first_of_key(&self, rows: LogicalPlan, plan: &Plan, keys: &[Expr]) -> Result<LogicalPlan> {

@@ -190,9 +190,22 @@ fn wish_of(expr: &Expr) -> Option<Wish> {
             let ExprKind::Column(column) = base.kind else { return None };
             Some(Wish { column, keys: keys.clone(), ty: Type::Dynamic })
         }
-        ExprKind::Convert(inner) if matches!(inner.kind, ExprKind::Path { .. }) && read_by_formats(expr.ty) => {
-            Some(Wish { ty: expr.ty, ..wish_of(inner)? })
+        _ => {
+            let path = converted(expr).filter(|inner| matches!(inner.kind, ExprKind::Path { .. }))?;
+            let wish = wish_of(path)?;
+            read_by_formats(expr.ty).then(|| Wish { ty: expr.ty, ..wish })
         }
+    }
+}
+
+/// What an expression converts to its type.
+pub(crate) fn converted(expr: &Expr) -> Option<&Expr> {
+    const CONVERSIONS: [&str; 9] = [
+        "tostring", "tolong", "toint", "toreal", "todecimal", "tobool", "todatetime", "totimespan", "toguid",
+    ];
+    match &expr.kind {
+        ExprKind::Convert(inner) => Some(inner),
+        ExprKind::Call { function, args } if CONVERSIONS.contains(function) && args.len() == 1 => args.first(),
         _ => None,
     }
 }

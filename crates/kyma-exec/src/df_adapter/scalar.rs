@@ -43,6 +43,8 @@ pub(crate) enum Op {
     Field(usize),
     /// A real as a key of a sort: both zeros are one, NaN is below (or above) every number.
     RealOrder { nan_low: bool },
+    /// A real as a key of a join: the bits, where both zeros are one, and all NaNs.
+    RealBits,
 }
 
 /// The values of `in (tabular)`.
@@ -158,6 +160,7 @@ impl Kernel {
             }
             Op::InSet(set) => set.contains(&arg(0, set.ty)?.to_array(rows)),
             Op::Field(place) => field(args, *place, rows),
+            Op::RealBits => Ok(real_bits(&arg(0, Type::Real)?.to_array(rows))),
             Op::RealOrder { nan_low } => Ok(real_order(&arg(0, Type::Real)?.to_array(rows), *nan_low)),
         };
         result.map_err(to_df)
@@ -169,6 +172,14 @@ fn field(args: &[ColumnarValue], place: usize, rows: usize) -> Result<ArrayRef, 
     let array = array.map_err(crate::df_adapter::error::from_df)?;
     let fields = array.as_struct_opt().ok_or_else(|| Error::internal("a field of a scalar"))?;
     Ok(Arc::clone(fields.column(place)))
+}
+
+fn real_bits(reals: &ArrayRef) -> ArrayRef {
+    let bits = |real: f64| if real.is_nan() { f64::NAN.to_bits() } else { (real + 0.0).to_bits() } as i64;
+    match reals.as_primitive_opt::<arrow::datatypes::Float64Type>() {
+        Some(reals) => Arc::new(reals.unary::<_, arrow::datatypes::Int64Type>(bits)),
+        None => Arc::clone(reals),
+    }
 }
 
 /// Sorts go by IEEE's total order, in which NaNs lie beyond the infinity of their sign.
@@ -195,6 +206,7 @@ fn name_of(op: &Op) -> String {
         Op::In { ty, ignore_case } => format!("in_{ty}_{ignore_case}"),
         Op::InSet(set) => format!("in_set_{}", set.id),
         Op::Field(place) => format!("field_{place}"),
+        Op::RealBits => "real_bits".to_owned(),
         Op::RealOrder { nan_low } => format!("real_order_{nan_low}"),
     }
 }

@@ -78,7 +78,8 @@ impl Partition {
             let Some((bytes, batch)) = self.flight.next().await else { return Ok(None) };
             self.flight_bytes -= bytes;
             self.window = (self.window * 2).min(self.spec.scope.shared.settings.prefetch_blocks.max(1));
-            tokio::task::consume_budget().await;
+            // However much work a block is above, whoever cancels waits for one at most.
+            tokio::task::yield_now().await;
             let Some(batch) = batch? else { continue };
             match self.spec.fetch.map(|fetch| self.queue.claim(batch.num_rows(), fetch)) {
                 None => return Ok(Some(batch)),

@@ -122,6 +122,17 @@ async fn a_query_that_needs_too_much_memory_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_may_spill_finishes() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill_dir = Some(folder.path().join("spill"));
+    let world = World::with(ExecSettings { query_memory_bytes: 32 << 20, spill_dir, ..settings() }).await;
+    let many = "range x from 1 to 1000000 step 1 | extend s = strcat('key number ', tostring(x))";
+    assert_eq!(world.rows(&format!("{many} | summarize count() by s | count")).await, ["1000000"]);
+    let last = world.rows(&format!("{many} | sort by s desc, x asc | where x == 7 | project s")).await;
+    assert_eq!(last, ["key number 7"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn queries_together_stay_within_the_nodes_memory() {
     let world = World::with(ExecSettings { memory_bytes: 6 << 20, ..settings() }).await;
     let heavy = "range x from 1 to 3000000 step 1 | summarize count() by x | count";

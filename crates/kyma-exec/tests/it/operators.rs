@@ -80,6 +80,10 @@ async fn joins() {
             ]),
             ("L | lookup kind=inner (R | project k, b) on k | count", &["6"]),
             ("L | join kind=inner R on $left.a == $right.b | count", &["0"]),
+            (
+                "datatable(r:real, a:long) [-0.0,1, real(nan),2, 2.5,3] | join kind=inner (datatable(r:real, b:long) [0.0,1, real(nan),2, 3.5,3]) on r | project a, b",
+                &["1|1", "2|2"],
+            ),
             ("L | where a == '' | join kind=leftouter (R | where 1 == 2) on k | project k, b, isempty(b)", &["9||true"]),
         ],
     )
@@ -159,7 +163,7 @@ async fn expansions() {
             ("T | extend n = tolong(d.n) | where n >= 2 | summarize sum(n)", &["5"]),
             ("T | project d.n, x = tostring(d.tags[0]) | where isnotempty(x)", &["1|x"]),
             ("T | where d.tags has 'y' | project id", &["1"]),
-            ("T | mv-apply t = d.tags to typeof(string) on (where t != 'x' | project u = strcat(t, '!')) | project id, u", &["1|y!"]),
+            ("T | mv-apply t = d.tags to typeof(string) on (where isnotempty(t) and t != 'x' | project u = strcat(t, '!')) | project id, u", &["1|y!"]),
             ("T | partition by id (top 1 by Timestamp | project id)", &["1", "2", "3"]),
             ("T | parse-kv s as (took:string) with (pair_delimiter=' ', kv_delimiter='=') | project took", &["", "5ms", "7ms"]),
             ("T | project-reorder s, id | project-rename key = id | where key == 3 | project s", &["nonsense"]),

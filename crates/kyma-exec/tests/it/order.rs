@@ -101,6 +101,10 @@ async fn take_opens_one_extent() {
     let answer = world.kql("T | where n >= 0 | take 5").await;
     assert_eq!(crate::world::shown(&answer).len(), 5);
     assert!(answer.profile.extents.kept <= 2, "{:?}", answer.profile.extents);
+    assert_eq!(world.rows("T | take 5 | count").await, ["5"]);
+    assert_eq!(world.rows("T | take 70 | summarize count(), dcount(n) > 60, countif(n >= 0)").await, ["70|true|70"]);
+    assert_eq!(world.rows("T | where n >= 10 | take 990 | count").await, ["990"]);
+    assert_eq!(world.rows("T | take 30 | union (T | take 20) | count").await, ["50"]);
     assert_eq!(world.rows("T | take 0").await.len(), 0);
     assert_eq!(world.rows("T | take 100000").await.len(), 1000);
 }

@@ -114,7 +114,14 @@ impl ExecutionPlan for OperatorExec {
         let input = execute_stream(Arc::clone(&self.input), context)?;
         let (operator, schema) = (Arc::clone(&self.operator), self.schema());
         if !operator.whole() {
-            let rows = input.map(move |batch| operator.apply(batch?).map_err(to_df));
+            let rows = input.then(move |batch| {
+                let operator = Arc::clone(&operator);
+                async move {
+                    // However much work a batch is above, whoever cancels waits for one at most.
+                    tokio::task::yield_now().await;
+                    operator.apply(batch?).map_err(to_df)
+                }
+            });
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
         }
         let whole = async move {

@@ -156,7 +156,7 @@ fn leaf(rng: &mut ChaCha8Rng) -> P {
 
 fn left(rng: &mut ChaCha8Rng) -> Left {
     const PATHS: [&[&str]; 5] = [&["a", "b"], &["a"], &["c"], &["missing"], &["a", "b", "deeper"]];
-    const TYPES: [Type; 6] = [Type::Long, Type::Real, Type::String, Type::Bool, Type::Datetime, Type::Dynamic];
+    const TYPES: [Type; 7] = [Type::Long, Type::Int, Type::Real, Type::String, Type::Bool, Type::Datetime, Type::Dynamic];
     match rng.random_bool(0.35) {
         true => Left::Path(PATHS.choose(rng).copied().unwrap_or(&["a"]), *TYPES.choose(rng).unwrap()),
         false => match rng.random_range(0..=COLUMNS.len()) {
@@ -186,6 +186,13 @@ impl Left {
         }
     }
 
+    fn sql(&self) -> Option<String> {
+        match self {
+            Left::Column(_) if !matches!(self.ty(), Type::Guid | Type::Timespan) => Some(format!("\"{}\"", self.kql())),
+            _ => None,
+        }
+    }
+
     /// The value in a row; null strings are `""`.
     fn of(&self, row: &[Value]) -> Value {
         let value = match self {
@@ -200,12 +207,14 @@ impl Left {
     }
 }
 
-fn member(value: &Value, keys: &[&str], ty: Type) -> Value {
+/// A path of a dynamic, converted as the formats do.
+pub(crate) fn member(value: &Value, keys: &[&str], ty: Type) -> Value {
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
     let Value::Dynamic(json) = value else { return Value::Null(ty) };
     let Some(json) = dynamic::get(json, &keys) else { return Value::Null(ty) };
     let found = match ty {
         Type::Long => dynamic::to_long(&json).map(Value::Long),
+        Type::Int => dynamic::to_long(&json).and_then(|long| i32::try_from(long).ok()).map(Value::Int),
         Type::Real => dynamic::to_real(&json).map(Value::Real),
         Type::Bool => dynamic::to_bool(&json).map(Value::Bool),
         Type::Datetime => by_kernel(&json),
@@ -249,6 +258,48 @@ impl P {
             P::Or(parts) => many(parts, "or"),
             P::Not(inner) => format!("not({})", inner.kql()),
         }
+    }
+
+    /// The predicate as SQL, where it has words for it.
+    pub(crate) fn sql(&self) -> Option<String> {
+        let not = |negated: &bool| if *negated { "NOT " } else { "" };
+        let many = |parts: &[P], word: &str| -> Option<String> {
+            let parts = parts.iter().map(P::sql).collect::<Option<Vec<_>>>()?;
+            Some(format!("({})", parts.join(&format!(" {word} "))))
+        };
+        Some(match self {
+            P::Compare(left, op, value) => {
+                let op = if *op == "==" { "=" } else { op };
+                format!("{} {op} {}", left.sql()?, sql_literal(value)?)
+            }
+            P::In(left, values, negated) => {
+                let list = values.iter().map(sql_literal).collect::<Option<Vec<_>>>()?.join(", ");
+                format!("{} {}IN ({list})", left.sql()?, not(negated))
+            }
+            P::Between(left, from, to) => {
+                format!("{} BETWEEN {} AND {}", left.sql()?, sql_literal(from)?, sql_literal(to)?)
+            }
+            P::IsNull(left, negated) => format!("{} IS {}NULL", left.sql()?, not(negated)),
+            P::IsEmpty(left, negated) => format!("{} {}= ''", left.sql()?, if *negated { "!" } else { "" }),
+            P::Text(left, (_, function), needle, negated) => {
+                let pattern = match *function {
+                    "startswith_cs" | "hasprefix_cs" => format!("{needle}%"),
+                    "endswith_cs" | "hassuffix_cs" => format!("%{needle}"),
+                    "contains" | "contains_cs" => format!("%{needle}%"),
+                    "equal_ci" => needle.clone(),
+                    "matches_regex" => return None,
+                    function => {
+                        let call = format!("{function}({}, '{needle}')", left.sql()?);
+                        return Some(if *negated { format!("NOT {call}") } else { call });
+                    }
+                };
+                let like = if function.ends_with("_cs") { "LIKE" } else { "ILIKE" };
+                format!("{} {}{like} '{pattern}'", left.sql()?, not(negated))
+            }
+            P::And(parts) => many(parts, "AND")?,
+            P::Or(parts) => many(parts, "OR")?,
+            P::Not(inner) => format!("NOT ({})", inner.sql()?),
+        })
     }
 
     /// Whether it is true of a row; null where that is not known.
@@ -331,4 +382,19 @@ fn literal(value: &Value) -> String {
         Value::String(text) => format!("\"{}\"", text.replace('\n', "\\n")),
         other => format!("{other:?}"),
     }
+}
+
+fn sql_literal(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Long(i64::MIN) => return None, // A minus before a number that is too large.
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Long(value) => value.to_string(),
+        Value::Real(value) if value.is_finite() => format!("{value:e}"),
+        Value::Datetime(nanos) => {
+            format!("TIMESTAMP '{}'", kyma_core::time::format_datetime(*nanos).trim_end_matches('Z'))
+        }
+        Value::String(text) => format!("'{text}'"),
+        _ => return None,
+    })
 }

@@ -45,7 +45,7 @@ pub fn to_text(json: &str) -> Cow<'_, str> {
 }
 
 /// `tolong(dynamic)`: an integral number, a real truncated towards zero, a truth value as 0 or 1, or a string
-/// that spells a decimal or `0x` integer or a real; else null.
+/// that spells a decimal or `0x` integer; else null.
 pub fn to_long(json: &str) -> Option<i64> {
     match json.as_bytes().first()? {
         b't' if json == "true" => Some(1),
@@ -86,23 +86,19 @@ pub fn to_datetime(json: &str) -> Option<i64> {
     }
 }
 
-/// `tolong(string)`.
+/// `tolong(string)`: digits with a sign, or hexadecimal ones; what looks like a fraction is none.
 pub fn text_to_long(text: &str) -> Option<i64> {
     let text = text.trim();
     let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     match hex {
         Some(digits) => u64::from_str_radix(digits, 16).ok().map(|bits| bits as i64),
-        None => number_to_long(text.strip_prefix('+').unwrap_or(text)),
+        None => text.parse().ok(),
     }
 }
 
-/// `toreal(string)`.
+/// `toreal(string)`: unlike `tolong`, no hexadecimal digits.
 pub fn text_to_real(text: &str) -> Option<f64> {
-    let text = text.trim();
-    if text.starts_with("0x") || text.starts_with("0X") {
-        return text_to_long(text).map(|long| long as f64);
-    }
-    text.parse().ok()
+    text.trim().parse().ok()
 }
 
 /// `tobool(string)`: `true`, `false` in any case, or a number as `!= 0`.
@@ -212,6 +208,8 @@ mod tests {
         assert_eq!(to_long("12"), Some(12));
         assert_eq!(to_long("12.9"), Some(12));
         assert_eq!(to_long("\"0x10\""), Some(16));
+        assert_eq!(to_long("\"5.7\""), None);
+        assert_eq!(to_real("\"0x10\""), None);
         assert_eq!(to_long("\"nan\""), None);
         assert_eq!(to_long("1e300"), None);
         assert_eq!(to_real("\"1.5\""), Some(1.5));

@@ -157,28 +157,16 @@ pub(crate) fn real_to_long(real: f64) -> Option<i64> {
     (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&real).then_some(real as i64)
 }
 
-/// `tolong(text)`: digits with a sign, or hexadecimal ones; what looks like a fraction is none.
-pub(crate) fn text_to_long(text: &str) -> Option<i64> {
-    let digits = text.trim();
-    match digits.get(..2) {
-        Some("0x" | "0X") => u64::from_str_radix(&digits[2..], 16).ok().map(|bits| bits as i64),
-        _ => digits.parse().ok(),
-    }
-}
-
 fn to_long(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
     let long = |get: &dyn Fn(usize) -> Option<i64>| build::longs(Type::Long, rows, get);
     match from {
         Type::String => {
             let texts = Texts::of(value)?;
-            long(&|row| text_to_long(texts.get(row)))
+            long(&|row| dynamic::text_to_long(texts.get(row)))
         }
         Type::Dynamic => {
             let jsons = Jsons::of(value)?;
-            long(&|row| match jsons.get(row)? {
-                json if json.starts_with('"') => text_to_long(&dynamic::to_text(json)),
-                json => dynamic::to_long(json),
-            })
+            long(&|row| jsons.get(row).and_then(dynamic::to_long))
         }
         Type::Bool => {
             let bools = Bools::of(value)?;
@@ -208,17 +196,11 @@ fn to_long(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
     }
 }
 
-/// `toreal(text)`: unlike `tolong`, no hexadecimal digits.
-fn text_to_real(text: &str) -> Option<f64> {
-    let is_hex = matches!(text.trim().get(..2), Some("0x" | "0X"));
-    if is_hex { None } else { dynamic::text_to_real(text) }
-}
-
 fn to_real(value: &Arg, from: Type, rows: usize) -> Result<ArrayRef> {
     match from {
         Type::String => {
             let texts = Texts::of(value)?;
-            Ok(build::reals(rows, |row| text_to_real(texts.get(row))))
+            Ok(build::reals(rows, |row| dynamic::text_to_real(texts.get(row))))
         }
         Type::Dynamic => {
             let jsons = Jsons::of(value)?;

@@ -209,15 +209,8 @@ fn series_and_nested_tops() {
     "#
     );
     assert_snapshot!(shown("Logs | top-nested 2 of Level by count(), top-nested of Status by max(Duration)"), @r#"
-    project #0, #1, #3, #4 [Level:string, aggregated_Level:long, Status:int, aggregated_Status:real]
-      join Inner on #0=#0 [Level:string, aggregated_Level:long, $key0:string, $key1:int, $by:real]
-        limit 2 [Level:string, aggregated_Level:long]
-          sort #1 desc [Level:string, aggregated_Level:long]
-            project #0, #1 [Level:string, aggregated_Level:long]
-              aggregate by=#1 count() [$key0:string, $by:long]
-                scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
-        aggregate by=#1, #3 max(#4) [$key0:string, $key1:int, $by:real]
-          scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
+    top-nested levels=2 [Level:string, aggregated_Level:long, Status:int, aggregated_Status:real]
+      scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
     "#);
     assert_snapshot!(shown("Logs | partition by Level (top 1 by Duration)"), @r#"
     partition #1 [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]

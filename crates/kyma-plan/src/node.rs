@@ -91,7 +91,7 @@ pub enum Node {
         right: Box<Plan>,
         /// Which rows come out.
         kind: JoinKind,
-        /// Pairs of equal keys: over the left's row and over the right's row, same type. Null keys never match. Empty is a cross join.
+        /// Pairs of equal keys: over the left's row and over the right's row, same type. Null keys match each other. Empty is a cross join.
         on: Vec<(Expr, Expr)>,
     },
     /// All rows of all inputs, which have the same schema.

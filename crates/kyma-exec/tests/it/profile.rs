@@ -46,7 +46,9 @@ async fn every_level_counts_what_it_pruned() {
 
     let prefix = world.kql("T | where s startswith_cs 'user123' | project n").await;
     assert_eq!(shown(&prefix), ["123"]);
-    assert_eq!(prefix.profile.catalog.pruned.get(&Reason::Bounds), Some(&3), "{prefix:?}");
+    let request = kyma_exec::QueryRequest::new("kql", "default", "T | where s startswith_cs 'user123' | project n");
+    let plan = world.engine.explain(request).await.unwrap();
+    assert_eq!(prefix.profile.catalog.pruned.get(&Reason::Bounds), Some(&3), "{plan}");
 
     let nothing = world.profile("T | where Timestamp > datetime(2030-01-01) | project n").await;
     assert_eq!((nothing.catalog.kept, nothing.store_requests), (0, 0), "{nothing:?}");

@@ -4,40 +4,38 @@
 //! Operators that DataFusion lacks stand on a finished plan of their own (see [`operators`]); so does the input of an
 //! aggregate for which order matters.
 
+mod join;
+mod special;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, JoinType, NullEquality, ScalarValue, TableReference};
+use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{
-    Aggregate, Expr as DfExpr, Filter, Limit, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SortExpr, Union, lit,
+    Aggregate, Expr as DfExpr, Filter, Limit, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SortExpr, lit,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kyma_core::{Error, Result, Schema, Type, Value};
 use kyma_functions::EvalContext;
 use kyma_functions::table::KeyValueOptions;
-use kyma_plan::node::{MvExpandColumn, Scan, TopNestedLevel};
-use kyma_plan::{AggregateCall, Expr, JoinKind, Node, Plan, SortKey, WindowCall};
+use kyma_plan::node::Scan;
+use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey};
 use parking_lot::Mutex;
 
 use crate::df_adapter::error::from_df;
-use crate::df_adapter::expr::{Exprs, literal};
+use crate::df_adapter::expr::Exprs;
 use crate::df_adapter::literal::{array_of, value_of};
-use crate::df_adapter::operators::first::FirstOfKey;
 use crate::df_adapter::operators::identity::Identity;
-use crate::df_adapter::operators::mv_expand::MvExpand;
 use crate::df_adapter::operators::parse::{Parse, Reading};
 use crate::df_adapter::operators::range::range;
-use crate::df_adapter::operators::series::{Axis, Bins, LayOut};
-use crate::df_adapter::operators::top_nested::{Level, TopNested};
-use crate::df_adapter::operators::window::{Call, Window};
+use crate::df_adapter::operators::series::Axis;
 use crate::df_adapter::operators::{Finished, Operator, OperatorExec};
 use crate::df_adapter::paths::read_column;
 use crate::df_adapter::scalar::{Kernel, Op, ValueSet};
@@ -45,6 +43,8 @@ use crate::df_adapter::summarize;
 use crate::df_adapter::table::KymaTable;
 use crate::scope::QueryScope;
 use crate::settings::PLAN_DEPTH_MAX;
+
+pub(crate) use special::mv_expand;
 
 /// Lowers the plans of one query.
 pub(crate) struct Lowering {
@@ -282,94 +282,6 @@ impl Lowering {
         Ok(LogicalPlan::Sort(Sort { expr, input: Arc::new(input), fetch: None }))
     }
 
-    async fn union(&self, inputs: &[Plan], schema: &Schema, place: Place<'_>) -> Result<LogicalPlan> {
-        let mut lowered = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            let input = self.lower(input, place).await?;
-            let columns = columns_of(&input).into_iter().map(DfExpr::Column).collect();
-            lowered.push(Arc::new(project(input, columns, schema)?));
-        }
-        match lowered.len() {
-            0 => self.values(&[], schema),
-            1 => Ok(Arc::unwrap_or_clone(lowered.remove(0))),
-            _ => Union::try_new(lowered).map(LogicalPlan::Union).map_err(from_df),
-        }
-    }
-
-    async fn join(
-        &self,
-        left: &Plan,
-        right: &Plan,
-        kind: JoinKind,
-        on: &[(Expr, Expr)],
-        schema: &Schema,
-        place: Place<'_>,
-    ) -> Result<LogicalPlan> {
-        let mut left_rows = self.lower(left, place).await?;
-        let right_rows = self.lower(right, place).await?;
-        let mut on_left = Vec::with_capacity(on.len());
-        let mut on_right = Vec::with_capacity(on.len());
-        for (a, b) in on {
-            on_left.push(self.resolve(a.clone(), place).await?);
-            on_right.push(self.resolve(b.clone(), place).await?);
-        }
-        if kind == JoinKind::InnerUnique {
-            left_rows = self.first_of_key(left_rows, left, &on_left).await?;
-        }
-        let left_rows = renamed(left_rows, "l")?;
-        let right_rows = renamed(right_rows, "r")?;
-        let (left_columns, right_columns) = (columns_of(&left_rows), columns_of(&right_rows));
-        let on_left = self.join_keys(&left_columns, &on_left)?;
-        let on_right = self.join_keys(&right_columns, &on_right)?;
-        let builder = LogicalPlanBuilder::from(left_rows);
-        let joined = match on_left.is_empty() {
-            true => builder.cross_join(right_rows),
-            false => builder.join_with_expr_keys(right_rows, join_type(kind), (on_left, on_right), None),
-        };
-        let mut joined = joined.and_then(LogicalPlanBuilder::build).map_err(from_df)?;
-        // Null keys match each other, unlike in a comparison.
-        if let LogicalPlan::Join(join) = &mut joined {
-            join.null_equality = NullEquality::NullEqualsNull;
-        }
-        let (left_missing, right_missing) = match kind {
-            JoinKind::LeftOuter => (false, true),
-            JoinKind::RightOuter => (true, false),
-            JoinKind::FullOuter => (true, true),
-            _ => (false, false),
-        };
-        let fill = |(at, column): (usize, Column)| {
-            let missing = if at < left_columns.len() { left_missing } else { right_missing };
-            let is_text = schema.columns().get(at).is_some_and(|column| column.ty == Type::String);
-            match missing && is_text {
-                true => coalesce(vec![DfExpr::Column(column), literal(&Value::String(String::new()))]),
-                false => DfExpr::Column(column),
-            }
-        };
-        let columns = columns_of(&joined).into_iter().enumerate().map(fill).collect();
-        project(joined, columns, schema)
-    }
-
-    /// Keys that are equal where ours are: reals go as whole numbers, so that both zeros meet, and NaNs.
-    fn join_keys(&self, columns: &[Column], keys: &[Expr]) -> Result<Vec<DfExpr>> {
-        let key = |key: &Expr| {
-            let value = self.exprs(columns).value(key)?;
-            Ok(match key.ty {
-                Type::Real => Kernel::call(Op::RealBits, Type::Long, self.context(), vec![value]),
-                _ => value,
-            })
-        };
-        keys.iter().map(key).collect()
-    }
-
-    async fn first_of_key(&self, rows: LogicalPlan, plan: &Plan, keys: &[Expr]) -> Result<LogicalPlan> {
-        let columns = columns_of(&rows);
-        let width = columns.len();
-        let schema = Arc::clone(rows.schema().inner());
-        let keyed = self.with_columns(rows, keys)?;
-        debug_assert!(plan.schema.len() <= width);
-        self.operator(keyed, Arc::new(FirstOfKey { width }), schema).await
-    }
-
     /// The rows with further columns, named `\u{3}0`, `\u{3}1`, ...
     pub(crate) fn with_columns(&self, rows: LogicalPlan, exprs: &[Expr]) -> Result<LogicalPlan> {
         let columns = columns_of(&rows);
@@ -379,122 +291,6 @@ impl Lowering {
             all.push(expr.alias(format!("\u{3}{at}")));
         }
         Projection::try_new(all, Arc::new(rows)).map(LogicalPlan::Projection).map_err(from_df)
-    }
-
-    async fn parse(&self, input: &Plan, text: &Expr, parse: Parse, place: Place<'_>) -> Result<LogicalPlan> {
-        let rows = self.lower(input, place).await?;
-        let text = self.resolve(text.clone(), place).await?;
-        let rows = self.with_columns(rows, &[text])?;
-        let schema = Arc::clone(&parse.schema);
-        self.operator(rows, Arc::new(parse), schema).await
-    }
-
-    async fn window(
-        &self,
-        input: &Plan,
-        calls: &[WindowCall],
-        schema: &Schema,
-        place: Place<'_>,
-    ) -> Result<LogicalPlan> {
-        let rows = self.lower(input, place).await?;
-        let width = columns_of(&rows).len();
-        let (mut extra, mut windows) = (Vec::new(), Vec::new());
-        for call in calls {
-            let mut args = Vec::with_capacity(call.args.len());
-            for arg in &call.args {
-                let arg = self.resolve(arg.clone(), place).await?;
-                let ty = arg.ty;
-                args.push(match arg.as_literal() {
-                    Some(value) => (Err(value.clone()), ty),
-                    None => {
-                        extra.push(arg);
-                        (Ok(width + extra.len() - 1), ty)
-                    }
-                });
-            }
-            windows.push(Call { function: call.function, args, ty: call.ty });
-        }
-        if calls.is_empty() {
-            let schema = Arc::clone(rows.schema().inner());
-            return self.operator(rows, Arc::new(Identity), schema).await;
-        }
-        let rows = self.with_columns(rows, &extra)?;
-        let window = Window { width, calls: windows, schema: schema.arrow() };
-        self.operator(rows, Arc::new(window), schema.arrow()).await
-    }
-
-    async fn top_nested(
-        &self,
-        input: &Plan,
-        levels: &[TopNestedLevel],
-        schema: &Schema,
-        place: Place<'_>,
-    ) -> Result<LogicalPlan> {
-        let rows = self.lower(input, place).await?;
-        let mut extra: Vec<Expr> = Vec::new();
-        let width = columns_of(&rows).len();
-        let mut nested = Vec::with_capacity(levels.len());
-        for level in levels {
-            let args = self.resolve_all(&level.by.args, place).await?;
-            let mut column = |expr: Expr| {
-                extra.push(expr);
-                width + extra.len() - 1
-            };
-            let key = self.resolve(level.key.clone(), place).await?;
-            let key = (key.ty, column(key));
-            let arg = |arg: Expr| (arg.ty, arg.as_literal().cloned(), column(arg));
-            let args = args.into_iter().map(arg).map(|(ty, value, place)| (place, ty, value)).collect();
-            nested.push(Level {
-                count: level.count,
-                key: (key.1, key.0),
-                function: level.by.function,
-                args,
-                ty: level.by.types.first().copied().unwrap_or(Type::Long),
-                ascending: level.ascending,
-                others: level.others.clone(),
-            });
-        }
-        let rows = self.with_columns(rows, &extra)?;
-        let operator = TopNested { levels: nested, schema: schema.arrow() };
-        self.operator(rows, Arc::new(operator), schema.arrow()).await
-    }
-
-    #[allow(clippy::too_many_arguments)] // The parts of one node.
-    async fn series(
-        &self,
-        input: &Plan,
-        keys: &[Expr],
-        aggregates: &[(AggregateCall, Value)],
-        axis: &Expr,
-        ends: Axis,
-        schema: &Schema,
-        place: Place<'_>,
-    ) -> Result<LogicalPlan> {
-        let rows = self.lower(input, place).await?;
-        let width = columns_of(&rows).len();
-        let rows = self.with_columns(rows, std::slice::from_ref(axis))?;
-        let binned_schema = Arc::clone(rows.schema().inner());
-        let binned = self.operator(rows, Arc::new(Bins(ends.clone())), binned_schema).await?;
-        let mut by = keys.to_vec();
-        by.push(Expr::column(width, axis.ty, axis.span));
-        let calls: Vec<AggregateCall> = aggregates.iter().map(|(call, _)| call.clone()).collect();
-        let named = |at: usize, ty: Type| kyma_core::Column::new(format!("s{at}"), ty);
-        let mut columns: Vec<_> = by.iter().enumerate().map(|(at, key)| named(at, key.ty)).collect();
-        for call in &calls {
-            let ty = call.types.first().copied().unwrap_or(Type::Real);
-            columns.push(named(columns.len(), ty));
-        }
-        let grouped = summarize::aggregate(self, binned, &by, &calls, &Schema::new(columns))?;
-        let value = |(call, default): &(AggregateCall, Value)| {
-            (call.types.first().copied().unwrap_or(Type::Real), default.clone())
-        };
-        let lay_out = LayOut {
-            axis: ends,
-            keys: keys.len(),
-            values: aggregates.iter().map(value).collect(),
-            schema: schema.arrow(),
-        };
-        self.operator(grouped, Arc::new(lay_out), schema.arrow()).await
     }
 
     async fn optional(&self, expr: Option<&Expr>) -> Result<Option<Value>> {
@@ -540,42 +336,10 @@ pub(crate) fn project(input: LogicalPlan, exprs: Vec<DfExpr>, schema: &Schema) -
     Projection::try_new(named, Arc::new(input)).map(LogicalPlan::Projection).map_err(from_df)
 }
 
-fn renamed(input: LogicalPlan, prefix: &str) -> Result<LogicalPlan> {
-    let columns = columns_of(&input).into_iter().enumerate();
-    let named = columns.map(|(at, column)| DfExpr::Column(column).alias(format!("{prefix}{at}"))).collect();
-    Projection::try_new(named, Arc::new(input)).map(LogicalPlan::Projection).map_err(from_df)
-}
-
 /// At most `count` rows.
 pub(crate) fn limit(input: LogicalPlan, count: u64) -> LogicalPlan {
     let fetch = lit(i64::try_from(count).unwrap_or(i64::MAX));
     LogicalPlan::Limit(Limit { skip: None, fetch: Some(Box::new(fetch)), input: Arc::new(input) })
-}
-
-/// The operator that expands.
-pub(crate) fn mv_expand(
-    input: &Schema,
-    output: &Schema,
-    columns: &[MvExpandColumn],
-    item_index: bool,
-    bags_as_arrays: bool,
-    row_limit: Option<u64>,
-) -> MvExpand {
-    let types = input.columns().iter().map(|column| column.ty).collect();
-    MvExpand { types, columns: columns.to_vec(), item_index, bags_as_arrays, row_limit, schema: output.arrow() }
-}
-
-fn join_type(kind: JoinKind) -> JoinType {
-    match kind {
-        JoinKind::Inner | JoinKind::InnerUnique => JoinType::Inner,
-        JoinKind::LeftOuter => JoinType::Left,
-        JoinKind::RightOuter => JoinType::Right,
-        JoinKind::FullOuter => JoinType::Full,
-        JoinKind::LeftSemi => JoinType::LeftSemi,
-        JoinKind::RightSemi => JoinType::RightSemi,
-        JoinKind::LeftAnti => JoinType::LeftAnti,
-        JoinKind::RightAnti => JoinType::RightAnti,
-    }
 }
 
 /// Whether the rows of a plan have an order that a Kusto pipeline keeps.

@@ -200,9 +200,8 @@ fn wish_of(expr: &Expr) -> Option<Wish> {
 
 /// What an expression converts to its type.
 pub(crate) fn converted(expr: &Expr) -> Option<&Expr> {
-    const CONVERSIONS: [&str; 9] = [
-        "tostring", "tolong", "toint", "toreal", "todecimal", "tobool", "todatetime", "totimespan", "toguid",
-    ];
+    const CONVERSIONS: [&str; 9] =
+        ["tostring", "tolong", "toint", "toreal", "todecimal", "tobool", "todatetime", "totimespan", "toguid"];
     match &expr.kind {
         ExprKind::Convert(inner) => Some(inner),
         ExprKind::Call { function, args } if CONVERSIONS.contains(function) && args.len() == 1 => args.first(),

@@ -41,7 +41,11 @@ async fn joins() {
         format!("L | project k, a | join kind={kind} (R | project k, b) on k | project {columns}")
     };
     for (kind, columns, expected) in [
-        ("inner", "k, a, k1, b", &["1|l0|1|r0", "2|l1|2|r1", "2|l1|2|r2", "2|l2|2|r1", "2|l2|2|r2", "null|l3|null|r3"][..]),
+        (
+            "inner",
+            "k, a, k1, b",
+            &["1|l0|1|r0", "2|l1|2|r1", "2|l1|2|r2", "2|l2|2|r1", "2|l2|2|r2", "null|l3|null|r3"][..],
+        ),
         (
             "leftouter",
             "k, a, k1, b",
@@ -56,7 +60,13 @@ async fn joins() {
             "fullouter",
             "k, a, k1, b",
             &[
-                "1|l0|1|r0", "2|l1|2|r1", "2|l1|2|r2", "2|l2|2|r1", "2|l2|2|r2", "9||null|", "null|l3|null|r3",
+                "1|l0|1|r0",
+                "2|l1|2|r1",
+                "2|l1|2|r2",
+                "2|l2|2|r1",
+                "2|l2|2|r2",
+                "9||null|",
+                "null|l3|null|r3",
                 "null||7|r4",
             ],
         ),
@@ -122,15 +132,17 @@ async fn groups() {
             ("L | summarize arg_max(k, a), arg_min(k, a)", &["9||1|l0"]),
             ("L | summarize arg_max(Timestamp, *) by k | project k, a", &["1|l0", "2|l2", "9|", "null|l3"]),
             ("L | summarize s = make_set(k) | project array_sort_asc(s)", &["[1,2,9]"]),
-            ("L | summarize count() by bin(Timestamp, 2s)", &[
-                "2024-01-01T00:00:00.0000000Z|2", "2024-01-01T00:00:02.0000000Z|2", "2024-01-01T00:00:04.0000000Z|1",
-            ]),
+            (
+                "L | summarize count() by bin(Timestamp, 2s)",
+                &["2024-01-01T00:00:00.0000000Z|2", "2024-01-01T00:00:02.0000000Z|2", "2024-01-01T00:00:04.0000000Z|1"],
+            ),
             ("L | summarize percentiles(k, 50, 100)", &["2|9"]),
             ("L | summarize dcount(k), countif(k == 2), sumif(k, k < 9), take_any(1)", &["3|2|5|1"]),
             ("L | top-nested 1 of k by count()", &["2|2"]),
-            ("=L | top-nested 2 of k with others=-1 by sum(k), top-nested 1 of a by max(Timestamp)", &[
-                "9|9||2024-01-01T00:00:04.0000000Z", "2|4|l2|2024-01-01T00:00:02.0000000Z", "-1|1||null",
-            ]),
+            (
+                "=L | top-nested 2 of k with others=-1 by sum(k), top-nested 1 of a by max(Timestamp)",
+                &["9|9||2024-01-01T00:00:04.0000000Z", "2|4|l2|2024-01-01T00:00:02.0000000Z", "-1|1||null"],
+            ),
             ("L | count | extend x = Count + 1", &["5|6"]),
         ],
     )

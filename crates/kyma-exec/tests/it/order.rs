@@ -31,8 +31,14 @@ async fn operators_keep_the_order_of_a_sort() {
         ("T | top 3 by n asc | project n", "0 1 2"),
         ("T | top 3 by n | project n", "179 178 177"),
         ("T | sort by n asc | take 100 | where n >= 98 | project n", "98 99"),
-        ("T | sort by n asc | serialize r = row_number() | where r in (1, 90, 180) | project x = n * 1000 + r", "1 89090 179180"),
-        ("T | sort by n asc | mv-expand x = pack_array(1, 2) to typeof(long) | project y = n * 10 + x | take 4", "1 2 11 12"),
+        (
+            "T | sort by n asc | serialize r = row_number() | where r in (1, 90, 180) | project x = n * 1000 + r",
+            "1 89090 179180",
+        ),
+        (
+            "T | sort by n asc | mv-expand x = pack_array(1, 2) to typeof(long) | project y = n * 10 + x | take 4",
+            "1 2 11 12",
+        ),
         ("T | sort by n asc | parse s with 'n=' m:long ';' | where m % 50 == 0 | project m", "0 50 100 150"),
         ("T | sort by n desc | extend p = prev(n) | where p - n != 1 or isnull(p) | project n", "179"),
         ("T | sort by n asc | where n < 4 | summarize make_list(n)", "[0,1,2,3]"),
@@ -40,9 +46,18 @@ async fn operators_keep_the_order_of_a_sort() {
         ("T | sort by n desc | take 3 | extend k = 1 | summarize make_list(n) by k | project list_n", "[179,178,177]"),
         ("T | sort by s asc | take 4 | project n", "0 100 101 102"),
         ("T | sort by n % 3 desc, n asc | take 3 | project n", "2 5 8"),
-        ("T | sort by n asc | mv-apply x = pack_array(2, 1) to typeof(long) on (sort by x asc | take 1) | project y = n * 10 + x | take 3", "1 11 21"),
-        ("range x from 1 to 50000 step 1 | where x % 10000 == 0 | extend y = x + 1 | project y", "10001 20001 30001 40001 50001"),
-        ("range x from 1 to 50000 step 1 | extend d = x - prev(x) | summarize count() by d | sort by d asc | project count_", "1 49999"),
+        (
+            "T | sort by n asc | mv-apply x = pack_array(2, 1) to typeof(long) on (sort by x asc | take 1) | project y = n * 10 + x | take 3",
+            "1 11 21",
+        ),
+        (
+            "range x from 1 to 50000 step 1 | where x % 10000 == 0 | extend y = x + 1 | project y",
+            "10001 20001 30001 40001 50001",
+        ),
+        (
+            "range x from 1 to 50000 step 1 | extend d = x - prev(x) | summarize count() by d | sort by d asc | project count_",
+            "1 49999",
+        ),
         ("let M = materialize(T | sort by n asc); M | where n >= 3 | take 2 | project n", "3 4"),
         ("T | sort by n asc | as X | where n > 5 | take 2 | project n", "6 7"),
         ("T | sort by n asc | distinct n | count", "180"),

@@ -96,8 +96,11 @@ async fn check(world: &World, unpruned: &Engine, table: &str, rows: &[Row], pred
     assert_eq!(fast, slow, "summary, seed {seed}: {condition}");
     // Filters that tighten while the query runs.
     let key = KEYS[(expected.len() + rows.len()) % KEYS.len()];
-    let query = format!("{table} | where {condition} | top 4 by {key} | project top = {}", column_of(key));
-    let of = async |engine: &Engine| shown(&run(engine, "kql", &query).await.unwrap());
+    let query = format!("{table} | where {condition} | top 4 by {key} | project top = {}, end = 0", column_of(key));
+    let of = async |engine: &Engine| {
+        // Both zeros are equal: either may come first.
+        shown(&run(engine, "kql", &query).await.unwrap()).join(" ").replace("-0|", "0|")
+    };
     assert_eq!(of(&world.engine).await, of(unpruned).await, "top, seed {seed}: {query}");
     let query = format!(
         "{table} | where id % 13 == 5 | project {0} | join kind=inner ({table} | where {condition}) on {0} | count",
@@ -194,8 +197,10 @@ async fn an_extent_older_than_a_column_or_its_type_reads_promoted() {
 
 #[test]
 fn paths_convert_as_functions_do() {
-    let numbers = ["0", "-0.0", "7", "1.5", "-1.5", "1e3", "1e300", "9223372036854775807", "9223372036854775808", "2147483648"];
-    let texts = [r#""""#, r#""7""#, r#"" 7 ""#, r#""0x1f""#, r#""1.5""#, r#""true""#, r#""NaN""#, r#""x\n\u00e9""#, r#""inf""#];
+    let numbers =
+        ["0", "-0.0", "7", "1.5", "-1.5", "1e3", "1e300", "9223372036854775807", "9223372036854775808", "2147483648"];
+    let texts =
+        [r#""""#, r#""7""#, r#"" 7 ""#, r#""0x1f""#, r#""1.5""#, r#""true""#, r#""NaN""#, r#""x\n\u00e9""#, r#""inf""#];
     let others = ["true", "false", "null", "{}", r#"{"a":1}"#, "[]", r#"["x", 1]"#];
     for json in numbers.iter().chain(&texts).chain(&others) {
         for ty in [Type::String, Type::Long, Type::Int, Type::Real, Type::Bool] {

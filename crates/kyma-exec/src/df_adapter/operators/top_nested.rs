@@ -102,7 +102,9 @@ impl TopNested {
         let mut row = above.to_vec();
         for level in &self.levels[depth..] {
             match &level.others {
-                Some(name) => row.extend([name.clone(), level.aggregate(batch, rows, &vec![0; rows.len()], 1)?.remove(0)]),
+                Some(name) => {
+                    row.extend([name.clone(), level.aggregate(batch, rows, &vec![0; rows.len()], 1)?.remove(0)])
+                }
                 None => row.extend([Value::Null(level.key.1), Value::Null(level.ty)]),
             }
         }

@@ -165,6 +165,7 @@ mod tests {
     async fn a_put_that_was_given_up_is_synced_before_it_counts() {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         static ENDED: AtomicU32 = AtomicU32::new(0);
+        #[allow(clippy::disallowed_methods)] // It stands for a slow disk, on a blocking thread.
         fn first_is_slow(file: &FilePath, root: &FilePath) -> io::Result<()> {
             if STARTED.fetch_add(1, Ordering::SeqCst) == 0 {
                 std::thread::sleep(Duration::from_secs(2));

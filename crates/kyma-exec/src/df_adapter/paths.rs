@@ -193,7 +193,7 @@ fn wish_of(expr: &Expr) -> Option<Wish> {
         _ => {
             let path = converted(expr).filter(|inner| matches!(inner.kind, ExprKind::Path { .. }))?;
             let wish = wish_of(path)?;
-            read_by_formats(expr.ty).then(|| Wish { ty: expr.ty, ..wish })
+            read_by_formats(expr.ty).then_some(Wish { ty: expr.ty, ..wish })
         }
     }
 }

@@ -167,10 +167,10 @@ impl Partition {
         if !self.spec.scope.shared.settings.prune {
             return;
         }
-        if let Some(live) = self.spec.filter.as_ref().and_then(|filter| filter.live()) {
-            if self.live.as_ref().is_none_or(|(generation, _)| *generation != live.0) {
-                self.live = Some(live);
-            }
+        if let Some(live) = self.spec.filter.as_ref().and_then(|filter| filter.live())
+            && self.live.as_ref().is_none_or(|(generation, _)| *generation != live.0)
+        {
+            self.live = Some(live);
         }
     }
 

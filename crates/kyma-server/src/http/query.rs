@@ -189,7 +189,7 @@ fn request_of(state: &Shared, body: QueryBody, language: String) -> Outcome<Quer
         Some(most) => Some(most),
         None => Some(default),
     };
-    let seconds = body.limits.seconds.map(|seconds| Duration::try_from_secs_f64(seconds));
+    let seconds = body.limits.seconds.map(Duration::try_from_secs_f64);
     let seconds = seconds.transpose().map_err(|_| bad_request("limits.seconds is not a time".to_owned()))?;
     let now = body.now.map(|now| {
         kyma_core::time::parse_datetime(&now).ok_or_else(|| bad_request("now is not a datetime".to_owned()))

@@ -89,12 +89,13 @@ fn body(call: &Call, failure: &Failure) -> Json {
 
 /// What exactly is wrong. The text names every place, then the hint.
 fn inner(failure: &Failure) -> Json {
-    let text = failure.places.is_empty().then(|| failure.message.clone()).unwrap_or_else(|| {
-        let line = |place: &crate::failure::Place| {
-            format!("{} [line:position={}:{}]", place.message, place.line, place.column)
-        };
+    let line =
+        |place: &crate::failure::Place| format!("{} [line:position={}:{}]", place.message, place.line, place.column);
+    let text = if failure.places.is_empty() {
+        failure.message.clone()
+    } else {
         failure.places.iter().map(line).collect::<Vec<_>>().join("; ")
-    });
+    };
     let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     let is_client_error = matches!(failure.kind, Kind::Invalid | Kind::NotFound | Kind::Conflict);
     let (code, exception, message) = if !is_client_error {

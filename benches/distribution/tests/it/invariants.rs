@@ -39,6 +39,17 @@ async fn object_storage_is_the_only_source_of_truth() {
     assert_eq!(answer, [json!([acked, acked, 0, acked - 1])]);
 }
 
+/// 1. A node needs no file of its own: on a read-only root it takes writes and answers them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_works_on_a_read_only_root() {
+    let cluster = Cluster::start().await;
+    let node = cluster.node_on_read_only_root().await;
+    node.ingest("T", "one", &rows(0, 30)).await.expect("the write is acknowledged");
+    node.kill_and_wipe();
+    let next = cluster.node_on_read_only_root().await;
+    assert_eq!(next.query("T | summarize n = count(), s = sum(id)").await, [json!([30, 435])]);
+}
+
 /// 2. The same question has the same answer on any node, on a new node, and while its cache is deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn query_nodes_are_stateless() {

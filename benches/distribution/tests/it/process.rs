@@ -1,5 +1,6 @@
 //! Real kyma processes over a real PostgreSQL and a real S3 server.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -48,24 +49,46 @@ impl Cluster {
 
     fn command(&self, verb: &str, cache: &Path) -> Command {
         let mut command = Command::new(binary());
-        command.arg(verb).env("KYMA_CATALOG_URL", &self.database.url).env("KYMA_STORE_URL", self.s3.url.as_str());
+        command.arg(verb);
+        self.configure(&mut command, verb, cache);
+        command
+    }
+
+    fn configure(&self, command: &mut Command, verb: &str, cache: &Path) {
+        command.env("KYMA_CATALOG_URL", &self.database.url).env("KYMA_STORE_URL", self.s3.url.as_str());
         for (key, value) in &self.s3.options {
             command.env(format!("KYMA_STORE_OPTIONS__{}", key.to_uppercase()), value);
         }
         if verb == "serve" {
             command.env("KYMA_CACHE_DIR", cache);
         }
-        command
     }
 
     /// Starts a node and waits until it is ready.
     pub(crate) async fn node(&self) -> Node {
         let cache = tempfile::tempdir().expect("a temporary folder");
+        let command = self.command("serve", &cache.path().join("cache"));
+        self.start_node(command, cache).await
+    }
+
+    /// Starts a node that cannot write any file: in a mount namespace of its own, whose root is mounted read-only.
+    pub(crate) async fn node_on_read_only_root(&self) -> Node {
+        let cache = tempfile::tempdir().expect("a temporary folder");
+        let mut command = Command::new("unshare");
+        let lock_then_run = "mount -o remount,bind,ro / && ! touch /tmp/kyma-writes 2>/dev/null && exec \"$0\" \"$@\"";
+        if std::fs::metadata("/proc/self").expect("a Linux /proc").uid() != 0 {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["--mount", "sh", "-c", lock_then_run]).arg(binary()).arg("serve");
+        self.configure(&mut command, "serve", &cache.path().join("cache"));
+        self.start_node(command, cache).await
+    }
+
+    async fn start_node(&self, mut command: Command, cache: tempfile::TempDir) -> Node {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         let log = cache.path().with_extension("log");
         let output = || std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
-        let child = self
-            .command("serve", &cache.path().join("cache"))
+        let child = command
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .stdin(Stdio::null())
             .stdout(output())

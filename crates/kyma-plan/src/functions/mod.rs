@@ -76,9 +76,9 @@ pub enum Naming {
     Fixed(&'static str),
 }
 
-/// A scalar or window function.
+/// A built-in function. Which sort it is, is said by the table that it stands in.
 #[derive(Debug, Clone, Copy)]
-pub struct ScalarFunction {
+pub struct Function {
     /// Canonical name, lower case.
     pub name: &'static str,
     /// Other names, lower case.
@@ -89,7 +89,7 @@ pub struct ScalarFunction {
     pub min_args: usize,
     /// Most arguments.
     pub max_args: usize,
-    /// The result's type.
+    /// The result's type (the first one where an aggregate has several).
     pub returns: Returns,
     /// The result column's name.
     pub naming: Naming,
@@ -97,26 +97,11 @@ pub struct ScalarFunction {
     pub doc: &'static str,
 }
 
+/// A scalar or window function.
+pub type ScalarFunction = Function;
+
 /// An aggregate function.
-#[derive(Debug, Clone, Copy)]
-pub struct AggregateFunction {
-    /// Canonical name, lower case.
-    pub name: &'static str,
-    /// Other names, lower case.
-    pub aliases: &'static [&'static str],
-    /// Classes of the arguments; the last one repeats when `max_args` is larger.
-    pub params: &'static [Class],
-    /// Fewest arguments.
-    pub min_args: usize,
-    /// Most arguments.
-    pub max_args: usize,
-    /// The result's type (the first one where there are several).
-    pub returns: Returns,
-    /// The result column's name.
-    pub naming: Naming,
-    /// One sentence.
-    pub doc: &'static str,
-}
+pub type AggregateFunction = Function;
 
 /// A function found, with the types its arguments must be converted to.
 #[derive(Debug, Clone)]
@@ -164,26 +149,19 @@ pub enum CallError {
     },
 }
 
-static SCALARS: LazyLock<HashMap<&'static str, &'static ScalarFunction>> = LazyLock::new(|| {
-    let names = |function: &'static ScalarFunction| {
-        std::iter::once(function.name).chain(function.aliases.iter().copied()).map(move |name| (name, function))
-    };
-    scalar::TABLES.iter().flat_map(|table| table.iter()).flat_map(names).collect()
-});
+type Index = HashMap<&'static str, &'static Function>;
 
-static WINDOWS: LazyLock<HashMap<&'static str, &'static ScalarFunction>> = LazyLock::new(|| {
-    let names = |function: &'static ScalarFunction| {
-        std::iter::once(function.name).chain(function.aliases.iter().copied()).map(move |name| (name, function))
-    };
-    window::TABLE.iter().flat_map(names).collect()
-});
+static SCALARS: LazyLock<Index> = LazyLock::new(|| index(scalar::TABLES.iter().flat_map(|table| table.iter())));
+static WINDOWS: LazyLock<Index> = LazyLock::new(|| index(window::TABLE.iter()));
+static AGGREGATES: LazyLock<Index> = LazyLock::new(|| index(aggregate::TABLE.iter()));
 
-static AGGREGATES: LazyLock<HashMap<&'static str, &'static AggregateFunction>> = LazyLock::new(|| {
-    let names = |function: &'static AggregateFunction| {
+/// Functions by each of their names.
+fn index(functions: impl Iterator<Item = &'static Function>) -> Index {
+    let names = |function: &'static Function| {
         std::iter::once(function.name).chain(function.aliases.iter().copied()).map(move |name| (name, function))
     };
-    aggregate::TABLE.iter().flat_map(names).collect()
-});
+    functions.flat_map(names).collect()
+}
 
 /// Every scalar function, in table order.
 pub fn scalars() -> impl Iterator<Item = &'static ScalarFunction> {
@@ -202,37 +180,41 @@ pub fn windows() -> impl Iterator<Item = &'static ScalarFunction> {
 
 /// The scalar function called `name`, in any case.
 pub fn scalar(name: &str) -> Option<&'static ScalarFunction> {
-    SCALARS.get(name.to_ascii_lowercase().as_str()).copied()
+    find(&SCALARS, name)
 }
 
 /// The aggregate function called `name`, in any case.
 pub fn aggregate(name: &str) -> Option<&'static AggregateFunction> {
-    AGGREGATES.get(name.to_ascii_lowercase().as_str()).copied()
+    find(&AGGREGATES, name)
 }
 
 /// The window function called `name`, in any case.
 pub fn window(name: &str) -> Option<&'static ScalarFunction> {
-    WINDOWS.get(name.to_ascii_lowercase().as_str()).copied()
+    find(&WINDOWS, name)
 }
 
 /// Checks a call of a scalar function.
 pub fn resolve_scalar(name: &str, args: &[Type]) -> Result<Resolved<ScalarFunction>, CallError> {
-    let function = scalar(name).ok_or_else(|| CallError::Unknown { near: nearest(name, SCALARS.keys().copied()) })?;
-    let (args, ty) = resolve(function.params, (function.min_args, function.max_args), function.returns, args)?;
-    Ok(Resolved { function, args, ty })
+    resolve_in(&SCALARS, name, args)
 }
 
 /// Checks a call of an aggregate function.
 pub fn resolve_aggregate(name: &str, args: &[Type]) -> Result<Resolved<AggregateFunction>, CallError> {
-    let function =
-        aggregate(name).ok_or_else(|| CallError::Unknown { near: nearest(name, AGGREGATES.keys().copied()) })?;
-    let (args, ty) = resolve(function.params, (function.min_args, function.max_args), function.returns, args)?;
-    Ok(Resolved { function, args, ty })
+    resolve_in(&AGGREGATES, name, args)
 }
 
 /// Checks a call of a window function.
 pub fn resolve_window(name: &str, args: &[Type]) -> Result<Resolved<ScalarFunction>, CallError> {
-    let function = window(name).ok_or_else(|| CallError::Unknown { near: nearest(name, WINDOWS.keys().copied()) })?;
+    resolve_in(&WINDOWS, name, args)
+}
+
+fn find(index: &Index, name: &str) -> Option<&'static Function> {
+    index.get(name.to_ascii_lowercase().as_str()).copied()
+}
+
+fn resolve_in(index: &Index, name: &str, args: &[Type]) -> Result<Resolved<Function>, CallError> {
+    let function =
+        find(index, name).ok_or_else(|| CallError::Unknown { near: nearest(name, index.keys().copied()) })?;
     let (args, ty) = resolve(function.params, (function.min_args, function.max_args), function.returns, args)?;
     Ok(Resolved { function, args, ty })
 }

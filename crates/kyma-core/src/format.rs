@@ -9,7 +9,7 @@
 //! 4. Reading columns reads only their bytes, by ranges; reading a path of a dynamic column gives exactly
 //!    [`crate::dynamic::get`] of the whole value.
 //! 5. Statistics are sound: never a bound that a value refutes.
-//! 6. `prune` never drops a block that holds a matching row.
+//! 6. `prune` and `narrow` never drop a row that matches, and so never a block that holds one.
 //! 7. Any changed byte gives a `Corrupt` error that names the section, or a byte-equal answer; never a wrong
 //!    answer, a panic or an allocation beyond the declared sizes.
 
@@ -116,8 +116,20 @@ impl ReadColumn {
 pub struct Pruned {
     /// Blocks that may hold matching rows, ascending.
     pub blocks: Vec<u32>,
+    /// Of those blocks where an index knows more: the rows that may match, one bit per row of the block. Other blocks
+    /// may match in any row.
+    pub rows: std::collections::BTreeMap<u32, BooleanBuffer>,
     /// How many blocks fell, by reason.
     pub reasons: std::collections::BTreeMap<Reason, u64>,
+}
+
+/// The shape of a line: its static text, with `<*>` where lines differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// The shape.
+    pub text: String,
+    /// How many lines have it.
+    pub rows: u64,
 }
 
 /// One way to lay out an extent.
@@ -162,6 +174,24 @@ pub trait SegmentReader: Send + Sync + fmt::Debug {
     /// Blocks of `candidates` that may hold a row for which `predicate` is true. `schema` is the one the query reads
     /// with; `null_strings_are_empty` as in [`crate::prune::StatsSource`]. May read index sections from `source`.
     async fn prune(&self, source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned>;
+
+    /// Rows of `rows` (all when `None`) in one of [`PruneRequest::candidates`]' blocks that may match, found by looking at
+    /// less than the columns' values: the templates of lines, the codes of a dictionary. `None` when that says nothing. Called
+    /// after `prune`, before the block is read.
+    async fn narrow(
+        &self,
+        _source: &dyn RangeReader,
+        _block: u32,
+        _request: &PruneRequest<'_>,
+        _rows: Option<&BooleanBuffer>,
+    ) -> Result<Option<BooleanBuffer>> {
+        Ok(None)
+    }
+
+    /// What the extent knows of the shapes of a column's lines without reading lines; empty when it keeps none.
+    fn patterns(&self, _column: &str) -> Vec<Pattern> {
+        Vec::new()
+    }
 
     /// Reads columns of one block, all rows or those whose bit is set in `selection` (one bit per row of the
     /// block). The batch's columns are `columns` in order, fields named `c0`, `c1`, ... A column that is not stored

@@ -8,6 +8,8 @@ pub const PAGE_ROWS: usize = 1_024;
 pub const TABLE_COLUMNS_MAX: usize = 1_000;
 /// Longest single string value, in bytes; a longer one rejects its row.
 pub const STRING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest compiled regular expression, in bytes.
+pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Longest query text, in bytes.
 pub const QUERY_TEXT_BYTES_MAX: usize = 1024 * 1024;
 /// Rows of a query's answer unless asked otherwise.

@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use kyma_core::Result;
 use kyma_core::catalog::{ExtentOrder, ExtentQuery, Table};
 use kyma_core::extent::{Extent, ExtentStats};
+use kyma_core::format::PruneRequest;
 use kyma_core::ids::Sequence;
 use kyma_core::predicate::Predicate;
 use kyma_core::prune::{Outcome, Reason, evaluate};
@@ -44,6 +45,17 @@ impl TableQuery {
     /// What the manifest says of `predicate` over `extent`.
     pub fn evaluate(&self, predicate: &Predicate, extent: &Extent) -> Outcome {
         evaluate(predicate, &self.stats(extent))
+    }
+
+    /// What a format is asked to prune by.
+    pub fn prune_request<'a>(&'a self, predicate: &'a Predicate, candidates: &'a [u32]) -> PruneRequest<'a> {
+        PruneRequest {
+            predicate,
+            schema: &self.schema,
+            time_column: &self.table.time_column,
+            null_strings_are_empty: self.null_strings_are_empty,
+            candidates,
+        }
     }
 
     /// The manifest's statistics of `extent`, read as the query reads.

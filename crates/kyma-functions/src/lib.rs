@@ -21,7 +21,6 @@ mod json;
 pub mod limits;
 pub mod operators;
 mod pattern;
-pub mod predicate;
 mod scalar;
 pub mod table;
 mod value;

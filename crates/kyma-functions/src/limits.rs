@@ -1,7 +1,5 @@
 //! Limits of this crate.
 
-/// Longest compiled regular expression, in bytes.
-pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Regular expressions kept compiled during one call.
 pub const REGEX_CACHE_MAX: usize = 64;
 /// Elements of an array built by `range`, `repeat`, `make_list`, `make_set` and keys of `make_bag` unless asked for fewer.

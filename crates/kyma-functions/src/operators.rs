@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use kyma_core::{Error, Result, Type, Value, dynamic};
 use kyma_plan::BinaryOp;
 
-use crate::predicate::fold;
+use kyma_core::text::fold;
 use crate::view::{Bools, DECIMAL_ONE, Decimals, Guids, Jsons, Longs, Reals, Texts};
 use crate::{Arg, build};
 

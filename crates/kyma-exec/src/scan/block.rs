@@ -1,8 +1,12 @@
-//! Reads one block: filter columns of all rows, then the other columns of the rows that passed.
+//! Reads one block: filter columns of the rows that may match, then the other columns of the rows that passed.
+//!
+//! 1. Rows that an index excludes were left out when the extent was pruned; the format narrows the rest down.
+//! 2. The filter's columns are read for what is left, and the filter decides.
+//! 3. The other columns are read for the rows that passed.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions, StringViewBuilder};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
 use kyma_core::format::ReadColumn;
@@ -22,6 +26,8 @@ pub struct BlockRead {
     pub opened: Opened,
     /// Which block.
     pub block: u32,
+    /// The rows that may match, when an index says.
+    pub candidates: Option<BooleanBuffer>,
     /// Memory.
     pub budget: Arc<dyn Budget>,
 }
@@ -48,18 +54,27 @@ impl BlockRead {
             let columns = self.read(&self.spec.output, None).await?;
             return self.assemble(columns, rows).map(Some);
         };
+        let Some(candidates) = self.narrow(rows).await? else {
+            self.count(0, 0);
+            return Ok(None);
+        };
+        let looked_at = candidates.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
         let tested = row_filter.columns();
-        let tested_arrays = self.read(tested, None).await?;
-        let batch = batch_of(&tested_arrays, rows)?;
+        let tested_arrays = self.read(tested, candidates.as_ref()).await?;
+        let batch = batch_of(&tested_arrays, looked_at)?;
         let passed = row_filter.evaluate(&batch)?;
         let matched = passed.count_set_bits();
-        self.count(rows, matched);
+        self.count(looked_at, matched);
         if matched == 0 {
             return Ok(None);
         }
-        let all = matched == rows;
         let rest: Vec<usize> = self.spec.output.iter().copied().filter(|place| !tested.contains(place)).collect();
-        let rest_arrays = self.read(&rest, (!all).then_some(&passed)).await?;
+        let selection = match &candidates {
+            Some(candidates) => Some(passed_among(candidates, &passed)),
+            None => (matched < rows).then(|| passed.clone()),
+        };
+        let rest_arrays = self.read(&rest, selection.as_ref()).await?;
+        let all = matched == looked_at;
         let mask = BooleanArray::new(passed, None);
         let column = |place: &usize| -> Result<ArrayRef> {
             if let Some(at) = tested.iter().position(|tested| tested == place) {
@@ -70,6 +85,26 @@ impl BlockRead {
         };
         let columns = self.spec.output.iter().map(column).collect::<Result<Vec<_>>>()?;
         self.assemble(columns, matched).map(Some)
+    }
+
+    /// The rows that may match: `None` when there are none, `Some(None)` when every row may.
+    async fn narrow(&self, rows: usize) -> Result<Option<Option<BooleanBuffer>>> {
+        let is_none = |bits: &BooleanBuffer| bits.count_set_bits() == 0;
+        if self.candidates.as_ref().is_some_and(is_none) {
+            return Ok(None);
+        }
+        if !self.spec.scope.shared.settings.prune {
+            return Ok(Some(None));
+        }
+        let blocks = [self.block];
+        let request = self.spec.query.prune_request(&self.spec.query.predicate, &blocks);
+        let (reader, source) = (&self.opened.reader, &*self.opened.source);
+        let narrowed = reader.narrow(source, self.block, &request, self.candidates.as_ref()).await?;
+        let found = narrowed.or_else(|| self.candidates.clone());
+        if found.as_ref().is_some_and(is_none) {
+            return Ok(None);
+        }
+        Ok(Some(found.filter(|bits| bits.count_set_bits() < rows)))
     }
 
     fn count(&self, scanned: usize, matched: usize) {
@@ -125,6 +160,16 @@ fn passed_of(array: &ArrayRef, mask: &BooleanArray) -> Result<ArrayRef> {
         Some(texts) if few => Arc::new(texts.gc()),
         _ => kept,
     })
+}
+
+/// The rows of a block that passed: `passed` has one bit for each of `candidates`.
+fn passed_among(candidates: &BooleanBuffer, passed: &BooleanBuffer) -> BooleanBuffer {
+    let mut rows = BooleanBufferBuilder::new(candidates.len());
+    rows.append_n(candidates.len(), false);
+    for (at, row) in candidates.set_indices().enumerate() {
+        rows.set_bit(row, passed.value(at));
+    }
+    rows.finish()
 }
 
 /// A batch of columns named by place.

@@ -3,16 +3,17 @@
 //! The number of blocks read ahead starts at one and doubles with every block that is used up, so that a query that stops
 //! early has not fetched what it never looked at.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::buffer::BooleanBuffer;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, Stream};
 use futures::{FutureExt, StreamExt};
 use kyma_core::Result;
 use kyma_core::extent::Extent;
-use kyma_core::format::{BlockStats, PruneRequest, Pruned};
+use kyma_core::format::{BlockStats, Pruned};
 use kyma_core::predicate::Predicate;
 use kyma_core::prune::{Reason, evaluate};
 
@@ -25,7 +26,12 @@ use crate::scan::{Budget, ScanSpec};
 struct Cursor {
     opened: Opened,
     blocks: VecDeque<u32>,
+    /// Rows that may match, of the blocks where an index says.
+    rows: BTreeMap<u32, BooleanBuffer>,
 }
+
+/// A block to read: its extent, its number, and the rows that may match when an index says.
+type NextBlock = (Opened, u32, Option<BooleanBuffer>);
 
 type Reading = BoxFuture<'static, (u64, Result<Option<RecordBatch>>)>;
 
@@ -92,8 +98,9 @@ impl Partition {
     async fn read_ahead(&mut self) -> Result<()> {
         let bytes_max = self.spec.scope.shared.settings.prefetch_bytes;
         while self.flight.is_empty() || (self.flight.len() < self.window && self.flight_bytes < bytes_max) {
-            let Some((opened, block)) = self.next_block().await? else { return Ok(()) };
-            let read = BlockRead { spec: Arc::clone(&self.spec), opened, block, budget: Arc::clone(&self.budget) };
+            let Some((opened, block, candidates)) = self.next_block().await? else { return Ok(()) };
+            let (spec, budget) = (Arc::clone(&self.spec), Arc::clone(&self.budget));
+            let read = BlockRead { spec, opened, block, candidates, budget };
             let bytes = read.bytes();
             self.flight_bytes += bytes;
             self.flight.push_back(read.run().map(move |batch| (bytes, batch)).boxed());
@@ -101,7 +108,7 @@ impl Partition {
         Ok(())
     }
 
-    async fn next_block(&mut self) -> Result<Option<(Opened, u32)>> {
+    async fn next_block(&mut self) -> Result<Option<NextBlock>> {
         loop {
             self.refresh();
             if let Some(cursor) = &mut self.cursor {
@@ -110,6 +117,7 @@ impl Partition {
                     self.cursor = None;
                     continue;
                 };
+                let candidates = cursor.rows.remove(&block);
                 if self.excludes_block(&opened, block) {
                     self.spec.scope.note(|profile| {
                         profile.blocks.kept = profile.blocks.kept.saturating_sub(1);
@@ -117,7 +125,7 @@ impl Partition {
                     });
                     continue;
                 }
-                return Ok(Some((opened, block)));
+                return Ok(Some((opened, block, candidates)));
             }
             let Some(extent) = self.queue.take() else { return Ok(None) };
             if self.excludes_extent(&extent) {
@@ -135,7 +143,7 @@ impl Partition {
         let opened = scope.shared.footers.open(scope, extent).await?;
         let candidates: Vec<u32> = (0..opened.reader.block_rows().len() as u32).collect();
         let pruned = match scope.shared.settings.prune && spec.query.predicate != Predicate::True {
-            true => opened.reader.prune(&*opened.source, &request(&spec, &spec.query.predicate, &candidates)).await?,
+            true => opened.reader.prune(&*opened.source, &spec.query.prune_request(&spec.query.predicate, &candidates)).await?,
             false => Pruned { blocks: candidates.clone(), ..Pruned::default() },
         };
         let kept = pruned.blocks.len() as u64;
@@ -149,7 +157,7 @@ impl Partition {
                 *profile.blocks.pruned.entry(*reason).or_default() += count;
             }
         });
-        Ok(Cursor { opened, blocks: pruned.blocks.into() })
+        Ok(Cursor { opened, blocks: pruned.blocks.into(), rows: pruned.rows })
     }
 
     fn note_extent(&self, pruned: Option<Reason>, count: u64) {
@@ -180,7 +188,7 @@ impl Partition {
 
     fn excludes_block(&self, opened: &Opened, block: u32) -> bool {
         let Some((_, predicate)) = &self.live else { return false };
-        let request = request(&self.spec, predicate, &[]);
+        let request = self.spec.query.prune_request(predicate, &[]);
         evaluate(predicate, &BlockStats { reader: &*opened.reader, block, request: &request }).is_none()
     }
 
@@ -192,15 +200,5 @@ impl Partition {
         if rest > 0 {
             self.note_extent(Some(Reason::Limit), rest);
         }
-    }
-}
-
-fn request<'a>(spec: &'a ScanSpec, predicate: &'a Predicate, candidates: &'a [u32]) -> PruneRequest<'a> {
-    PruneRequest {
-        predicate,
-        schema: &spec.query.schema,
-        time_column: &spec.query.table.time_column,
-        null_strings_are_empty: spec.query.null_strings_are_empty,
-        candidates,
     }
 }

@@ -7,7 +7,7 @@ use kyma_core::{Result, Type, Value};
 
 use super::{Kernel, kernel};
 use crate::pattern::Patterns;
-use crate::predicate::TextTest;
+use kyma_core::text::TextTest;
 use crate::view::{Jsons, Texts};
 use crate::{Arg, Call, build};
 

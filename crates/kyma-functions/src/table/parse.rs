@@ -168,7 +168,7 @@ fn expression(pattern: &[ParsePart], flags: Option<&String>) -> Result<Matcher> 
     if !matches!(pattern.last(), Some(ParsePart::Text(_))) || flags.is_none() {
         source.push('$');
     }
-    Ok(Matcher::Regex(crate::pattern::compile(&source)?, count))
+    Ok(Matcher::Regex(kyma_core::pattern::compile(&source)?, count))
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 //!
 //! A **term** is a maximal run of alphanumeric characters. Letters compare by simple case folding: each character by its
 //! lower-case form where that is one character. Texts and needles that are ASCII never allocate.
+//!
+//! The kernels that filter and the indexes that prune share these rules, so that an index never misses what a kernel finds.
 
 use std::borrow::Cow;
 
-use kyma_core::predicate::TextOp;
+use crate::predicate::TextOp;
 use memchr::memmem::Finder;
 
 /// The text with every character in its simple lower-case form.
@@ -31,6 +33,11 @@ pub fn fold_char(c: char) -> char {
     }
 }
 
+/// The terms of `text`: its maximal runs of alphanumeric characters, as they are written.
+pub fn terms(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|term| !term.is_empty())
+}
+
 /// A test of text with a constant needle, prepared once.
 #[derive(Debug, Clone)]
 pub struct TextTest {
@@ -41,7 +48,7 @@ pub struct TextTest {
 }
 
 impl TextTest {
-    /// Prepares a test. [`TextOp::Regex`] is not one of these: use the `matches_regex` kernel.
+    /// Prepares a test. [`TextOp::Regex`] is not one of these: see [`crate::pattern`].
     pub fn new(op: TextOp, needle: &str, case_sensitive: bool) -> TextTest {
         let needle = if case_sensitive { needle.to_owned() } else { fold(needle).into_owned() };
         let finder = Finder::new(needle.as_bytes()).into_owned();

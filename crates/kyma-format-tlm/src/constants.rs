@@ -26,6 +26,8 @@ pub(crate) mod section {
     /// Where index sections are. Reserved: not written yet.
     #[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
     pub(crate) const INDEXES: u16 = 6;
+    /// Templates of lines, and which each block has.
+    pub(crate) const TEMPLATES: u16 = 7;
     /// Flag of a section that a reader must understand.
     pub(crate) const REQUIRED: u16 = 1;
 }
@@ -52,6 +54,42 @@ pub(crate) mod encoding {
     pub(crate) const FRAMES: u8 = 8;
     /// Integers: differences to an earlier column of the block, which the footer names.
     pub(crate) const DIFFERENCE: u8 = 9;
+    /// Lines as templates and variables.
+    pub(crate) const TEMPLATE: u8 = 10;
+}
+
+/// How the values of one variable of a template are laid out: see `encoding::template::slot`.
+pub(crate) mod slot {
+    /// One text.
+    pub(crate) const CONSTANT: u8 = 0;
+    /// Canonical whole numbers.
+    pub(crate) const INTEGER: u8 = 1;
+    /// Digits of one width.
+    pub(crate) const PADDED: u8 = 2;
+    /// Numbers with one count of digits after the dot.
+    pub(crate) const DECIMAL: u8 = 3;
+    /// Addresses of IPv4.
+    pub(crate) const IPV4: u8 = 4;
+    /// Times.
+    pub(crate) const TIME: u8 = 5;
+    /// Times near the row's.
+    pub(crate) const TIME_NEAR: u8 = 6;
+    /// Numbers that count time near the row's.
+    pub(crate) const EPOCH_NEAR: u8 = 7;
+    /// Ids of the frame.
+    pub(crate) const ID: u8 = 8;
+    /// Values that repeat.
+    pub(crate) const DICTIONARY: u8 = 9;
+    /// Any values.
+    pub(crate) const TEXT: u8 = 10;
+    /// What another column says.
+    pub(crate) const SAME: u8 = 11;
+    /// Mostly what another column says.
+    pub(crate) const MIXED: u8 = 12;
+    /// Between constant texts.
+    pub(crate) const AFFIXED: u8 = 13;
+    /// A template of at most this many lines in a frame shares its values' place with others.
+    pub(crate) const POOLED_LINES_MAX: usize = 3;
 }
 
 /// How strings became the bytes that an encoding stores.
@@ -119,10 +157,29 @@ mod tests {
                 encoding::CONSTANT_TEXT,
                 encoding::DICTIONARY,
                 encoding::FRAMES,
-                encoding::DIFFERENCE
+                encoding::DIFFERENCE,
+                encoding::TEMPLATE
             ],
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
         );
+        assert_eq!((section::TEMPLATES, slot::POOLED_LINES_MAX), (7, 3));
+        let slots = [
+            slot::CONSTANT,
+            slot::INTEGER,
+            slot::PADDED,
+            slot::DECIMAL,
+            slot::IPV4,
+            slot::TIME,
+            slot::TIME_NEAR,
+            slot::EPOCH_NEAR,
+            slot::ID,
+            slot::DICTIONARY,
+            slot::TEXT,
+            slot::SAME,
+            slot::MIXED,
+            slot::AFFIXED,
+        ];
+        assert_eq!(slots, std::array::from_fn(|at| at as u8));
         assert_eq!([transform::NONE, transform::HEX, transform::UUID], [0, 1, 2]);
         assert_eq!([blob::RAW, blob::ZSTD, validity::ALL, validity::BITMAP], [0, 1, 0, 1]);
         assert_eq!([integers::CONSTANT, integers::RUNS, integers::PAGES], [0, 1, 2]);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kyma_core::error::{Error, Result};
 use kyma_core::format::RangeReader;
 
-use crate::encoding::Fetched;
+use crate::encoding::{Fetched, template};
 use crate::footer::Piece;
 use crate::wire::checksum;
 
@@ -146,12 +146,14 @@ impl<'a> Answer<'a> {
         self.pieces.get(place).ok_or_else(|| Error::internal("a piece was not asked for"))
     }
 
-    /// Hands the piece at `place` to `decode`, with that at `base` if it is made of differences, and names its section
+    /// Hands the piece at `place` to `decode`, with that at `base` if it is made of differences and with `lines` if it is
+    /// made of templates, and names its section
     /// in errors.
     pub(crate) fn with<T>(
         &self,
         place: usize,
         base: Option<usize>,
+        lines: Option<&template::Context<'_>>,
         decode: impl FnOnce(&Fetched<'_>) -> Result<T>,
     ) -> Result<T> {
         let (piece, section, parts) = self.piece(place)?;
@@ -161,7 +163,7 @@ impl<'a> Answer<'a> {
         };
         let frames = piece.frames.iter().zip(parts.iter().skip(1));
         let frames = frames.map(|(frame, bytes)| (frame.rows, bytes.as_ref().map(AsRef::as_ref))).collect();
-        decode(&Fetched { encoding: piece.encoding, head: head_of(parts), frames, base })
+        decode(&Fetched { encoding: piece.encoding, head: head_of(parts), frames, base, lines })
             .map_err(|error| named(error, section))
     }
 }

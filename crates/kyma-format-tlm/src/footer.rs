@@ -12,9 +12,12 @@
 //! BLOCKS   = blocks varint, (rows varint, column*)*
 //! column   = piece, sub-columns varint, (path varint, type u8, complete u8, piece)*,
 //!            present varint (0 unknown, else one more than the count), (difference of ascending paths varint)*
-//! piece    = encoding u8, [base column varint: DIFFERENCE], offset varint, head bytes varint, head crc u32,
+//! piece    = encoding u8, [base column varint: DIFFERENCE], [bases varint, (column varint, sub-column varint)*: TEMPLATE], offset varint, head bytes varint, head crc u32,
 //!            frames varint, (rows varint, bytes varint, crc u32)*
+//!            a base's sub-column is 0 for the column itself, else one more than its place
 //! STATS    = per block and column: statistics, then those of its complete sub-columns; see `stats`
+//! TEMPLATES = columns varint, (column varint, path varint, templates, per block: (templates varint, (template varint, lines varint)*))*
+//!            where a column or path has lines stored as templates; see `encoding::template`
 //! text     = bytes varint, UTF-8
 //! ```
 //!
@@ -29,8 +32,9 @@ use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
 
 use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, encoding, section};
-use crate::dynamic::paths::{PathId, Paths};
-use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, FOOTER_BYTES_MAX, TRACKED_PATHS_MAX};
+use crate::dynamic::paths::{PathId, Paths, ROOT};
+use crate::encoding::template::dictionary::Dictionary;
+use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, FOOTER_BYTES_MAX, TEMPLATES_MAX, TRACKED_PATHS_MAX};
 use crate::stats;
 use crate::wire::{Reader, Writer, checksum, corrupt};
 
@@ -47,6 +51,16 @@ pub(crate) struct Piece {
     pub(crate) frames: Vec<Frame>,
     /// Of differences: the column of the block that they are differences to.
     pub(crate) base: Option<u32>,
+    /// Of templates: the columns of the block whose values the lines repeat.
+    pub(crate) repeats: Vec<BaseColumn>,
+}
+
+/// A column of a block that lines repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BaseColumn {
+    pub(crate) column: u32,
+    /// Its sub-column by place; `None` for the column itself.
+    pub(crate) sub: Option<u32>,
 }
 
 impl Piece {
@@ -85,6 +99,8 @@ pub(crate) struct BlockColumn {
     pub(crate) shredded: Vec<SubPiece>,
     /// Of a dynamic column: the paths that occur, when that is known.
     pub(crate) present: Option<Vec<PathId>>,
+    /// The templates of its lines by code, with the number of lines; empty when it has none.
+    pub(crate) templates: Vec<(u32, u32)>,
 }
 
 /// A block.
@@ -102,19 +118,24 @@ pub(crate) struct Footer {
     pub(crate) blocks: Vec<Block>,
     /// Per column; only the root for columns that are not dynamic.
     pub(crate) paths: Vec<Paths>,
+    /// Per column: the templates of its lines.
+    pub(crate) templates: Vec<Dictionary>,
 }
 
 impl Footer {
     /// The footer's bytes, tail included.
     pub(crate) fn write(&self) -> Result<Vec<u8>> {
         let mut body = Writer::default();
-        let sections = [
+        let mut sections = vec![
             (section::IDENTITY, self.write_identity()),
             (section::SCHEMA, self.write_schema()),
             (section::PATHS, self.write_paths()),
             (section::BLOCKS, self.write_blocks()),
             (section::STATS, self.write_stats()),
         ];
+        if self.templates.iter().any(|dictionary| dictionary.len() > 0) {
+            sections.push((section::TEMPLATES, self.write_templates()));
+        }
         for (kind, payload) in sections {
             body.u16(kind);
             body.u16(section::REQUIRED);
@@ -197,6 +218,26 @@ impl Footer {
         out.bytes
     }
 
+    fn write_templates(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        let used = self.templates.iter().enumerate().filter(|(_, dictionary)| dictionary.len() > 0);
+        out.length(used.clone().count());
+        for (at, dictionary) in used {
+            out.length(at);
+            out.varint(u64::from(ROOT));
+            dictionary.write(&mut out);
+            for block in &self.blocks {
+                let templates = &block.columns[at].templates;
+                out.length(templates.len());
+                for &(template, lines) in templates {
+                    out.varint(u64::from(template));
+                    out.varint(u64::from(lines));
+                }
+            }
+        }
+        out.bytes
+    }
+
     /// Reads a footer: the last bytes of an extent of `data_bytes` bytes before it.
     pub(crate) fn read(bytes: &[u8], data_bytes: u64) -> Result<Footer> {
         let body = read_tail(bytes)?;
@@ -206,7 +247,7 @@ impl Footer {
             let (kind, flags) = (reader.u16()?, reader.u16()?);
             let length = reader.u32()? as usize;
             let payload = reader.raw(length)?;
-            let is_known = (section::IDENTITY..=section::PATHS).contains(&kind);
+            let is_known = (section::IDENTITY..=section::PATHS).contains(&kind) || kind == section::TEMPLATES;
             if !is_known && flags & section::REQUIRED != 0 {
                 return Err(too_new(&format!("section={kind}")));
             }
@@ -219,7 +260,11 @@ impl Footer {
         let paths = read_paths(part(section::PATHS)?, schema.len())?;
         let mut blocks = read_blocks(part(section::BLOCKS)?, &paths, data_bytes)?;
         read_stats(part(section::STATS)?, &mut blocks)?;
-        Ok(Footer { identity, schema, blocks, paths })
+        let mut templates = vec![Dictionary::default(); schema.len()];
+        if let Some(payload) = sections.get(&section::TEMPLATES) {
+            read_templates(Reader::new(payload), &mut templates, &mut blocks)?;
+        }
+        Ok(Footer { identity, schema, blocks, paths, templates })
     }
 }
 
@@ -336,7 +381,7 @@ fn read_blocks(mut reader: Reader<'_>, paths: &[Paths], data_bytes: u64) -> Resu
                 shredded.push(SubPiece { path, ty, complete, piece, stats: None });
             }
             let present = read_present(&mut reader, paths.len())?;
-            columns.push(BlockColumn { piece, stats: ColumnStats::unknown(u64::from(rows)), shredded, present });
+            columns.push(BlockColumn { piece, stats: ColumnStats::unknown(u64::from(rows)), shredded, present, templates: Vec::new() });
         }
         blocks.push(Block { rows, columns });
     }
@@ -353,10 +398,39 @@ fn read_stats(mut reader: Reader<'_>, blocks: &mut [Block]) -> Result<()> {
     Ok(())
 }
 
+fn read_templates(mut reader: Reader<'_>, dictionaries: &mut [Dictionary], blocks: &mut [Block]) -> Result<()> {
+    for _ in 0..reader.length(dictionaries.len())? {
+        let at = reader.length(dictionaries.len().saturating_sub(1))?;
+        let path = reader.varint()?;
+        let dictionary = Dictionary::read(&mut reader)?;
+        let Some(slot) = dictionaries.get_mut(at).filter(|slot| slot.len() == 0 && path == u64::from(ROOT)) else {
+            return Err(corrupt("templates of no column"));
+        };
+        for block in blocks.iter_mut() {
+            let mut templates = Vec::new();
+            for _ in 0..reader.length(TEMPLATES_MAX)? {
+                let template = reader.length(dictionary.len().saturating_sub(1))? as u32;
+                templates.push((template, reader.length(block.rows as usize)? as u32));
+            }
+            let column = block.columns.get_mut(at).ok_or_else(|| corrupt("templates of no column"))?;
+            column.templates = templates;
+        }
+        *slot = dictionary;
+    }
+    Ok(())
+}
+
 fn write_piece(piece: &Piece, out: &mut Writer) {
     out.u8(piece.encoding);
     if let Some(base) = piece.base {
         out.varint(u64::from(base));
+    }
+    if piece.encoding == encoding::TEMPLATE {
+        out.length(piece.repeats.len());
+        for base in &piece.repeats {
+            out.varint(u64::from(base.column));
+            out.varint(base.sub.map_or(0, |sub| u64::from(sub) + 1));
+        }
     }
     out.varint(piece.offset);
     out.varint(u64::from(piece.head_bytes));
@@ -379,6 +453,14 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: 
         }
         _ => None,
     };
+    let mut repeats = Vec::new();
+    if encoding == encoding::TEMPLATE {
+        for _ in 0..reader.length(COLUMNS_MAX)? {
+            let column = reader.length(COLUMNS_MAX)? as u32;
+            let sub = reader.length(TRACKED_PATHS_MAX + 1)?.checked_sub(1).map(|sub| sub as u32);
+            repeats.push(BaseColumn { column, sub });
+        }
+    }
     let offset = reader.varint()?;
     let head_bytes = reader.length(u32::MAX as usize)? as u32;
     let head_crc = reader.u32()?;
@@ -394,7 +476,7 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: 
         rows += frame.rows as usize;
         frames.push(frame);
     }
-    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base };
+    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base, repeats };
     let is_inside = offset.checked_add(piece.bytes()).is_some_and(|end| end <= data_bytes);
     if is_inside { Ok(piece) } else { Err(corrupt("a piece lies outside the extent")) }
 }

@@ -18,6 +18,18 @@ pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const DICTIONARY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Values of one dictionary.
 pub(crate) const DICTIONARY_VALUES_MAX: usize = 65_536;
+/// Templates of one column of an extent.
+pub(crate) const TEMPLATES_MAX: usize = 65_536;
+/// Bytes of one template.
+pub(crate) const TEMPLATE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of all templates of one column.
+pub(crate) const TEMPLATES_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Variables of one template; a line with more is one variable.
+pub(crate) const TEMPLATE_HOLES_MAX: usize = 255;
+/// A longer line is one variable.
+pub(crate) const TEMPLATE_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Slots inside one another.
+pub(crate) const SLOT_DEPTH_MAX: usize = 3;
 /// Shredded paths of one dynamic column in one block.
 pub(crate) const SHREDDED_PATHS_MAX: usize = 256;
 /// Keys of a shredded path.

@@ -26,9 +26,11 @@ use kyma_core::types::Type;
 use crate::describe;
 use crate::dynamic::assemble::Parts;
 use crate::dynamic::convert;
-use crate::encoding;
+use crate::constants::encoding as encoding_tag;
+use crate::encoding::template::slot::Base;
+use crate::encoding::{self, template};
 use crate::fetch::{Answer, Fetch, named};
-use crate::footer::{Block, BlockColumn, Footer, SubPiece};
+use crate::footer::{BaseColumn, Block, BlockColumn, Footer, SubPiece};
 use crate::writer::merge;
 
 /// An open TLM extent.
@@ -73,9 +75,10 @@ impl Reader {
         let pieces: usize =
             footer.blocks.iter().flat_map(|block| &block.columns).map(|column| 1 + column.shredded.len()).sum();
         let paths: usize = footer.paths.iter().map(crate::dynamic::paths::Paths::memory_bytes).sum();
+        let templates: usize = footer.templates.iter().map(template::dictionary::Dictionary::memory_bytes).sum();
         Reader {
             block_rows: footer.blocks.iter().map(|block| block.rows).collect(),
-            memory_bytes: footer_bytes * 4 + pieces * 320 + paths,
+            memory_bytes: footer_bytes * 4 + pieces * 320 + paths + templates,
             length: options.length,
             footer_length: options.footer_length,
             columns,
@@ -127,6 +130,10 @@ impl Reader {
                 return Ok(Plan::Null);
             }
             let place = add(&stored.piece, None);
+            if stored.piece.encoding == encoding_tag::TEMPLATE {
+                let bases = stored.piece.repeats.iter().map(|base| self.plan_base(fetch, block, *base, selection));
+                return Ok(Plan::Lines { column: at, place, bases: bases.collect::<Result<_>>()? });
+            }
             let base = stored.piece.base.and_then(|base| block_columns.get(base as usize));
             let base = base.map(|base| {
                 let name = format!("data, block={block}, base of column={}", column.source.column);
@@ -150,6 +157,30 @@ impl Reader {
                 subs: subs.into_iter().map(|sub| (sub, add(&sub.piece, Some(sub)))).collect(),
             }),
         }
+    }
+
+    /// A column that lines repeat.
+    fn plan_base<'a>(
+        &'a self,
+        fetch: &mut Fetch<'a>,
+        block: u32,
+        base: BaseColumn,
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<(usize, Type)> {
+        let at = base.column as usize;
+        let stored = self.block(block)?.columns.get(at).ok_or_else(|| Error::corrupt("lines repeat no column"))?;
+        let (piece, ty) = match base.sub {
+            None => (&stored.piece, self.footer.schema.columns()[at].ty),
+            Some(sub) => {
+                let sub = stored.shredded.get(sub as usize).ok_or_else(|| Error::corrupt("lines repeat no column"))?;
+                (&sub.piece, sub.ty)
+            }
+        };
+        if matches!(piece.encoding, encoding_tag::TEMPLATE | encoding_tag::DIFFERENCE) {
+            return Err(Error::corrupt("lines repeat a column that is itself made of others"));
+        }
+        let name = format!("data, block={block}, column={} that lines repeat", self.footer.schema.columns()[at].name);
+        Ok((fetch.add(piece, name, selection), ty))
     }
 
     fn lookup<'a>(&'a self, column: usize, stored: &'a BlockColumn, keys: &[String]) -> Lookup<'a> {
@@ -180,11 +211,20 @@ impl Reader {
     ) -> Result<ArrayRef> {
         let rows = self.block_rows[block as usize] as usize;
         let read_with = |place: usize, base: Option<usize>, from: Type, to: Type| {
-            answer.with(place, base, |fetched| encoding::decode(fetched, rows, from, to, selection))
+            answer.with(place, base, None, |fetched| encoding::decode(fetched, rows, from, to, selection))
         };
         let read = |place: usize, from: Type, to: Type| read_with(place, None, from, to);
         match plan {
             Plan::Null => Ok(new_null_array(&column.ty.arrow(), selection.map_or(rows, BooleanBuffer::count_set_bits))),
+            Plan::Lines { column: at, place, bases } => {
+                let of = |&(place, ty): &(usize, Type)| Base::of(&read(place, ty, ty)?);
+                let bases = bases.iter().map(of).collect::<Result<Vec<_>>>()?;
+                let context = self.lines_context(block, at, &bases)?;
+                let decode = |fetched: &encoding::Fetched<'_>| {
+                    encoding::decode(fetched, rows, Type::String, Type::String, selection)
+                };
+                answer.with(place, None, Some(&context), decode)
+            }
             Plan::Plain { place, base, ty } => read_with(place, base, ty, column.ty),
             Plan::Typed { place, ty } => match column.ty {
                 Type::Real if ty == Type::Long => read(place, ty, column.ty),
@@ -222,10 +262,21 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// What decodes the lines of a column of a block.
+    fn lines_context<'a>(&'a self, block: u32, column: usize, bases: &'a [Base]) -> Result<template::Context<'a>> {
+        let stored = self.block(block)?.columns.get(column);
+        let dictionary = self.footer.templates.get(column);
+        let (stored, dictionary) = stored.zip(dictionary).ok_or_else(|| Error::corrupt("lines of no column"))?;
+        Ok(template::Context { dictionary, templates: &stored.templates, bases })
+    }
+}
+
 /// How a column of a read is answered; places are those of [`Fetch::add`].
 enum Plan<'a> {
     Null,
     Plain { place: usize, base: Option<usize>, ty: Type },
+    Lines { column: usize, place: usize, bases: Vec<(usize, Type)> },
     Typed { place: usize, ty: Type },
     Member { sub: Option<(&'a SubPiece, usize)>, residue: usize },
     Parts { column: usize, residue: usize, subs: Vec<(&'a SubPiece, usize)> },

@@ -3,8 +3,9 @@
 //! 1. Check the schema; bring strings to one Arrow type.
 //! 2. Cut the rows into blocks of exactly `block_rows`, whatever the batches were.
 //! 3. Per block and column: statistics, then the encoded piece, appended to the data. A dynamic column becomes its
-//!    sub-columns and its residue. Two columns of a block with the same bytes share one piece.
-//! 4. Number only the paths worth keeping, and write the footer.
+//!    sub-columns and its residue. Two columns of a block with the same bytes share one piece. Columns that look like log
+//!    lines come last, since their lines may repeat what the others say.
+//! 4. Number only the paths and templates that are used, and write the footer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,8 +24,10 @@ use kyma_core::value::Value;
 
 use crate::dynamic::paths::{PathId, Paths, ROOT};
 use crate::dynamic::shred::shred;
+use crate::encoding::template::slot::Base as Repeated;
+use crate::encoding::template::{self, Learner, dictionary::Dictionary};
 use crate::encoding::{self, Packed};
-use crate::footer::{Block, BlockColumn, Footer, Frame, Piece, SubPiece};
+use crate::footer::{BaseColumn, Block, BlockColumn, Footer, Frame, Piece, SubPiece};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
 use crate::stats;
 use crate::wire::checksum;
@@ -34,6 +37,8 @@ const ZSTD_LEVELS: [i32; 2] = [5, 9];
 
 /// Columns of one block that differences are tried against.
 const BASES_MAX: usize = 8;
+/// Lines that shrink to this part as templates are not tried another way.
+const SMALL_LINES: usize = 8;
 /// A smaller column is not worth a second column's read.
 const DIFFERENCE_BYTES_MIN: usize = 256;
 
@@ -52,6 +57,8 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         data: Vec::new(),
         shared: HashMap::new(),
         paths: schema.columns().iter().map(|_| Paths::new(TRACKED_PATHS_MAX)).collect(),
+        learners: schema.columns().iter().map(|_| Learner::new()).collect(),
+        repeated: Vec::new(),
     };
     let mut blocks = Vec::new();
     for rows in cut(batches, options.block_rows) {
@@ -123,33 +130,75 @@ struct Writer {
     /// Pieces of the block at hand, by their bytes.
     shared: HashMap<(u32, usize), Piece>,
     paths: Vec<Paths>,
+    /// Per column: the templates of its lines.
+    learners: Vec<Learner>,
+    /// Columns of the block at hand that lines may repeat.
+    repeated: Vec<(BaseColumn, Repeated)>,
 }
 
 impl Writer {
     fn block(&mut self, slices: &[RecordBatch], schema: &Schema) -> Result<Block> {
         let rows = slices.iter().map(RecordBatch::num_rows).sum::<usize>();
         self.shared.clear();
-        let mut columns = Vec::with_capacity(schema.len());
+        self.repeated.clear();
+        let mut columns: Vec<Option<BlockColumn>> = Vec::with_capacity(schema.len());
         let mut bases = Vec::new();
+        let mut lines = Vec::new();
         for (at, column) in schema.columns().iter().enumerate() {
             let array = gather(slices, at, column)?;
-            columns.push(match column.ty {
+            if column.ty == Type::String && is_lines(&array) {
+                lines.push((at, array));
+                columns.push(None);
+                continue;
+            }
+            columns.push(Some(match column.ty {
                 Type::Dynamic => self.dynamic(at, &array)?,
-                ty => BlockColumn {
-                    piece: self.plain(at, ty, &array, &mut bases)?,
-                    stats: stats::of(ty, &array),
-                    shredded: Vec::new(),
-                    present: None,
-                },
-            });
+                ty => {
+                    let piece = self.plain(at, ty, &array, &mut bases)?;
+                    let is_direct = piece.base.is_none();
+                    if let Ok(base) = Repeated::of(&array)
+                        && is_direct
+                    {
+                        self.repeated.push((BaseColumn { column: at as u32, sub: None }, base));
+                    }
+                    plain_column(piece, ty, &array)
+                }
+            }));
         }
+        for (at, array) in lines {
+            columns[at] = Some(self.lines(at, &array)?);
+        }
+        let columns = columns.into_iter().collect::<Option<Vec<_>>>();
+        let columns = columns.ok_or_else(|| Error::internal("a column was not written"))?;
         Ok(Block { rows: rows as u32, columns })
+    }
+
+    /// Lines as templates, or like any other text where that is smaller.
+    fn lines(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
+        let (head, places, valid) = encoding::start(array, self.level)?;
+        let texts = array.as_string_view();
+        let values: Vec<&[u8]> = places.iter().map(|&row| texts.value(row).as_bytes()).collect();
+        let (names, bases): (Vec<BaseColumn>, Vec<Repeated>) = self.repeated.iter().cloned().unzip();
+        let lines = self.learners[at].encode(&values, valid.as_ref(), &bases, self.level, head)?;
+        let text_bytes: usize = values.iter().map(|value| value.len()).sum();
+        if lines.packed.bytes() * SMALL_LINES > text_bytes {
+            let plain = encoding::encode(Type::String, array, self.level)?;
+            if plain.bytes() <= lines.packed.bytes() {
+                return Ok(plain_column(self.append(plain)?, Type::String, array));
+            }
+        }
+        let repeats = lines.bases.iter().map(|&place| names[place]).collect();
+        let piece = Piece { repeats, ..self.append(lines.packed)? };
+        Ok(BlockColumn { templates: lines.templates, ..plain_column(piece, Type::String, array) })
     }
 
     fn dynamic(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
         let taken = shred(array.as_string_view(), &mut self.paths[at]);
         let mut shredded = Vec::with_capacity(taken.columns.len());
-        for column in taken.columns {
+        for (sub, column) in taken.columns.into_iter().enumerate() {
+            if let (Type::String, Ok(base)) = (column.ty, Repeated::of(&column.values)) {
+                self.repeated.push((BaseColumn { column: at as u32, sub: Some(sub as u32) }, base));
+            }
             shredded.push(SubPiece {
                 path: column.path,
                 ty: column.ty,
@@ -163,6 +212,7 @@ impl Writer {
             stats: stats::of(Type::Dynamic, array),
             shredded,
             present: taken.present,
+            templates: Vec::new(),
         })
     }
 
@@ -202,7 +252,8 @@ impl Writer {
             frames.push(Frame { rows: frame.rows, bytes: length(&frame.bytes)?, crc: checksum(&frame.bytes) });
         }
         let head_bytes = length(&packed.head)?;
-        let piece = Piece { offset, encoding: packed.encoding, head_bytes, head_crc, frames, base: None };
+        let encoding = packed.encoding;
+        let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base: None, repeats: Vec::new() };
         self.shared.insert(key, piece.clone());
         Ok(piece)
     }
@@ -214,6 +265,17 @@ impl Writer {
             && packed.frames.is_empty()
             && self.data.get(start..start + packed.head.len()) == Some(packed.head.as_slice())
     }
+}
+
+/// Whether a column of text looks like log lines.
+fn is_lines(array: &ArrayRef) -> bool {
+    let texts = array.as_string_view();
+    template::is_worth_trying(&texts.iter().flatten().map(str::as_bytes).collect::<Vec<_>>())
+}
+
+/// A column without sub-columns.
+fn plain_column(piece: Piece, ty: Type, array: &ArrayRef) -> BlockColumn {
+    BlockColumn { piece, stats: stats::of(ty, array), shredded: Vec::new(), present: None, templates: Vec::new() }
 }
 
 fn length(bytes: &[u8]) -> Result<u32> {
@@ -246,8 +308,9 @@ fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef
 
 fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
     let paths = keep_paths(&mut blocks, writer.paths);
+    let templates = keep_templates(&mut blocks, writer.learners);
     let columns = merge_columns(&blocks, &schema);
-    let footer = Footer { identity: options.clone(), schema, blocks, paths };
+    let footer = Footer { identity: options.clone(), schema, blocks, paths, templates };
     let footer_bytes = footer.write()?;
     let mut bytes = writer.data;
     bytes.extend_from_slice(&footer_bytes);
@@ -290,6 +353,24 @@ fn keep_paths(blocks: &mut [Block], tracked: Vec<Paths>) -> Vec<Paths> {
             column.present.iter_mut().flatten().for_each(|path| *path = renumbered[*path as usize]);
         }
         kept.push(fewer);
+    }
+    kept
+}
+
+/// Drops the templates that no block uses.
+fn keep_templates(blocks: &mut [Block], learners: Vec<Learner>) -> Vec<Dictionary> {
+    let mut kept = Vec::with_capacity(learners.len());
+    for (at, learner) in learners.into_iter().enumerate() {
+        let mut dictionary = learner.dictionary;
+        let mut is_used = vec![false; dictionary.len()];
+        for column in blocks.iter().map(|block| &block.columns[at]) {
+            column.templates.iter().for_each(|&(template, _)| is_used[template as usize] = true);
+        }
+        let renumbered = dictionary.retain(&is_used);
+        for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
+            column.templates.iter_mut().for_each(|(template, _)| *template = renumbered[*template as usize]);
+        }
+        kept.push(dictionary);
     }
     kept
 }

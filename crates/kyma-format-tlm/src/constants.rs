@@ -90,6 +90,8 @@ pub(crate) mod slot {
     pub(crate) const AFFIXED: u8 = 13;
     /// A template of at most this many lines in a frame shares its values' place with others.
     pub(crate) const POOLED_LINES_MAX: usize = 3;
+    /// So does a template of more variables than this.
+    pub(crate) const COLUMNS_MAX: usize = 32;
 }
 
 /// How strings became the bytes that an encoding stores.
@@ -162,7 +164,7 @@ mod tests {
             ],
             [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
         );
-        assert_eq!((section::TEMPLATES, slot::POOLED_LINES_MAX), (7, 3));
+        assert_eq!((section::TEMPLATES, slot::POOLED_LINES_MAX, slot::COLUMNS_MAX), (7, 3, 32));
         let slots = [
             slot::CONSTANT,
             slot::INTEGER,

@@ -8,14 +8,15 @@
 //! head  = codes                           place of each line's template in the block's list, which the footer has
 //! frame = heap blob, ids, (bytes varint, slot)*, pool
 //! ids   = count varint, lengths integers, blob
-//! pool  = [tags codes, bytes varint, slot]     when some template has few lines in the frame
+//! pool  = [tags codes, first varint, lengths codes]     when some template pools its values
 //! ```
 //!
 //! 1. `token` cuts lines into words, `learn` says which of them vary.
 //! 2. The line without its variables is the template; `dictionary` numbers it for the whole extent.
 //! 3. Per frame and template, each variable's values are a column of their own (`slot`), in the order of the block's list
-//!    of templates. Templates of at most three lines in the frame pool their values instead: per value a tag, 0 for a text
-//!    and else one more than the base column that says the same.
+//!    of templates. Templates of at most three lines in the frame, or of more than 32 variables (lists, whose members recur
+//!    in other lists), pool their values instead: per value a tag, 0 for a text in the heap and else one more than the base
+//!    column that says the same.
 //! 4. `matching` asks a template whether any line of it can meet a condition.
 //!
 //! A line that is too long, has too many variables, or comes when the dictionary is full is the template that is one
@@ -39,7 +40,7 @@ use super::column::{Packed, PackedFrame};
 use super::text::FrameBytes;
 use super::views::{Content, Views};
 use super::wanted::Wanted;
-use crate::constants::slot::POOLED_LINES_MAX;
+use crate::constants::slot::{COLUMNS_MAX, POOLED_LINES_MAX};
 use crate::encoding::blob;
 use crate::limits::{FRAME_BYTES, FRAME_BYTES_MAX, FRAME_ROWS, TEMPLATE_HOLES_MAX, TEMPLATE_LINE_BYTES_MAX};
 use crate::wire::{Reader, Writer, corrupt};
@@ -291,6 +292,11 @@ fn cut<'v>(
     text.extend_from_slice(&line[at..]);
 }
 
+/// Whether a template's values in a frame are pooled.
+fn is_pooled(lines: usize, holes: usize) -> bool {
+    lines <= POOLED_LINES_MAX || holes > COLUMNS_MAX
+}
+
 /// The lines of one frame on their way to bytes.
 struct FrameLines<'l, 'v> {
     lines: &'l Lines<'v>,
@@ -308,7 +314,7 @@ impl FrameLines<'_, '_> {
         let (mut tags, mut texts) = (Vec::new(), Vec::new());
         for lines in by_template.iter().filter(|lines| !lines.is_empty()) {
             let holes = self.lines.variables(lines[0] as usize).len();
-            if lines.len() <= POOLED_LINES_MAX {
+            if is_pooled(lines.len(), holes) {
                 for &line in lines {
                     for &variable in self.lines.variables(line as usize) {
                         let same = shared.same(variable, self.row_of[line as usize] as usize);
@@ -330,9 +336,10 @@ impl FrameLines<'_, '_> {
         }
         if !tags.is_empty() {
             codes::encode(&tags, level, &mut slots)?;
-            let slot = shared.encode_text(&texts)?;
-            slots.length(slot.len());
-            slots.raw(&slot);
+            slots.length(shared.heap.len());
+            let lengths: Vec<u32> = texts.iter().map(|text| text.len() as u32).collect();
+            codes::encode(&lengths, level, &mut slots)?;
+            texts.iter().for_each(|text| shared.heap.extend_from_slice(text));
         }
         let mut frame = Writer::default();
         blob::encode(&shared.heap, level, &mut frame)?;
@@ -431,7 +438,7 @@ impl Frame<'_> {
             let lines = lines_of[code];
             values.push(match lines {
                 0 => Values::Unread,
-                1..=POOLED_LINES_MAX => {
+                _ if is_pooled(lines, template.holes.len()) => {
                     pooled += lines * template.holes.len();
                     Values::Pooled(pooled - lines * template.holes.len())
                 }
@@ -489,14 +496,15 @@ impl Frame<'_> {
 }
 
 /// The values of templates that have few lines in the frame.
-struct Pool<'b> {
-    slot: Slot<'b>,
+struct Pool {
+    first: usize,
+    ends: Vec<usize>,
     /// Per value: the base that says the same, or its place among the texts.
     places: Vec<Result<usize, usize>>,
 }
 
-impl<'b> Pool<'b> {
-    fn read(reader: &mut Reader<'b>, count: usize, parts: &FrameParts<'_>) -> Result<Self> {
+impl Pool {
+    fn read(reader: &mut Reader<'_>, count: usize, parts: &FrameParts<'_>) -> Result<Self> {
         let tags = codes::decode(reader, count)?;
         let mut texts = 0;
         let mut place = |tag: u32| match tag {
@@ -507,14 +515,19 @@ impl<'b> Pool<'b> {
             base => Err(base as usize - 1),
         };
         let places: Vec<Result<usize, usize>> = tags.into_iter().map(&mut place).collect();
-        let length = reader.length(reader.remaining())?;
-        let slot = Slot::read(&mut Reader::new(reader.raw(length)?), texts, parts)?;
-        Ok(Pool { slot, places })
+        let first = reader.length(parts.heap.len())?;
+        let lengths = codes::decode(reader, texts)?;
+        let ends = slot::ends(lengths.into_iter().map(i64::from), first, parts.heap.len())?;
+        Ok(Pool { first, ends, places })
     }
 
     fn write(&self, at: usize, row: usize, parts: &FrameParts<'_>, out: &mut Vec<u8>) -> Result<()> {
         match self.places.get(at).ok_or_else(|| corrupt("the pool has too few values"))? {
-            Ok(place) => self.slot.write(*place, row, parts, out),
+            Ok(place) => {
+                let text = slot::heap_value(&parts.heap, self.first, &self.ends, *place);
+                out.extend_from_slice(text.ok_or_else(|| corrupt("the pool has too few texts"))?);
+                Ok(())
+            }
             Err(base) => Slot::Same(*base).write(0, row, parts, out),
         }
     }

@@ -377,7 +377,7 @@ impl<'b, 'a> Shared<'b, 'a> {
     }
 
     /// Any values.
-    pub(crate) fn encode_text(&mut self, values: &[&[u8]]) -> Result<Vec<u8>> {
+    fn encode_text(&mut self, values: &[&[u8]]) -> Result<Vec<u8>> {
         let mut out = Writer::default();
         out.u8(kind::TEXT);
         out.length(self.heap.len());
@@ -421,7 +421,7 @@ impl<'a> FrameParts<'a> {
         let count = reader.length(lines.saturating_mul(crate::limits::TEMPLATE_HOLES_MAX))?;
         let lengths = integers::decode(reader, count, &Wanted::All)?;
         let id_bytes = crate::encoding::blob::decode(reader)?;
-        let id_ends = ends(&lengths, 0, id_bytes.len())?;
+        let id_ends = ends(lengths.into_iter(), 0, id_bytes.len())?;
         Ok(FrameParts { heap, id_ends, id_bytes, bases })
     }
 
@@ -437,10 +437,10 @@ impl<'a> FrameParts<'a> {
 }
 
 /// Where each value ends that starts at `first`, within `bytes`.
-fn ends(lengths: &[i64], first: usize, bytes: usize) -> Result<Vec<usize>> {
+pub(crate) fn ends(lengths: impl Iterator<Item = i64>, first: usize, bytes: usize) -> Result<Vec<usize>> {
     let mut end = first;
-    let mut ends = Vec::with_capacity(lengths.len());
-    for &length in lengths {
+    let mut ends = Vec::with_capacity(lengths.size_hint().0);
+    for length in lengths {
         let length = usize::try_from(length).ok().filter(|&length| length <= bytes);
         end = length.and_then(|length| end.checked_add(length)).filter(|&end| end <= bytes).ok_or_else(|| corrupt("values pass the heap"))?;
         ends.push(end);
@@ -505,12 +505,12 @@ impl<'a> Slot<'a> {
                 let first = reader.length(parts.heap.len())?;
                 let values = reader.length(DICTIONARY_VALUES_MAX.min(count))?;
                 let lengths = integers::decode(reader, values, &Wanted::All)?;
-                let ends = ends(&lengths, first, parts.heap.len())?;
+                let ends = ends(lengths.into_iter(), first, parts.heap.len())?;
                 Slot::Dictionary { first, ends, codes: codes::decode(reader, count)? }
             }
             kind::TEXT => {
                 let first = reader.length(parts.heap.len())?;
-                Slot::Text { first, ends: ends(&all(reader)?, first, parts.heap.len())? }
+                Slot::Text { first, ends: ends(all(reader)?.into_iter(), first, parts.heap.len())? }
             }
             kind::SAME => Slot::Same(base(reader)?),
             kind::MIXED => {
@@ -583,7 +583,7 @@ impl<'a> Slot<'a> {
     }
 }
 
-fn heap_value<'h>(heap: &'h [u8], first: usize, ends: &[usize], at: usize) -> Option<&'h [u8]> {
+pub(crate) fn heap_value<'h>(heap: &'h [u8], first: usize, ends: &[usize], at: usize) -> Option<&'h [u8]> {
     let start = at.checked_sub(1).map_or(Some(first), |before| ends.get(before).copied())?;
     heap.get(start..*ends.get(at)?)
 }

@@ -36,6 +36,7 @@ mod encoding;
 mod fetch;
 mod footer;
 mod limits;
+mod narrow;
 mod reader;
 mod stats;
 mod wire;

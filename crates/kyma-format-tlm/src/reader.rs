@@ -17,13 +17,15 @@ use arrow::datatypes::{Field, Schema as ArrowSchema};
 use async_trait::async_trait;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
-use kyma_core::format::{OpenOptions, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats};
+use kyma_core::format::{OpenOptions, Pattern, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats};
 use kyma_core::predicate::ColumnRef;
+use kyma_core::prune::Reason;
 use kyma_core::schema::Schema;
 use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
 
 use crate::describe;
+use crate::narrow;
 use crate::dynamic::assemble::Parts;
 use crate::dynamic::convert;
 use crate::constants::encoding as encoding_tag;
@@ -329,7 +331,40 @@ impl SegmentReader for Reader {
     }
 
     async fn prune(&self, _source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned> {
-        Ok(prune_by_stats(self, request))
+        let mut pruned = prune_by_stats(self, request);
+        let before = pruned.blocks.len();
+        pruned.blocks.retain(|&block| !narrow::excludes(self, block, request.predicate));
+        let fallen = (before - pruned.blocks.len()) as u64;
+        if fallen > 0 {
+            *pruned.reasons.entry(Reason::Templates).or_default() += fallen;
+        }
+        Ok(pruned)
+    }
+
+    async fn narrow(
+        &self,
+        source: &dyn RangeReader,
+        block: u32,
+        request: &PruneRequest<'_>,
+        rows: Option<&BooleanBuffer>,
+    ) -> Result<Option<BooleanBuffer>> {
+        narrow::rows(self, source, block, request, rows).await
+    }
+
+    fn patterns(&self, column: &str) -> Vec<Pattern> {
+        let Some(at) = self.footer.schema.index_of(column) else { return Vec::new() };
+        let dictionary = &self.footer.templates[at];
+        let mut rows = vec![0_u64; dictionary.len()];
+        for &(template, lines) in self.footer.blocks.iter().flat_map(|block| &block.columns[at].templates) {
+            rows[template as usize] += u64::from(lines);
+        }
+        let pattern = |(template, rows): (usize, u64)| {
+            let text = dictionary.get(template as u32).map(|template| template.pattern()).unwrap_or_default();
+            Pattern { text, rows }
+        };
+        let mut patterns: Vec<Pattern> = rows.into_iter().enumerate().map(pattern).collect();
+        patterns.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.text.cmp(&b.text)));
+        patterns
     }
 
     async fn read(

@@ -18,12 +18,28 @@ pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const DICTIONARY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Values of one dictionary.
 pub(crate) const DICTIONARY_VALUES_MAX: usize = 65_536;
-/// Shredded paths of one dynamic column in one block.
+/// Bytes of all texts of a dynamic column in one block.
+pub(crate) const BLOCK_TEXT_BYTES_MAX: u64 = 1 << 33;
+/// Sub-columns of one dynamic column in one block.
 pub(crate) const SHREDDED_PATHS_MAX: usize = 256;
 /// Keys of a shredded path.
 pub(crate) const SHREDDED_DEPTH_MAX: usize = 16;
 /// One row in this many must have a path before it is shredded.
 pub(crate) const SHREDDED_ROWS_SHARE: usize = 20;
+/// Scalars that take fewer bytes of JSON, keys included, are not worth a sub-column.
+pub(crate) const SHREDDED_BYTES_MIN: usize = 48;
+/// The same of arrays and other values that stay text.
+pub(crate) const SHREDDED_TEXT_BYTES_MIN: usize = 512;
+/// Elements of all arrays of one list sub-column in one block.
+pub(crate) const ELEMENTS_MAX: usize = 1 << 22;
+/// Lists within lists that are taken apart.
+pub(crate) const LIST_DEPTH_MAX: usize = 4;
+/// Bytes of the bitmap of rows that have a path; with more, pages are told apart only.
+pub(crate) const PRESENCE_BYTES_MAX: usize = 1_024;
+/// Bitmaps of one extent.
+pub(crate) const PRESENCE_ENTRIES_MAX: usize = 1 << 20;
+/// Bytes of a column's sketch.
+pub(crate) const SKETCH_BYTES_MAX: usize = 4_096;
 /// Key paths listed per extent; with more, the list is dropped and nothing is claimed about paths.
 pub(crate) const LISTED_PATHS_MAX: usize = 4_096;
 /// Key paths tracked while one block is shredded; further members stay in the residue.

@@ -4,7 +4,7 @@
 //! 2. Cut the rows into blocks of exactly `block_rows`, whatever the batches were.
 //! 3. Per block and column: statistics, then the encoded piece, appended to the data. A dynamic column becomes its
 //!    sub-columns and its residue. Two columns of a block with the same bytes share one piece.
-//! 4. Number only the paths worth keeping, and write the footer.
+//! 4. Number only the paths worth keeping; append bitmaps of paths and sketches of columns, and write the footer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,11 +21,14 @@ use kyma_core::time::TimeRange;
 use kyma_core::types::Type;
 use kyma_core::value::Value;
 
+use crate::dynamic::pack::{PackedColumn, PackedSub, pack};
 use crate::dynamic::paths::{PathId, Paths, ROOT};
+use crate::dynamic::presence::{self, Presence};
 use crate::dynamic::shred::shred;
 use crate::encoding::{self, Packed};
-use crate::footer::{Block, BlockColumn, Footer, Frame, Piece, SubPiece};
+use crate::footer::{Block, BlockColumn, Footer, Frame, ListPiece, Piece, SubPiece};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
+use crate::sketches::Sketches;
 use crate::stats;
 use crate::wire::checksum;
 
@@ -52,6 +55,9 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         data: Vec::new(),
         shared: HashMap::new(),
         paths: schema.columns().iter().map(|_| Paths::new(TRACKED_PATHS_MAX)).collect(),
+        blocks: 0,
+        presence: BTreeMap::new(),
+        sketches: Sketches::new(schema.len()),
     };
     let mut blocks = Vec::new();
     for rows in cut(batches, options.block_rows) {
@@ -123,6 +129,11 @@ struct Writer {
     /// Pieces of the block at hand, by their bytes.
     shared: HashMap<(u32, usize), Piece>,
     paths: Vec<Paths>,
+    /// How many blocks are written.
+    blocks: u32,
+    /// Bitmaps of paths, by block and column.
+    presence: BTreeMap<(u32, u32), Vec<Presence>>,
+    sketches: Sketches,
 }
 
 impl Writer {
@@ -133,6 +144,7 @@ impl Writer {
         let mut bases = Vec::new();
         for (at, column) in schema.columns().iter().enumerate() {
             let array = gather(slices, at, column)?;
+            self.sketches.add(at, column.ty, &array);
             columns.push(match column.ty {
                 Type::Dynamic => self.dynamic(at, &array)?,
                 ty => BlockColumn {
@@ -143,27 +155,31 @@ impl Writer {
                 },
             });
         }
+        self.blocks += 1;
         Ok(Block { rows: rows as u32, columns })
     }
 
     fn dynamic(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
-        let taken = shred(array.as_string_view(), &mut self.paths[at]);
-        let mut shredded = Vec::with_capacity(taken.columns.len());
-        for column in taken.columns {
-            shredded.push(SubPiece {
-                path: column.path,
-                ty: column.ty,
-                complete: column.complete,
-                piece: self.piece(column.ty, &column.values)?,
-                stats: column.complete.then(|| stats::of_path(column.ty, &column.values)),
-            });
-        }
+        let mut taken = shred(array.as_string_view(), &mut self.paths[at]);
+        let PackedColumn { residue, subs } = pack(&taken, &self.paths[at], self.level)?;
+        self.presence.insert((self.blocks, at as u32), std::mem::take(&mut taken.presence));
         Ok(BlockColumn {
-            piece: self.piece(Type::Dynamic, &taken.residue)?,
+            shredded: subs.into_iter().map(|sub| self.sub(sub)).collect::<Result<_>>()?,
+            piece: self.append(residue)?,
             stats: stats::of(Type::Dynamic, array),
-            shredded,
             present: taken.present,
         })
+    }
+
+    fn sub(&mut self, sub: PackedSub) -> Result<SubPiece> {
+        let PackedSub { path, ty, complete, packed, stats, list } = sub;
+        let piece = self.append(packed)?;
+        let mut elements = None;
+        if let Some((count, PackedColumn { residue, subs })) = list {
+            let shredded = subs.into_iter().map(|sub| self.sub(sub)).collect::<Result<_>>()?;
+            elements = Some(Box::new(ListPiece { elements: count, residue: self.append(residue)?, shredded }));
+        }
+        Ok(SubPiece { path, ty, complete, piece, stats, list: elements })
     }
 
     /// A column of 64-bit integers is stored as differences to an earlier one where that takes a quarter of the bytes.
@@ -182,10 +198,6 @@ impl Writer {
             }
         }
         self.append(packed)
-    }
-
-    fn piece(&mut self, ty: Type, array: &dyn Array) -> Result<Piece> {
-        self.append(encoding::encode(ty, array, self.level)?)
     }
 
     fn append(&mut self, packed: Packed) -> Result<Piece> {
@@ -245,11 +257,19 @@ fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef
 }
 
 fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
-    let paths = keep_paths(&mut blocks, writer.paths);
-    let columns = merge_columns(&blocks, &schema);
-    let footer = Footer { identity: options.clone(), schema, blocks, paths };
+    let Writer { mut data, paths, mut presence, sketches, level, .. } = writer;
+    let paths = keep_paths(&mut blocks, &mut presence, paths);
+    let presence = presence::Directory::write(presence, &mut data);
+    let sketches = sketches.write(&blocks, level, &mut data)?;
+    let mut columns = merge_columns(&blocks, &schema);
+    for (at, column) in schema.columns().iter().enumerate() {
+        if let (Some(bounds), Some(distinct)) = (columns.get_mut(&column.name), sketches.distinct(at)) {
+            bounds.stats.distinct = Some(distinct);
+        }
+    }
+    let footer = Footer { identity: options.clone(), schema, blocks, paths, presence, sketches };
     let footer_bytes = footer.write()?;
-    let mut bytes = writer.data;
+    let mut bytes = data;
     bytes.extend_from_slice(&footer_bytes);
     Ok(Encoded {
         bytes: Bytes::from(bytes),
@@ -263,31 +283,51 @@ fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &Enco
 }
 
 /// Drops the numbers of paths that no block speaks of, after dropping lists that are too long.
-fn keep_paths(blocks: &mut [Block], tracked: Vec<Paths>) -> Vec<Paths> {
+fn keep_paths(
+    blocks: &mut [Block],
+    presence: &mut BTreeMap<(u32, u32), Vec<Presence>>,
+    tracked: Vec<Paths>,
+) -> Vec<Paths> {
     let mut kept = Vec::with_capacity(tracked.len());
     for (at, paths) in tracked.into_iter().enumerate() {
         if paths.len() > LISTED_PATHS_MAX + 1 {
             blocks.iter_mut().for_each(|block| block.columns[at].present = None);
         }
         let mut is_used = vec![false; paths.len()];
-        for column in blocks.iter().map(|block| &block.columns[at]) {
-            let present = column.present.iter().flatten().copied();
-            for path in column.shredded.iter().map(|sub| sub.path).chain(present) {
-                let mut at = path;
-                while at != ROOT && !std::mem::replace(&mut is_used[at as usize], true) {
-                    at = paths.parent(at);
-                }
+        let mut mark = |path: PathId| {
+            let mut at = path;
+            while at != ROOT && !std::mem::replace(&mut is_used[at as usize], true) {
+                at = paths.parent(at);
+            }
+        };
+        for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
+            column.present.iter().flatten().copied().for_each(&mut mark);
+            for sub in &mut column.shredded {
+                sub.for_each(&mut |sub| {
+                    mark(sub.path);
+                    sub.list.iter().filter_map(|_| paths.elements(sub.path)).for_each(&mut mark);
+                });
             }
         }
         let mut renumbered = vec![ROOT; paths.len()];
         let mut fewer = Paths::new(paths.len());
         for id in (1..paths.len() as PathId).filter(|&id| is_used[id as usize]) {
             let parent = renumbered[paths.parent(id) as usize];
-            renumbered[id as usize] = fewer.intern(parent, paths.key(id)).unwrap_or(ROOT);
+            let kept = match paths.is_elements(id) {
+                true => fewer.intern_elements(parent),
+                false => fewer.intern(parent, paths.key(id)),
+            };
+            renumbered[id as usize] = kept.unwrap_or(ROOT);
         }
         for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
-            column.shredded.iter_mut().for_each(|sub| sub.path = renumbered[sub.path as usize]);
+            let mut renumber = |sub: &mut SubPiece| sub.path = renumbered[sub.path as usize];
+            column.shredded.iter_mut().for_each(|sub| sub.for_each(&mut renumber));
             column.present.iter_mut().flatten().for_each(|path| *path = renumbered[*path as usize]);
+        }
+        let bitmaps = presence.iter_mut().filter(|((_, column), _)| *column as usize == at);
+        for bitmaps in bitmaps.map(|(_, bitmaps)| bitmaps) {
+            bitmaps.iter_mut().for_each(|bitmap| bitmap.path = renumbered[bitmap.path as usize]);
+            bitmaps.retain(|bitmap| bitmap.path != ROOT);
         }
         kept.push(fewer);
     }
@@ -332,7 +372,8 @@ fn list_paths(footer: &Footer) -> Option<Vec<String>> {
             return None;
         }
         let paths = &footer.paths[at];
-        listed.extend((1..paths.len() as PathId).map(|id| paths.dotted(&column.name, id)));
+        let keyed = (1..paths.len() as PathId).filter(|&id| paths.base(id) == ROOT);
+        listed.extend(keyed.map(|id| paths.dotted(&column.name, id)));
     }
     listed.sort_unstable();
     listed.dedup();

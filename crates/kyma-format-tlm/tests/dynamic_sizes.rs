@@ -20,6 +20,8 @@ struct Sizes {
     raw: usize,
     data: u64,
     footer: u64,
+    /// Of the data.
+    bitmaps: u64,
     encode_ms: u128,
     read_ms: u128,
 }
@@ -104,6 +106,12 @@ async fn sizes(batch: &RecordBatch, level: u8) -> Sizes {
     let encode_ms = start.elapsed().as_millis();
     let source = CountingReader::new(encoded.bytes.clone());
     let reader = Tlm.open(source.clone(), &open_options(&encoded)).await.unwrap();
+    let described = reader.describe();
+    if std::env::var_os("KYMA_DETAIL").is_some() {
+        detail(&described);
+    }
+    let bitmaps = described["sections"].as_array().unwrap().iter().find(|section| section["name"] == "path bitmaps");
+    let bitmaps = bitmaps.map_or(0, |section| section["bytes"].as_u64().unwrap());
     let columns = reader.schema().columns().iter().map(|column| ReadColumn::column(&column.name, column.ty));
     let columns: Vec<_> = columns.collect();
     let start = std::time::Instant::now();
@@ -126,9 +134,29 @@ async fn sizes(batch: &RecordBatch, level: u8) -> Sizes {
         raw: batch.columns().iter().flat_map(|array| array.as_string_view().iter().flatten()).map(str::len).sum(),
         data: encoded.bytes.len() as u64 - u64::from(encoded.footer_length),
         footer: u64::from(encoded.footer_length),
+        bitmaps,
         encode_ms,
         read_ms: start.elapsed().as_millis(),
     }
+}
+
+/// The pieces that take most.
+fn detail(described: &Value) {
+    let mut pieces: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut add = |piece: &Value, name: String| {
+        let kind = format!("{} {}", piece["type"].as_str().unwrap_or_default(), piece["encoding"].as_str().unwrap());
+        *pieces.entry((name, kind)).or_default() += piece["bytes"].as_u64().unwrap();
+    };
+    for column in described["blocks"].as_array().unwrap().iter().flat_map(|block| block["columns"].as_array().unwrap())
+    {
+        add(column, format!("{} residue", column["name"].as_str().unwrap()));
+        for sub in column["paths"].as_array().into_iter().flatten() {
+            add(sub, sub["name"].as_str().unwrap().to_owned());
+        }
+    }
+    let mut pieces: Vec<_> = pieces.into_iter().collect();
+    pieces.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    pieces.iter().take(40).for_each(|((name, kind), bytes)| println!("    {bytes:>9}  {name}  {kind}"));
 }
 
 async fn print(name: &str, batches: &[RecordBatch]) {
@@ -139,12 +167,13 @@ async fn print(name: &str, batches: &[RecordBatch]) {
             sum.raw += one.raw;
             sum.data += one.data;
             sum.footer += one.footer;
+            sum.bitmaps += one.bitmaps;
             sum.encode_ms += one.encode_ms;
             sum.read_ms += one.read_ms;
         }
         println!(
-            "{name:<34} level {level}  raw {:>9}  data {:>8}  footer {:>7}  encode {:>5} ms  read {:>5} ms",
-            sum.raw, sum.data, sum.footer, sum.encode_ms, sum.read_ms
+            "{name:<31} level {level}  raw {:>9}  data {:>8} (bitmaps {:>6})  footer {:>7}  encode {:>4} ms  read {:>4} ms",
+            sum.raw, sum.data, sum.bitmaps, sum.footer, sum.encode_ms, sum.read_ms
         );
     }
 }

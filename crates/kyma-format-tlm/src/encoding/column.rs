@@ -73,6 +73,7 @@ pub(crate) fn name(encoding: u8) -> &'static str {
         encoding::DICTIONARY => "dictionary",
         encoding::FRAMES => "frames",
         encoding::DIFFERENCE => "difference",
+        encoding::RESIDUE => "residue",
         _ => "unknown",
     }
 }

@@ -26,9 +26,7 @@ pub(crate) const SHREDDED_PATHS_MAX: usize = 256;
 pub(crate) const SHREDDED_DEPTH_MAX: usize = 16;
 /// One row in this many must have a path before it is shredded.
 pub(crate) const SHREDDED_ROWS_SHARE: usize = 20;
-/// Scalars that take fewer bytes of JSON, keys included, are not worth a sub-column.
-pub(crate) const SHREDDED_BYTES_MIN: usize = 48;
-/// The same of arrays and other values that stay text.
+/// Arrays and other texts that take fewer bytes of JSON, keys included, are not worth a sub-column.
 pub(crate) const SHREDDED_TEXT_BYTES_MIN: usize = 512;
 /// Elements of all arrays of one list sub-column in one block.
 pub(crate) const ELEMENTS_MAX: usize = 1 << 22;

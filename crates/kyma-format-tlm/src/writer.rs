@@ -21,10 +21,9 @@ use kyma_core::time::TimeRange;
 use kyma_core::types::Type;
 use kyma_core::value::Value;
 
-use crate::dynamic::pack::{PackedColumn, PackedSub, pack};
+use crate::dynamic::pack::{PackedColumn, PackedSub, shred_and_pack};
 use crate::dynamic::paths::{PathId, Paths, ROOT};
 use crate::dynamic::presence::{self, Presence};
-use crate::dynamic::shred::shred;
 use crate::encoding::{self, Packed};
 use crate::footer::{Block, BlockColumn, Footer, Frame, ListPiece, Piece, SubPiece};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
@@ -160,9 +159,10 @@ impl Writer {
     }
 
     fn dynamic(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
-        let mut taken = shred(array.as_string_view(), &mut self.paths[at]);
-        let PackedColumn { residue, subs } = pack(&taken, &self.paths[at], self.level)?;
-        self.presence.insert((self.blocks, at as u32), std::mem::take(&mut taken.presence));
+        let (mut taken, packed) = shred_and_pack(array.as_string_view(), &mut self.paths[at], self.level)?;
+        let bitmaps = presence::affordable(std::mem::take(&mut taken.presence), packed.bytes());
+        self.presence.insert((self.blocks, at as u32), bitmaps);
+        let PackedColumn { residue, subs } = packed;
         Ok(BlockColumn {
             shredded: subs.into_iter().map(|sub| self.sub(sub)).collect::<Result<_>>()?,
             piece: self.append(residue)?,

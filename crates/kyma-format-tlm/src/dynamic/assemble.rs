@@ -103,7 +103,7 @@ impl Assembly {
                     out.append_null();
                 }
                 leaves => {
-                    self.write(leaves, at.unwrap_or(ROOT), printer, &mut text)?;
+                    write(leaves, at.unwrap_or(ROOT), printer, &mut text)?;
                     printer.take(text.len())?;
                     out.append_value(&text);
                 }
@@ -131,7 +131,7 @@ impl Assembly {
             return Ok((!member.is_null()).then_some(member));
         }
         let mut text = String::new();
-        self.write(&leaves, at.unwrap_or(ROOT), printer, &mut text)?;
+        write(&leaves, at.unwrap_or(ROOT), printer, &mut text)?;
         printer.take(text.len())?;
         Ok(Some(Member::Json(text.into())))
     }
@@ -183,44 +183,6 @@ impl Assembly {
         }
     }
 
-    /// Appends the value that `leaves` make at `at`.
-    fn write(&self, leaves: &[(PathId, Part<'_>)], at: PathId, printer: &Printer<'_>, out: &mut String) -> Result<()> {
-        let paths = printer.paths;
-        let depth = paths.depth(at);
-        let mut open: Vec<PathId> = Vec::new();
-        for (path, part) in leaves {
-            let path = *path;
-            if path == at {
-                return write_part(part, printer, out);
-            }
-            if open.is_empty() {
-                out.push('{');
-                open.push(at);
-            }
-            let parent = paths.parent(path);
-            while let Some(&last) = open.last() {
-                if paths.is_within(parent, last) {
-                    break;
-                }
-                out.push('}');
-                open.pop();
-            }
-            let depth_open = depth + open.len() - 1;
-            let missing = if paths.depth(parent) > depth_open { paths.chain(parent) } else { Vec::new() };
-            for inner in missing.into_iter().skip(depth_open) {
-                separate(out);
-                out.push_str(paths.quoted(inner));
-                out.push('{');
-                open.push(inner);
-            }
-            separate(out);
-            out.push_str(paths.quoted(path));
-            write_part(part, printer, out)?;
-        }
-        open.iter().for_each(|_| out.push('}'));
-        Ok(())
-    }
-
     /// Appends the array of the elements in `range`.
     fn write_list(&self, range: Range<usize>, printer: &Printer<'_>, out: &mut String) -> Result<()> {
         let start = out.len();
@@ -247,7 +209,7 @@ impl Assembly {
                     if leaves.is_empty() {
                         return Err(corrupt("an element has no value"));
                     }
-                    self.write(&leaves, self.base, printer, out)?;
+                    write(&leaves, self.base, printer, out)?;
                 }
             }
             printer.check(out.len() - start)?;
@@ -255,6 +217,55 @@ impl Assembly {
         out.push(']');
         Ok(())
     }
+}
+
+/// Appends the value that `leaves` make at `at`.
+fn write(leaves: &[(PathId, Part<'_>)], at: PathId, printer: &Printer<'_>, out: &mut String) -> Result<()> {
+    write_leaves(leaves, at, printer.paths, out, |part, out| write_part(part, printer, out))
+}
+
+/// Appends the value that `leaves` make at `at`: the one at `at` itself, or an object. Those of one object must follow
+/// each other.
+pub(crate) fn write_leaves<T>(
+    leaves: &[(PathId, T)],
+    at: PathId,
+    paths: &Paths,
+    out: &mut String,
+    mut write_value: impl FnMut(&T, &mut String) -> Result<()>,
+) -> Result<()> {
+    let depth = paths.depth(at);
+    let mut open: Vec<PathId> = Vec::new();
+    for (path, value) in leaves {
+        let path = *path;
+        if path == at {
+            return write_value(value, out);
+        }
+        if open.is_empty() {
+            out.push('{');
+            open.push(at);
+        }
+        let parent = paths.parent(path);
+        while let Some(&last) = open.last() {
+            if paths.is_within(parent, last) {
+                break;
+            }
+            out.push('}');
+            open.pop();
+        }
+        let depth_open = depth + open.len().saturating_sub(1);
+        let missing = if paths.depth(parent) > depth_open { paths.chain(parent) } else { Vec::new() };
+        for inner in missing.into_iter().skip(depth_open) {
+            separate(out);
+            out.push_str(paths.quoted(inner));
+            out.push('{');
+            open.push(inner);
+        }
+        separate(out);
+        out.push_str(paths.quoted(path));
+        write_value(value, out)?;
+    }
+    open.iter().for_each(|_| out.push('}'));
+    Ok(())
 }
 
 fn write_part(part: &Part<'_>, printer: &Printer<'_>, out: &mut String) -> Result<()> {

@@ -1,20 +1,24 @@
-//! A block that was taken apart, as bytes.
+//! A block that is taken apart, as bytes.
 //!
-//! Arrays are encoded twice, as JSON texts and as lists, and the smaller is kept.
+//! 1. Arrays are encoded twice, as JSON texts and as lists, and the smaller is kept.
+//! 2. A column of few bytes is taken apart twice, with arrays and other texts and without, and the smaller is kept: where
+//!    there are few rows, one residue compresses better than many sub-columns.
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, StringViewArray};
 use kyma_core::error::Result;
 use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
 
 use super::paths::{PathId, Paths};
 use super::residue;
-use super::shred::{Shredded, SubColumn};
+use super::shred::{Shredded, SubColumn, shred};
 use crate::encoding::{self, Packed};
 use crate::stats;
 
-/// What the footer says of a piece takes about this many bytes.
-const PIECE_BYTES: usize = 16;
+/// Statistics and such of a sub-column take about this many bytes.
+const SUB_COLUMN_BYTES: usize = 16;
+/// Columns of more bytes are taken apart once.
+const SMALL_BYTES: usize = 256 * 1024;
 
 /// A dynamic column of a block, or the elements of arrays.
 #[derive(Debug)]
@@ -37,8 +41,27 @@ pub(crate) struct PackedSub {
     pub(crate) list: Option<(u32, PackedColumn)>,
 }
 
+/// Takes `rows` apart and encodes them; paths are numbered in `paths`.
+pub(crate) fn shred_and_pack<'a>(
+    rows: &'a StringViewArray,
+    paths: &mut Paths,
+    level: i32,
+) -> Result<(Shredded<'a>, PackedColumn)> {
+    let shredded = shred(rows, true, paths);
+    let packed = pack(&shredded, paths, level)?;
+    let has_texts = shredded.columns.iter().any(|column| column.ty == Type::Dynamic);
+    if has_texts && rows.iter().flatten().map(str::len).sum::<usize>() <= SMALL_BYTES {
+        let plain = shred(rows, false, paths);
+        let plain_packed = pack(&plain, paths, level)?;
+        if plain_packed.bytes() < packed.bytes() {
+            return Ok((plain, plain_packed));
+        }
+    }
+    Ok((shredded, packed))
+}
+
 /// Encodes what [`super::shred`] made.
-pub(crate) fn pack(shredded: &Shredded<'_>, paths: &Paths, level: i32) -> Result<PackedColumn> {
+fn pack(shredded: &Shredded<'_>, paths: &Paths, level: i32) -> Result<PackedColumn> {
     let residue = residue::encode(&shredded.remains, shredded.base, paths, level)?;
     let subs = shredded.columns.iter().map(|column| pack_sub(column, paths, level)).collect::<Result<_>>()?;
     Ok(PackedColumn { residue, subs })
@@ -54,7 +77,7 @@ fn pack_sub(column: &SubColumn<'_>, paths: &Paths, level: i32) -> Result<PackedS
     if let Some(list) = &column.list {
         let lengths = encoding::encode(Type::Long, &list.lengths, level)?;
         let elements = pack(&list.elements, paths, level)?;
-        if bytes(&lengths) + elements.bytes() < bytes(&packed) {
+        if lengths.bytes() + elements.bytes() < packed.bytes() {
             let count = list.elements.remains.rows.len() as u32;
             return Ok(PackedSub { path, ty, complete, packed: lengths, stats, list: Some((count, elements)) });
         }
@@ -73,13 +96,11 @@ fn counts(values: &dyn Array) -> ColumnStats {
     ColumnStats { nulls: rows - values, ..ColumnStats::unknown(rows) }
 }
 
-fn bytes(packed: &Packed) -> usize {
-    PIECE_BYTES + packed.head.len() + packed.frames.iter().map(|frame| PIECE_BYTES + frame.bytes.len()).sum::<usize>()
-}
-
 impl PackedColumn {
-    fn bytes(&self) -> usize {
+    /// Bytes of all pieces, and about what the footer says of them.
+    pub(crate) fn bytes(&self) -> usize {
         let of_list = |sub: &PackedSub| sub.list.as_ref().map_or(0, |(_, elements)| elements.bytes());
-        bytes(&self.residue) + self.subs.iter().map(|sub| bytes(&sub.packed) + of_list(sub)).sum::<usize>()
+        let subs = self.subs.iter().map(|sub| SUB_COLUMN_BYTES + sub.packed.bytes() + of_list(sub));
+        self.residue.bytes() + subs.sum::<usize>()
     }
 }

@@ -9,7 +9,8 @@
 //!
 //! 1. A bitmap is kept for a path that some rows have and others lack, unless its sub-columns are complete: these know.
 //! 2. One of more than [`PRESENCE_BYTES_MAX`] bytes tells pages apart only, and one that then tells nothing is left out.
-//! 3. A block of one page has none: a page is what a read decodes.
+//! 3. All bitmaps of a column take at most a sixteenth of its bytes: the smallest are kept.
+//! 4. A block of one page has none: a page is what a read decodes.
 //!
 //! A set bit says that the row may have the path; no bit, that a read of the path gives null. Bitmaps are read when a
 //! predicate is true only where a path is not null.
@@ -37,6 +38,8 @@ use crate::footer::{Block, Footer};
 use crate::limits::{PRESENCE_BYTES_MAX, PRESENCE_ENTRIES_MAX};
 use crate::wire::{Reader, Writer, checksum, corrupt};
 
+/// All bitmaps of a column take at most this part of its bytes.
+const COLUMN_SHARE: usize = 16;
 /// Bytes of a bitmap's checksum.
 const CRC_BYTES: u64 = 4;
 
@@ -62,6 +65,9 @@ impl Presence {
         for path in 1..paths.len() as PathId {
             let above = nearest[paths.parent(path) as usize];
             nearest[path as usize] = if is_candidate(path) { path } else { above };
+        }
+        if rows_of.iter().all(Option::is_none) {
+            return Vec::new();
         }
         let mut duplicates = leaves.duplicates.iter().copied().peekable();
         for row in 0..rows as u32 {
@@ -100,6 +106,20 @@ impl Presence {
         let tells = pages.len() < rows.div_ceil(PAGE_ROWS) as u64;
         tells.then(|| Presence { path, kind: kind::PAGES, bytes: serialize(&pages) })
     }
+}
+
+/// The bitmaps that a column of `column_bytes` can afford, the smallest first.
+pub(crate) fn affordable(mut bitmaps: Vec<Presence>, column_bytes: usize) -> Vec<Presence> {
+    let mut left = column_bytes / COLUMN_SHARE;
+    bitmaps.sort_by_key(|bitmap| bitmap.bytes.len());
+    bitmaps.retain(|bitmap| match left.checked_sub(bitmap.bytes.len() + CRC_BYTES as usize) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    });
+    bitmaps
 }
 
 fn mark(rows: &mut Vec<u32>, row: u32) {

@@ -5,7 +5,7 @@
 //! keys   = paths varint, (parent varint, key text)*      a path's number is its place, from 1; 0 is the column's own
 //! shapes = shapes varint, (leaves varint, path varint*)*       of ascending paths, after the first their differences
 //! codes  = INTEGERS, integers | VARINTS, blob of varints       one per row: the number of its shape
-//! frame  = blob of tags, blob of texts       the leaves of path 0 row after row, then those of path 1, ...
+//! frame  = blob of: tags' bytes varint, tags, texts       the leaves of path 0 row after row, then those of path 1, ...
 //! tag    = NULL | FALSE | TRUE | LONG zigzag-varint | DECIMAL scale u8, zigzag-varint
 //!          | TEXT bytes varint | JSON bytes varint
 //! ```
@@ -13,21 +13,24 @@
 //! 1. The paths of a row's leaves are its *shape*. Few shapes occur, so a row costs a code, not its keys.
 //! 2. The values of one path lie together: like compresses with like. Texts are stored without quotes and escapes.
 //! 3. A row that is null has no leaf, neither here nor in a sub-column; every other row has one. So nulls are not told.
-//! 4. A frame ends after 8,192 rows, or the row with which it passes 8 MiB. A block without leaves has no frames.
-//!
-//! Extents of version 1.0 store residues as JSON text, in the encodings of text: [`Rest::of_texts`].
+//! 4. A frame ends after at least 8,192 rows when it has 64 KiB of leaves, or with the row that passes 8 MiB. A block
+//!    without leaves has no frames.
+//! 5. Where it takes fewer bytes, a small residue is JSON text instead, in the encodings of text: repeated rows of many
+//!    paths, few rows. Extents of version 1.0 have no others. There a row is null, or the text of its leaves, or `""`.
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, StringViewArray};
+use arrow::array::{Array, StringViewArray, StringViewBuilder};
 use arrow::buffer::BooleanBuffer;
 use kyma_core::error::{Error, Result};
+use kyma_core::types::Type;
 use xxhash_rust::xxh3::Xxh3Builder;
 
+use super::assemble::write_leaves;
 use super::convert::Member;
 use super::paths::{PathId, Paths};
 use super::scan::{Kind, Leaf, Scanned, scan};
-use crate::constants::residue::codes;
+use crate::constants::residue::codes as layout;
 use crate::constants::{encoding, residue as tag};
 use crate::encoding::blob;
 use crate::encoding::integers;
@@ -37,6 +40,12 @@ use crate::wire::{Reader, Writer, corrupt, unzigzag, zigzag};
 
 /// Up to this, every whole number is a real; a quotient of two such is the nearest real.
 const DECIMAL_MAX: u64 = 1 << 53;
+/// Codes of so few bytes are not compressed.
+const CODES_SMALL_BYTES: usize = 64;
+/// A frame is not cut before it has this many bytes of leaves.
+const FRAME_BYTES_MIN: usize = 64 * 1024;
+/// Residues with more bytes of leaves are not tried as text.
+const TRIED_TEXT_BYTES: usize = 1 << 20;
 /// The largest power of ten that is a real.
 const DECIMAL_SCALE_MAX: u8 = 22;
 
@@ -56,6 +65,25 @@ impl<'a> Remains<'a> {
         &self.leaves[start..self.ends[row]]
     }
 
+    /// What remains of each row as JSON: null where the row is, `""` where nothing does.
+    pub(crate) fn texts(&self, base: PathId, paths: &Paths) -> Result<StringViewArray> {
+        let ranks = paths.ranks();
+        let mut out = StringViewBuilder::with_capacity(self.rows.len());
+        let (mut text, mut leaves) = (String::new(), Vec::new());
+        for (row, whole) in self.rows.iter().enumerate() {
+            text.clear();
+            leaves.clear();
+            leaves.extend(self.leaves_of(row).iter().map(|leaf| (leaf.path, self.text_of(row, leaf))));
+            leaves.sort_by_key(|&(path, _)| ranks.rank(path));
+            write_leaves(&leaves, base, paths, &mut text, |raw, out| {
+                out.push_str(raw);
+                Ok(())
+            })?;
+            out.append_option(whole.map(|_| text.as_str()));
+        }
+        Ok(out.finish())
+    }
+
     fn text_of(&self, row: usize, leaf: &Leaf) -> &'a str {
         &self.rows[row].unwrap_or_default()[leaf.start as usize..leaf.end as usize]
     }
@@ -66,6 +94,16 @@ pub(crate) fn encode(remains: &Remains<'_>, base: PathId, paths: &Paths, level: 
     if remains.rows.iter().all(Option::is_none) {
         return Ok(Packed::default());
     }
+    let packed = encode_leaves(remains, base, paths, level)?;
+    let leaf_bytes: usize = remains.leaves.iter().map(|leaf| (leaf.end - leaf.start) as usize).sum();
+    if remains.leaves.is_empty() || leaf_bytes > TRIED_TEXT_BYTES {
+        return Ok(packed);
+    }
+    let texts = crate::encoding::encode(Type::Dynamic, &remains.texts(base, paths)?, level)?;
+    Ok(if texts.bytes() < packed.bytes() { texts } else { packed })
+}
+
+fn encode_leaves(remains: &Remains<'_>, base: PathId, paths: &Paths, level: i32) -> Result<Packed> {
     let text_bytes: u64 = remains.rows.iter().flatten().map(|text| text.len() as u64).sum();
     if text_bytes > BLOCK_TEXT_BYTES_MAX {
         return Err(Error::exhausted("format.block_too_large", "a dynamic column of a block is too large")
@@ -87,7 +125,8 @@ pub(crate) fn encode(remains: &Remains<'_>, base: PathId, paths: &Paths, level: 
         }
         frame.rows += 1;
         let is_last = row + 1 == remains.rows.len();
-        if is_last || frame.rows == FRAME_ROWS || frame.bytes >= FRAME_BYTES {
+        let is_full = frame.rows >= FRAME_ROWS && frame.bytes >= FRAME_BYTES_MIN || frame.bytes >= FRAME_BYTES;
+        if is_last || is_full {
             frames.push(frame.finish(level)?);
         }
     }
@@ -107,20 +146,25 @@ pub(crate) fn encode(remains: &Remains<'_>, base: PathId, paths: &Paths, level: 
 fn write_codes(codes: &[i64], level: i32, out: &mut Writer) -> Result<()> {
     let (mut packed, mut varints, mut compressed) = (Writer::default(), Writer::default(), Writer::default());
     integers::encode(codes, &mut packed);
+    if packed.bytes.len() <= CODES_SMALL_BYTES {
+        out.u8(layout::INTEGERS);
+        out.raw(&packed.bytes);
+        return Ok(());
+    }
     codes.iter().for_each(|&code| varints.varint(code as u64));
     blob::encode(&varints.bytes, level, &mut compressed)?;
     let is_packed = packed.bytes.len() <= compressed.bytes.len();
-    out.u8(if is_packed { codes::INTEGERS } else { codes::VARINTS });
+    out.u8(if is_packed { layout::INTEGERS } else { layout::VARINTS });
     out.raw(if is_packed { &packed.bytes } else { &compressed.bytes });
     Ok(())
 }
 
 fn read_codes(reader: &mut Reader<'_>, rows: usize) -> Result<Vec<u64>> {
     match reader.u8()? {
-        codes::INTEGERS => {
+        layout::INTEGERS => {
             Ok(integers::decode(reader, rows, &Wanted::All)?.into_iter().map(|code| code as u64).collect())
         }
-        codes::VARINTS => {
+        layout::VARINTS => {
             let varints = blob::decode(reader)?;
             let mut varints = Reader::new(&varints);
             (0..rows).map(|_| varints.varint()).collect()
@@ -247,10 +291,11 @@ impl FrameWriter {
     }
 
     fn finish(&mut self, level: i32) -> Result<PackedFrame> {
-        let mut out = Writer::default();
-        let tags: Vec<u8> = self.tags.iter().flat_map(|tags| tags.bytes.iter().copied()).collect();
-        blob::encode(&tags, level, &mut out)?;
-        blob::encode(&self.texts.concat(), level, &mut out)?;
+        let (mut all, mut out) = (Writer::default(), Writer::default());
+        all.length(self.tags.iter().map(|tags| tags.bytes.len()).sum());
+        self.tags.iter().for_each(|tags| all.raw(&tags.bytes));
+        self.texts.iter().for_each(|texts| all.raw(texts));
+        blob::encode(&all.bytes, level, &mut out)?;
         let rows = self.rows as u32;
         self.tags.iter_mut().for_each(|tags| tags.bytes.clear());
         self.texts.iter_mut().for_each(Vec::clear);
@@ -420,10 +465,12 @@ impl Rest {
     }
 
     fn read_frame(&mut self, bytes: &[u8], rows: &[&[u32]], wanted: &[bool], keys: &[PathId]) -> Result<()> {
-        let mut reader = Reader::new(bytes);
-        let tags = blob::decode(&mut reader)?;
-        let texts = blob::decode(&mut reader)?;
-        let texts = String::from_utf8(texts).map_err(|error| corrupt("texts are not UTF-8").because(error))?;
+        let all = blob::decode(&mut Reader::new(bytes))?;
+        let mut all = Reader::new(&all);
+        let tag_bytes = all.length(all.remaining())?;
+        let tags = all.raw(tag_bytes)?;
+        let texts = String::from_utf8(all.raw(all.remaining())?.to_vec())
+            .map_err(|error| corrupt("texts are not UTF-8").because(error))?;
         // Every leaf takes a byte: this bounds the memory below.
         let leaves: usize = rows.iter().map(|shape| shape.len()).sum();
         if leaves > tags.len() {
@@ -442,7 +489,7 @@ impl Rest {
             }
         }
         self.leaves.resize(next, (0, Item::Null));
-        let mut tags = Reader::new(&tags);
+        let mut tags = Reader::new(tags);
         let mut at = 0;
         for (&path, places) in keys.iter().zip(&places) {
             for place in places {

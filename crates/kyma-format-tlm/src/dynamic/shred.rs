@@ -20,8 +20,7 @@ use super::presence::Presence;
 use super::residue::Remains;
 use super::scan::{self, Kind, Leaf, Scanned, scan};
 use crate::limits::{
-    ELEMENTS_MAX, LIST_DEPTH_MAX, SHREDDED_BYTES_MIN, SHREDDED_DEPTH_MAX, SHREDDED_PATHS_MAX, SHREDDED_ROWS_SHARE,
-    SHREDDED_TEXT_BYTES_MIN,
+    ELEMENTS_MAX, LIST_DEPTH_MAX, SHREDDED_DEPTH_MAX, SHREDDED_PATHS_MAX, SHREDDED_ROWS_SHARE, SHREDDED_TEXT_BYTES_MIN,
 };
 
 /// What becomes a sub-column of its own. A `null` stays: there is nothing to read faster.
@@ -61,14 +60,20 @@ pub(crate) struct List<'a> {
     pub(crate) elements: Box<Shredded<'a>>,
 }
 
-/// Takes `rows` apart; paths are numbered in `paths`.
-pub(crate) fn shred<'a>(rows: &'a StringViewArray, paths: &mut Paths) -> Shredded<'a> {
-    shred_rows(rows.iter().collect(), super::paths::ROOT, paths, 0)
+/// Takes `rows` apart, arrays and other texts only `with_texts`; paths are numbered in `paths`.
+pub(crate) fn shred<'a>(rows: &'a StringViewArray, with_texts: bool, paths: &mut Paths) -> Shredded<'a> {
+    shred_rows(rows.iter().collect(), super::paths::ROOT, with_texts, paths, 0)
 }
 
-fn shred_rows<'a>(rows: Vec<Option<&'a str>>, base: PathId, paths: &mut Paths, depth: usize) -> Shredded<'a> {
+fn shred_rows<'a>(
+    rows: Vec<Option<&'a str>>,
+    base: PathId,
+    with_texts: bool,
+    paths: &mut Paths,
+    depth: usize,
+) -> Shredded<'a> {
     let scanned = Leaves::of(&rows, base, paths);
-    let chosen = scanned.choose(rows.len(), paths);
+    let chosen = scanned.choose(rows.len(), with_texts, paths);
     let mut column_of = vec![[None; KINDS.len()]; paths.len()];
     for (column, &(path, kind)) in chosen.iter().enumerate() {
         column_of[path as usize][place(kind).unwrap_or_default()] = Some(column);
@@ -156,7 +161,7 @@ fn list<'a>(
         elements.extend(places.iter().map(|&(start, end)| Some(&text[start as usize..end as usize])));
         lengths[row] = Some(places.len() as i64);
     }
-    let elements = Box::new(shred_rows(elements, base, paths, depth + 1));
+    let elements = Box::new(shred_rows(elements, base, true, paths, depth + 1));
     Some(List { lengths: Int64Array::from(lengths), elements })
 }
 
@@ -227,7 +232,7 @@ impl Leaves {
     }
 
     /// The paths to shred with their kinds, by first appearance.
-    fn choose(&self, rows: usize, paths: &Paths) -> Vec<(PathId, Kind)> {
+    fn choose(&self, rows: usize, with_texts: bool, paths: &Paths) -> Vec<(PathId, Kind)> {
         let mut counts = vec![[(0_u32, 0_usize); KINDS.len()]; paths.len()];
         for leaf in &self.leaves {
             if let Some(kind) = place(leaf.kind) {
@@ -241,12 +246,9 @@ impl Leaves {
             let path = path as PathId;
             for (kind, &(count, bytes)) in counts.iter().enumerate() {
                 let is_frequent = count as usize * SHREDDED_ROWS_SHARE >= rows;
-                let least =
-                    if ty_of(KINDS[kind]) == Type::Dynamic { SHREDDED_TEXT_BYTES_MIN } else { SHREDDED_BYTES_MIN };
-                if is_frequent
-                    && bytes >= least
-                    && paths.depth(path) - paths.depth(paths.base(path)) <= SHREDDED_DEPTH_MAX
-                {
+                let is_text = ty_of(KINDS[kind]) == Type::Dynamic;
+                let is_worth = !is_text || with_texts && bytes >= SHREDDED_TEXT_BYTES_MIN;
+                if is_frequent && is_worth && paths.depth(path) - paths.depth(paths.base(path)) <= SHREDDED_DEPTH_MAX {
                     frequent.push((count, path, kind));
                 }
             }

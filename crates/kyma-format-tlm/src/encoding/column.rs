@@ -32,6 +32,9 @@ use crate::wire::{Reader, Writer, corrupt};
 /// Rows looked at before differences to another column are tried.
 const DIFFERENCE_SAMPLE: usize = 64;
 
+/// What a footer says of a piece takes about this many bytes.
+const PIECE_BYTES: usize = 14;
+
 /// A column of a block as bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
@@ -41,6 +44,14 @@ pub(crate) struct Packed {
     pub(crate) head: Vec<u8>,
     /// Rows and bytes of what only a read of these rows needs.
     pub(crate) frames: Vec<PackedFrame>,
+}
+
+impl Packed {
+    /// Bytes of head and frames, and about what the footer says of them.
+    pub(crate) fn bytes(&self) -> usize {
+        let frames = self.frames.iter().map(|frame| PIECE_BYTES / 2 + frame.bytes.len());
+        PIECE_BYTES + self.head.len() + frames.sum::<usize>()
+    }
 }
 
 /// A part of a column, cut by rows.

@@ -11,10 +11,15 @@ use super::*;
 
 /// Every 500th row has `rare`, the last half `late`, all have `n`; in `o`, nulls only.
 fn rows(count: usize) -> RecordBatch {
-    let text = |row: usize| match row {
-        row if row % 500 == 3 => format!(r#"{{"n":{row},"rare":{{"x":"{row}"}}}}"#),
-        row if row >= count / 2 => format!(r#"{{"n":{row},"late":{{"a":1,"b":"x"}},"o":{{"z":null}}}}"#),
-        row => format!(r#"{{"n":{row}}}"#),
+    let text = |row: usize| {
+        let id = kyma_core::sketch::hash_of(&row.to_le_bytes());
+        match row {
+            row if row % 500 == 3 => format!(r#"{{"n":{row},"id":"{id:x}","rare":{{"x":"{row}"}}}}"#),
+            row if row >= count / 2 => {
+                format!(r#"{{"n":{row},"id":"{id:x}","late":{{"a":1,"b":"x"}},"o":{{"z":null}}}}"#)
+            }
+            row => format!(r#"{{"n":{row},"id":"{id:x}"}}"#),
+        }
     };
     let array: ArrayRef = Arc::new((0..count).map(|row| Some(text(row))).collect::<StringViewArray>());
     RecordBatch::try_new(Schema::new(vec![Column::new("d", Type::Dynamic)]).arrow(), vec![array]).unwrap()

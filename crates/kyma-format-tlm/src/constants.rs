@@ -5,7 +5,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"kymaTLM1";
 /// A reader refuses a larger major version.
 pub(crate) const VERSION_MAJOR: u16 = 1;
 /// A larger minor version adds only sections that may be skipped.
-pub(crate) const VERSION_MINOR: u16 = 0;
+pub(crate) const VERSION_MINOR: u16 = 1;
 /// Bytes of the tail: footer lengths, version, flags, checksum, magic.
 pub(crate) const TAIL_BYTES: usize = 28;
 /// Rows of a page of packed integers (fixed by FastLanes).
@@ -26,8 +26,12 @@ pub(crate) mod section {
     /// Where index sections are. Reserved: not written yet.
     #[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
     pub(crate) const INDEXES: u16 = 6;
+    /// Which rows have a path: where the bitmaps are.
+    pub(crate) const PRESENCE: u16 = 7;
+    /// How many distinct values columns have, and where their sketches are.
+    pub(crate) const SKETCHES: u16 = 8;
     /// Templates of lines, and which each block has.
-    pub(crate) const TEMPLATES: u16 = 7;
+    pub(crate) const TEMPLATES: u16 = 9;
     /// Flag of a section that a reader must understand.
     pub(crate) const REQUIRED: u16 = 1;
 }
@@ -56,6 +60,8 @@ pub(crate) mod encoding {
     pub(crate) const DIFFERENCE: u8 = 9;
     /// Lines as templates and variables.
     pub(crate) const TEMPLATE: u8 = 10;
+    /// What remains of the rows of a dynamic column.
+    pub(crate) const RESIDUE: u8 = 20;
 }
 
 /// How the values of one variable of a template are laid out: see `encoding::template::slot`.
@@ -92,6 +98,46 @@ pub(crate) mod slot {
     pub(crate) const POOLED_LINES_MAX: usize = 3;
     /// So does a template of more variables than this.
     pub(crate) const COLUMNS_MAX: usize = 32;
+}
+
+/// The type of a sub-column.
+pub(crate) mod sub_column {
+    /// Instead of a type: arrays, as lengths and elements.
+    pub(crate) const LIST: u8 = 0x80;
+}
+
+/// Leaves of a residue.
+pub(crate) mod residue {
+    /// `null`.
+    pub(crate) const NULL: u8 = 0;
+    /// `false`.
+    pub(crate) const FALSE: u8 = 1;
+    /// `true`.
+    pub(crate) const TRUE: u8 = 2;
+    /// An integer of 64 bits.
+    pub(crate) const LONG: u8 = 3;
+    /// An integer over a power of ten.
+    pub(crate) const DECIMAL: u8 = 4;
+    /// A string.
+    pub(crate) const TEXT: u8 = 5;
+    /// JSON, as it is.
+    pub(crate) const JSON: u8 = 6;
+
+    /// How the shapes of rows are laid out.
+    pub(crate) mod codes {
+        /// As integers.
+        pub(crate) const INTEGERS: u8 = 0;
+        /// As one compressed run of variable-length integers.
+        pub(crate) const VARINTS: u8 = 1;
+    }
+}
+
+/// Which rows of a block have a path.
+pub(crate) mod presence {
+    /// A roaring bitmap of rows.
+    pub(crate) const ROWS: u8 = 0;
+    /// A roaring bitmap of pages that hold such rows.
+    pub(crate) const PAGES: u8 = 1;
 }
 
 /// How strings became the bytes that an encoding stores.
@@ -147,6 +193,21 @@ mod tests {
             [section::IDENTITY, section::SCHEMA, section::BLOCKS, section::STATS, section::PATHS, section::INDEXES],
             [1, 2, 3, 4, 5, 6]
         );
+        assert_eq!([section::PRESENCE, section::SKETCHES], [7, 8]);
+        assert_eq!([residue::codes::INTEGERS, residue::codes::VARINTS], [0, 1]);
+        assert_eq!((encoding::RESIDUE, presence::ROWS, presence::PAGES, sub_column::LIST), (20, 0, 1, 0x80));
+        assert_eq!(
+            [
+                residue::NULL,
+                residue::FALSE,
+                residue::TRUE,
+                residue::LONG,
+                residue::DECIMAL,
+                residue::TEXT,
+                residue::JSON
+            ],
+            [0, 1, 2, 3, 4, 5, 6]
+        );
         assert_eq!(section::REQUIRED, 1);
         assert_eq!(
             [
@@ -164,7 +225,7 @@ mod tests {
             ],
             [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
         );
-        assert_eq!((section::TEMPLATES, slot::POOLED_LINES_MAX, slot::COLUMNS_MAX), (7, 3, 32));
+        assert_eq!((section::TEMPLATES, slot::POOLED_LINES_MAX, slot::COLUMNS_MAX), (9, 3, 32));
         let slots = [
             slot::CONSTANT,
             slot::INTEGER,

@@ -5,13 +5,17 @@ use serde_json::{Value, json};
 
 use crate::constants::{VERSION_MAJOR, VERSION_MINOR};
 use crate::encoding;
-use crate::footer::{Block, Piece};
+use crate::footer::{Block, Piece, SubPiece};
 use crate::reader::Reader;
 
 /// Sections, identity, columns and blocks of `reader`.
 pub(crate) fn describe(reader: &Reader) -> Value {
     let footer = &reader.footer;
     let identity = &footer.identity;
+    let (bitmaps, bitmap_bytes) = footer.presence.size();
+    let sketch_bytes = footer.sketches.bytes();
+    let data_bytes = reader.length - u64::from(reader.footer_length);
+    let data_bytes = data_bytes.saturating_sub(bitmap_bytes + sketch_bytes);
     json!({
         "format": "tlm",
         "version": format!("{VERSION_MAJOR}.{VERSION_MINOR}"),
@@ -25,7 +29,9 @@ pub(crate) fn describe(reader: &Reader) -> Value {
         "rows": reader.rows(),
         "bytes": reader.length,
         "sections": [
-            { "name": "data", "bytes": reader.length - u64::from(reader.footer_length) },
+            { "name": "data", "bytes": data_bytes },
+            { "name": "path bitmaps", "bytes": bitmap_bytes, "bitmaps": bitmaps },
+            { "name": "sketches", "bytes": sketch_bytes },
             { "name": "footer", "bytes": reader.footer_length },
         ],
         "columns": columns(reader),
@@ -38,9 +44,8 @@ fn columns(reader: &Reader) -> Vec<Value> {
     let mut columns = Vec::new();
     for (at, column) in reader.footer.schema.columns().iter().enumerate() {
         let stored = reader.footer.blocks.iter().map(|block| &block.columns[at]);
-        let bytes: u64 = stored
-            .map(|column| column.piece.bytes() + column.shredded.iter().map(|sub| sub.piece.bytes()).sum::<u64>())
-            .sum();
+        let bytes: u64 =
+            stored.map(|column| column.piece.bytes() + column.shredded.iter().map(SubPiece::bytes).sum::<u64>()).sum();
         let rows = reader.rows().max(1);
         columns.push(json!({
             "name": column.name,
@@ -69,7 +74,8 @@ fn describe_block(reader: &Reader, block: &Block) -> Value {
             let name = |path| reader.footer.paths[at].dotted(&column.name, path);
             let subs = stored.shredded.iter().map(|sub| {
                 let mut described = describe_piece(&name(sub.path), &sub.piece);
-                described["type"] = json!(sub.ty.name());
+                described["type"] = json!(if sub.list.is_some() { "list" } else { sub.ty.name() });
+                described["bytes"] = json!(sub.bytes());
                 described["complete"] = json!(sub.complete);
                 described
             });

@@ -146,10 +146,28 @@ impl<'a> Answer<'a> {
         self.pieces.get(place).ok_or_else(|| Error::internal("a piece was not asked for"))
     }
 
-    /// Hands the piece at `place` to `decode`, with that at `base` if it is made of differences and with `lines` if it is
-    /// made of templates, and names its section
+    /// Hands the piece at `place` to `decode`, with that at `base` if it is made of differences, and names its section
     /// in errors.
     pub(crate) fn with<T>(
+        &self,
+        place: usize,
+        base: Option<usize>,
+        decode: impl FnOnce(&Fetched<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.with_all(place, base, None, decode)
+    }
+
+    /// The same for a piece that is made of templates.
+    pub(crate) fn with_lines<T>(
+        &self,
+        place: usize,
+        lines: &template::Context<'_>,
+        decode: impl FnOnce(&Fetched<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.with_all(place, None, Some(lines), decode)
+    }
+
+    fn with_all<T>(
         &self,
         place: usize,
         base: Option<usize>,

@@ -8,8 +8,8 @@
 //! ```text
 //! extent  = data, indexes, footer
 //! data    = block*            block = piece of each column, in schema order
-//! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue
-//! indexes = nothing yet: index sections come here, and a footer section says where they are
+//! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue (`dynamic`)
+//! indexes = bitmaps of paths (`dynamic::presence`), sketches of columns (`sketches`); footer sections say where they are
 //! footer  = body, tail        see `footer`; its last 8 bytes are the magic
 //! ```
 //!
@@ -38,6 +38,7 @@ mod footer;
 mod limits;
 mod narrow;
 mod reader;
+mod sketches;
 mod stats;
 mod wire;
 mod writer;

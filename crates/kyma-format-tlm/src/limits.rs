@@ -30,12 +30,26 @@ pub(crate) const TEMPLATE_HOLES_MAX: usize = 255;
 pub(crate) const TEMPLATE_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Slots inside one another.
 pub(crate) const SLOT_DEPTH_MAX: usize = 3;
-/// Shredded paths of one dynamic column in one block.
+/// Bytes of all texts of a dynamic column in one block.
+pub(crate) const BLOCK_TEXT_BYTES_MAX: u64 = 1 << 33;
+/// Sub-columns of one dynamic column in one block.
 pub(crate) const SHREDDED_PATHS_MAX: usize = 256;
 /// Keys of a shredded path.
 pub(crate) const SHREDDED_DEPTH_MAX: usize = 16;
 /// One row in this many must have a path before it is shredded.
 pub(crate) const SHREDDED_ROWS_SHARE: usize = 20;
+/// Arrays and other texts that take fewer bytes of JSON, keys included, are not worth a sub-column.
+pub(crate) const SHREDDED_TEXT_BYTES_MIN: usize = 512;
+/// Elements of all arrays of one list sub-column in one block.
+pub(crate) const ELEMENTS_MAX: usize = 1 << 22;
+/// Lists within lists that are taken apart.
+pub(crate) const LIST_DEPTH_MAX: usize = 4;
+/// Bytes of the bitmap of rows that have a path; with more, pages are told apart only.
+pub(crate) const PRESENCE_BYTES_MAX: usize = 1_024;
+/// Bitmaps of one extent.
+pub(crate) const PRESENCE_ENTRIES_MAX: usize = 1 << 20;
+/// Bytes of a column's sketch.
+pub(crate) const SKETCH_BYTES_MAX: usize = 4_096;
 /// Key paths listed per extent; with more, the list is dropped and nothing is claimed about paths.
 pub(crate) const LISTED_PATHS_MAX: usize = 4_096;
 /// Key paths tracked while one block is shredded; further members stay in the residue.

@@ -112,7 +112,9 @@ impl Narrowed {
         match self {
             Narrowed::All | Narrowed::Nothing => {}
             Narrowed::Lines(lines) => visit(lines.column),
-            Narrowed::Both(parts) | Narrowed::Either(parts) => parts.iter().for_each(|part| part.for_each_column(visit)),
+            Narrowed::Both(parts) | Narrowed::Either(parts) => {
+                parts.iter().for_each(|part| part.for_each_column(visit))
+            }
         }
     }
 
@@ -172,7 +174,7 @@ pub(crate) async fn rows(
     let answer = fetch.run(source).await?;
     let mut codes = BTreeMap::new();
     for (column, place) in places {
-        let read = answer.with(place, None, None, |fetched| encoding::template_codes(fetched, rows))?;
+        let read = answer.with(place, None, |fetched| encoding::template_codes(fetched, rows))?;
         codes.insert(column, read);
     }
     let found = narrowed.rows(rows, &codes);

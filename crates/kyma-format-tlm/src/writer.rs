@@ -5,7 +5,8 @@
 //! 3. Per block and column: statistics, then the encoded piece, appended to the data. A dynamic column becomes its
 //!    sub-columns and its residue. Two columns of a block with the same bytes share one piece. Columns that look like log
 //!    lines come last, since their lines may repeat what the others say.
-//! 4. Number only the paths and templates that are used, and write the footer.
+//! 4. Number only the paths and templates that are used; append bitmaps of paths and sketches of columns, and write the
+//!    footer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,13 +23,15 @@ use kyma_core::time::TimeRange;
 use kyma_core::types::Type;
 use kyma_core::value::Value;
 
+use crate::dynamic::pack::{PackedColumn, PackedSub, shred_and_pack};
 use crate::dynamic::paths::{PathId, Paths, ROOT};
-use crate::dynamic::shred::shred;
+use crate::dynamic::presence::{self, Presence};
 use crate::encoding::template::slot::Base as Repeated;
 use crate::encoding::template::{self, Learner, dictionary::Dictionary};
 use crate::encoding::{self, Packed};
-use crate::footer::{BaseColumn, Block, BlockColumn, Footer, Frame, Piece, SubPiece};
+use crate::footer::{BaseColumn, Block, BlockColumn, Footer, Frame, ListPiece, Piece, SubPiece};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
+use crate::sketches::Sketches;
 use crate::stats;
 use crate::wire::checksum;
 
@@ -59,6 +62,9 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         paths: schema.columns().iter().map(|_| Paths::new(TRACKED_PATHS_MAX)).collect(),
         learners: schema.columns().iter().map(|_| Learner::new()).collect(),
         repeated: Vec::new(),
+        blocks: 0,
+        presence: BTreeMap::new(),
+        sketches: Sketches::new(schema.len()),
     };
     let mut blocks = Vec::new();
     for rows in cut(batches, options.block_rows) {
@@ -134,6 +140,11 @@ struct Writer {
     learners: Vec<Learner>,
     /// Columns of the block at hand that lines may repeat.
     repeated: Vec<(BaseColumn, Repeated)>,
+    /// How many blocks are written.
+    blocks: u32,
+    /// Bitmaps of paths, by block and column.
+    presence: BTreeMap<(u32, u32), Vec<Presence>>,
+    sketches: Sketches,
 }
 
 impl Writer {
@@ -146,6 +157,7 @@ impl Writer {
         let mut lines = Vec::new();
         for (at, column) in schema.columns().iter().enumerate() {
             let array = gather(slices, at, column)?;
+            self.sketches.add(at, column.ty, &array);
             if column.ty == Type::String && is_lines(&array) {
                 lines.push((at, array));
                 columns.push(None);
@@ -170,6 +182,7 @@ impl Writer {
         }
         let columns = columns.into_iter().collect::<Option<Vec<_>>>();
         let columns = columns.ok_or_else(|| Error::internal("a column was not written"))?;
+        self.blocks += 1;
         Ok(Block { rows: rows as u32, columns })
     }
 
@@ -193,27 +206,33 @@ impl Writer {
     }
 
     fn dynamic(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
-        let taken = shred(array.as_string_view(), &mut self.paths[at]);
-        let mut shredded = Vec::with_capacity(taken.columns.len());
-        for (sub, column) in taken.columns.into_iter().enumerate() {
+        let (mut taken, packed) = shred_and_pack(array.as_string_view(), &mut self.paths[at], self.level)?;
+        for (sub, column) in taken.columns.iter().enumerate() {
             if let (Type::String, Ok(base)) = (column.ty, Repeated::of(&column.values)) {
                 self.repeated.push((BaseColumn { column: at as u32, sub: Some(sub as u32) }, base));
             }
-            shredded.push(SubPiece {
-                path: column.path,
-                ty: column.ty,
-                complete: column.complete,
-                piece: self.piece(column.ty, &column.values)?,
-                stats: column.complete.then(|| stats::of_path(column.ty, &column.values)),
-            });
         }
+        let bitmaps = presence::affordable(std::mem::take(&mut taken.presence), packed.bytes());
+        self.presence.insert((self.blocks, at as u32), bitmaps);
+        let PackedColumn { residue, subs } = packed;
         Ok(BlockColumn {
-            piece: self.piece(Type::Dynamic, &taken.residue)?,
+            shredded: subs.into_iter().map(|sub| self.sub(sub)).collect::<Result<_>>()?,
+            piece: self.append(residue)?,
             stats: stats::of(Type::Dynamic, array),
-            shredded,
             present: taken.present,
             templates: Vec::new(),
         })
+    }
+
+    fn sub(&mut self, sub: PackedSub) -> Result<SubPiece> {
+        let PackedSub { path, ty, complete, packed, stats, list } = sub;
+        let piece = self.append(packed)?;
+        let mut elements = None;
+        if let Some((count, PackedColumn { residue, subs })) = list {
+            let shredded = subs.into_iter().map(|sub| self.sub(sub)).collect::<Result<_>>()?;
+            elements = Some(Box::new(ListPiece { elements: count, residue: self.append(residue)?, shredded }));
+        }
+        Ok(SubPiece { path, ty, complete, piece, stats, list: elements })
     }
 
     /// A column of 64-bit integers is stored as differences to an earlier one where that takes a quarter of the bytes.
@@ -232,10 +251,6 @@ impl Writer {
             }
         }
         self.append(packed)
-    }
-
-    fn piece(&mut self, ty: Type, array: &dyn Array) -> Result<Piece> {
-        self.append(encoding::encode(ty, array, self.level)?)
     }
 
     fn append(&mut self, packed: Packed) -> Result<Piece> {
@@ -307,12 +322,20 @@ fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef
 }
 
 fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
-    let paths = keep_paths(&mut blocks, writer.paths);
-    let templates = keep_templates(&mut blocks, writer.learners);
-    let columns = merge_columns(&blocks, &schema);
-    let footer = Footer { identity: options.clone(), schema, blocks, paths, templates };
+    let Writer { mut data, paths, learners, mut presence, sketches, level, .. } = writer;
+    let paths = keep_paths(&mut blocks, &mut presence, paths);
+    let templates = keep_templates(&mut blocks, learners);
+    let presence = presence::Directory::write(presence, &mut data);
+    let sketches = sketches.write(&blocks, level, &mut data)?;
+    let mut columns = merge_columns(&blocks, &schema);
+    for (at, column) in schema.columns().iter().enumerate() {
+        if let (Some(bounds), Some(distinct)) = (columns.get_mut(&column.name), sketches.distinct(at)) {
+            bounds.stats.distinct = Some(distinct);
+        }
+    }
+    let footer = Footer { identity: options.clone(), schema, blocks, paths, templates, presence, sketches };
     let footer_bytes = footer.write()?;
-    let mut bytes = writer.data;
+    let mut bytes = data;
     bytes.extend_from_slice(&footer_bytes);
     Ok(Encoded {
         bytes: Bytes::from(bytes),
@@ -326,31 +349,51 @@ fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &Enco
 }
 
 /// Drops the numbers of paths that no block speaks of, after dropping lists that are too long.
-fn keep_paths(blocks: &mut [Block], tracked: Vec<Paths>) -> Vec<Paths> {
+fn keep_paths(
+    blocks: &mut [Block],
+    presence: &mut BTreeMap<(u32, u32), Vec<Presence>>,
+    tracked: Vec<Paths>,
+) -> Vec<Paths> {
     let mut kept = Vec::with_capacity(tracked.len());
     for (at, paths) in tracked.into_iter().enumerate() {
         if paths.len() > LISTED_PATHS_MAX + 1 {
             blocks.iter_mut().for_each(|block| block.columns[at].present = None);
         }
         let mut is_used = vec![false; paths.len()];
-        for column in blocks.iter().map(|block| &block.columns[at]) {
-            let present = column.present.iter().flatten().copied();
-            for path in column.shredded.iter().map(|sub| sub.path).chain(present) {
-                let mut at = path;
-                while at != ROOT && !std::mem::replace(&mut is_used[at as usize], true) {
-                    at = paths.parent(at);
-                }
+        let mut mark = |path: PathId| {
+            let mut at = path;
+            while at != ROOT && !std::mem::replace(&mut is_used[at as usize], true) {
+                at = paths.parent(at);
+            }
+        };
+        for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
+            column.present.iter().flatten().copied().for_each(&mut mark);
+            for sub in &mut column.shredded {
+                sub.for_each(&mut |sub| {
+                    mark(sub.path);
+                    sub.list.iter().filter_map(|_| paths.elements(sub.path)).for_each(&mut mark);
+                });
             }
         }
         let mut renumbered = vec![ROOT; paths.len()];
         let mut fewer = Paths::new(paths.len());
         for id in (1..paths.len() as PathId).filter(|&id| is_used[id as usize]) {
             let parent = renumbered[paths.parent(id) as usize];
-            renumbered[id as usize] = fewer.intern(parent, paths.key(id)).unwrap_or(ROOT);
+            let kept = match paths.is_elements(id) {
+                true => fewer.intern_elements(parent),
+                false => fewer.intern(parent, paths.key(id)),
+            };
+            renumbered[id as usize] = kept.unwrap_or(ROOT);
         }
         for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
-            column.shredded.iter_mut().for_each(|sub| sub.path = renumbered[sub.path as usize]);
+            let mut renumber = |sub: &mut SubPiece| sub.path = renumbered[sub.path as usize];
+            column.shredded.iter_mut().for_each(|sub| sub.for_each(&mut renumber));
             column.present.iter_mut().flatten().for_each(|path| *path = renumbered[*path as usize]);
+        }
+        let bitmaps = presence.iter_mut().filter(|((_, column), _)| *column as usize == at);
+        for bitmaps in bitmaps.map(|(_, bitmaps)| bitmaps) {
+            bitmaps.iter_mut().for_each(|bitmap| bitmap.path = renumbered[bitmap.path as usize]);
+            bitmaps.retain(|bitmap| bitmap.path != ROOT);
         }
         kept.push(fewer);
     }
@@ -413,7 +456,8 @@ fn list_paths(footer: &Footer) -> Option<Vec<String>> {
             return None;
         }
         let paths = &footer.paths[at];
-        listed.extend((1..paths.len() as PathId).map(|id| paths.dotted(&column.name, id)));
+        let keyed = (1..paths.len() as PathId).filter(|&id| paths.base(id) == ROOT);
+        listed.extend(keyed.map(|id| paths.dotted(&column.name, id)));
     }
     listed.sort_unstable();
     listed.dedup();

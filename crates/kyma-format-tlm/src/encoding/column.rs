@@ -32,6 +32,9 @@ use crate::wire::{Reader, Writer, corrupt};
 /// Rows looked at before differences to another column are tried.
 const DIFFERENCE_SAMPLE: usize = 64;
 
+/// What a footer says of a piece takes about this many bytes.
+const PIECE_BYTES: usize = 14;
+
 /// A column of a block as bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
@@ -44,9 +47,10 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Bytes of head and frames.
+    /// Bytes of head and frames, and about what the footer says of them.
     pub(crate) fn bytes(&self) -> usize {
-        self.head.len() + self.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>()
+        let frames = self.frames.iter().map(|frame| PIECE_BYTES / 2 + frame.bytes.len());
+        PIECE_BYTES + self.head.len() + frames.sum::<usize>()
     }
 }
 
@@ -83,6 +87,7 @@ pub(crate) fn name(encoding: u8) -> &'static str {
         encoding::FRAMES => "frames",
         encoding::DIFFERENCE => "difference",
         encoding::TEMPLATE => "template",
+        encoding::RESIDUE => "residue",
         _ => "unknown",
     }
 }

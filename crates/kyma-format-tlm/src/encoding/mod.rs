@@ -17,5 +17,6 @@ mod views;
 mod wanted;
 
 pub(crate) use column::{
-    Fetched, Packed, decode, encode, encode_difference, name, start, template_codes, wide_integers,
+    Fetched, Packed, PackedFrame, decode, encode, encode_difference, name, start, template_codes, wide_integers,
 };
+pub(crate) use wanted::Wanted;

@@ -72,7 +72,8 @@ fn learn(lines: &[&[&[u8]]], depth: usize) -> Shape {
     }
     let mut spellings = Vec::with_capacity(words);
     for word in 0..words {
-        let distinct: HashSet<&[u8], Xxh3Builder> = distinct_lines.iter().filter_map(|line| line.get(word).copied()).collect();
+        let distinct: HashSet<&[u8], Xxh3Builder> =
+            distinct_lines.iter().filter_map(|line| line.get(word).copied()).collect();
         spellings.push(distinct.len());
     }
     let varying: Vec<u32> = (0..words).filter(|&word| spellings[word] > 1).map(|word| word as u32).collect();
@@ -106,7 +107,8 @@ mod tests {
 
     #[test]
     fn names_vary_and_statements_do_not() {
-        let name = |at: usize| format!("{}{}", char::from(b'a' + (at % 26) as u8), char::from(b'a' + (at / 26 % 26) as u8));
+        let name =
+            |at: usize| format!("{}{}", char::from(b'a' + (at % 26) as u8), char::from(b'a' + (at / 26 % 26) as u8));
         let mut lines: Vec<String> = (0..200).map(|at| format!("cache hit key {}", name(at))).collect();
         lines.extend((0..200).map(|at| format!("user {} logged in", name(at * 7))));
         assert_eq!(varying(&lines, "cache hit key zz"), [3]);

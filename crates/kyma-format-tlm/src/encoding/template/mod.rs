@@ -195,7 +195,8 @@ impl Learner {
         let mut text = Vec::new();
         for (line, value) in values.iter().enumerate() {
             let first = taken.variables.len();
-            let learned = self.shapes.get_mut(&shape_of[line]).ok_or_else(|| Error::internal("a shape was not learned"))?;
+            let learned =
+                self.shapes.get_mut(&shape_of[line]).ok_or_else(|| Error::internal("a shape was not learned"))?;
             let template = match value.len() <= TEMPLATE_LINE_BYTES_MAX {
                 true => learned.template(value, words_of(line), &mut self.dictionary, &mut text, &mut taken.variables),
                 false => None,
@@ -422,7 +423,12 @@ enum Values<'b> {
 }
 
 impl Frame<'_> {
-    fn decode(&self, bytes: &[u8], wanted: Option<&[u32]>, row_of: impl Fn(usize) -> usize) -> Result<(Vec<u8>, Vec<usize>)> {
+    fn decode(
+        &self,
+        bytes: &[u8],
+        wanted: Option<&[u32]>,
+        row_of: impl Fn(usize) -> usize,
+    ) -> Result<(Vec<u8>, Vec<usize>)> {
         let mut lines_of = vec![0_usize; self.templates.len()];
         self.codes.iter().for_each(|&code| lines_of[code as usize] += 1);
         let mut is_wanted = vec![wanted.is_none(); self.templates.len()];

@@ -112,14 +112,7 @@ pub(crate) struct Shared<'b, 'a> {
 
 impl<'b, 'a> Shared<'b, 'a> {
     pub(crate) fn new(bases: &'b mut Bases<'a>, level: i32) -> Self {
-        Shared {
-            heap: Vec::new(),
-            ids: HashMap::default(),
-            id_lengths: Vec::new(),
-            id_bytes: Vec::new(),
-            bases,
-            level,
-        }
+        Shared { heap: Vec::new(), ids: HashMap::default(), id_lengths: Vec::new(), id_bytes: Vec::new(), bases, level }
     }
 
     /// The base column that says the same as `text` in `row`.
@@ -230,7 +223,9 @@ impl<'b, 'a> Shared<'b, 'a> {
     fn encode_numbers(&mut self, values: &[&[u8]], rows: &[u32]) -> Option<Vec<u8>> {
         let first = values.first()?;
         let mut out = Writer::default();
-        let all = |parse: &dyn Fn(&[u8]) -> Option<i64>| values.iter().map(|value| parse(value)).collect::<Option<Vec<i64>>>();
+        let all = |parse: &dyn Fn(&[u8]) -> Option<i64>| {
+            values.iter().map(|value| parse(value)).collect::<Option<Vec<i64>>>()
+        };
         if let Some(numbers) = all(&spelling::integer) {
             out.u8(kind::INTEGER);
             integers::encode(&numbers, &mut out);
@@ -268,7 +263,8 @@ impl<'b, 'a> Shared<'b, 'a> {
         };
         let power = [0_u8, 3, 6, 9].into_iter().find(is_near)?;
         let unit = POWERS[usize::from(power)];
-        let distance = |(&number, &row): (&i64, &u32)| Some(number.wrapping_sub(base.time(row as usize)?.div_euclid(unit)));
+        let distance =
+            |(&number, &row): (&i64, &u32)| Some(number.wrapping_sub(base.time(row as usize)?.div_euclid(unit)));
         let distances = numbers.iter().zip(rows).map(distance).collect::<Option<Vec<i64>>>()?;
         let mut packed = Writer::default();
         integers::encode(&distances, &mut packed);
@@ -291,12 +287,12 @@ impl<'b, 'a> Shared<'b, 'a> {
         out.u8(format.shape as u8);
         out.u8(format.digits);
         integers::encode(&times, &mut out);
-        let place = self.bases.all.iter().position(|base| base.time(rows.first().map_or(0, |&row| row as usize)).is_some());
+        let place =
+            self.bases.all.iter().position(|base| base.time(rows.first().map_or(0, |&row| row as usize)).is_some());
         let near = place.and_then(|place| {
             let base = &self.bases.all[place];
-            let distance = |(&time, &row): (&i64, &u32)| {
-                Some(format.difference(time, format.units_of(base.time(row as usize)?)))
-            };
+            let distance =
+                |(&time, &row): (&i64, &u32)| Some(format.difference(time, format.units_of(base.time(row as usize)?)));
             let distances = times.iter().zip(rows).map(distance).collect::<Option<Vec<i64>>>()?;
             let mut packed = Writer::default();
             integers::encode(&distances, &mut packed);
@@ -442,7 +438,10 @@ pub(crate) fn ends(lengths: impl Iterator<Item = i64>, first: usize, bytes: usiz
     let mut ends = Vec::with_capacity(lengths.size_hint().0);
     for length in lengths {
         let length = usize::try_from(length).ok().filter(|&length| length <= bytes);
-        end = length.and_then(|length| end.checked_add(length)).filter(|&end| end <= bytes).ok_or_else(|| corrupt("values pass the heap"))?;
+        end = length
+            .and_then(|length| end.checked_add(length))
+            .filter(|&end| end <= bytes)
+            .ok_or_else(|| corrupt("values pass the heap"))?;
         ends.push(end);
     }
     Ok(ends)
@@ -460,8 +459,15 @@ pub(crate) enum Slot<'a> {
     TimeNear(usize, TimeFormat, Vec<i64>),
     EpochNear(usize, i64, Vec<i64>),
     Id(u8, Vec<i64>),
-    Dictionary { first: usize, ends: Vec<usize>, codes: Vec<u32> },
-    Text { first: usize, ends: Vec<usize> },
+    Dictionary {
+        first: usize,
+        ends: Vec<usize>,
+        codes: Vec<u32>,
+    },
+    Text {
+        first: usize,
+        ends: Vec<usize>,
+    },
     Same(usize),
     /// Place among the rest, of rows that do not repeat the base.
     Mixed(usize, Vec<Option<u32>>, Box<Slot<'a>>),

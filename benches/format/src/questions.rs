@@ -1,0 +1,318 @@
+//! Asks extents the way a scan does: `prune`, `narrow`, `read` of the filter's column, then the filter itself.
+//!
+//! Terms are chosen by how many rows hold them: one row in a hundred thousand, in a hundred, in three. The needle is the
+//! identifier of the middle row; its absent twin occurs nowhere. Each question is asked once on a fresh reader, whose
+//! requests and bytes count as cold (footers at hand), then often enough for its CPU time to be told.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, ensure};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use kyma_core::format::{PruneRequest, ReadColumn, SegmentReader};
+use kyma_core::limits::PAGE_ROWS;
+use kyma_core::predicate::{ColumnRef, CompareOp, Predicate, TextOp};
+use kyma_core::text::{TextTest, terms};
+use kyma_core::{Type, value};
+use serde_json::{Value, json};
+
+use crate::cpu;
+use crate::extents::Stored;
+use crate::source::{Cost, Counted};
+
+/// One row in so many holds the term.
+const RARITIES: [(&str, usize); 3] = [("rare", 100_000), ("middling", 100), ("common", 3)];
+/// CPU seconds spent on repeating a question.
+const REPEAT_SECONDS: f64 = 0.3;
+const REPEATS_MAX: usize = 200;
+
+/// A filter over one string column.
+#[derive(Debug)]
+struct Question {
+    title: String,
+    column: String,
+    op: TextOp,
+    needle: String,
+    predicate: Predicate,
+}
+
+/// What answering took.
+#[derive(Debug, Default)]
+struct Answer {
+    hits: u64,
+    blocks: u64,
+    decoded_rows: u64,
+    /// Pages of the filter's column with a row that was decoded, and those of them with a hit.
+    pages: u64,
+    hit_pages: u64,
+    holding: Costs,
+    other: Costs,
+}
+
+/// Costs over extents.
+#[derive(Debug, Default)]
+struct Costs {
+    extents: u64,
+    requests_max: u64,
+    bytes_max: u64,
+    /// With the other columns of the hits read too.
+    whole_requests_max: u64,
+    whole_bytes_max: u64,
+}
+
+impl Costs {
+    fn add(&mut self, filter: Cost, rest: Cost) {
+        self.extents += 1;
+        self.requests_max = self.requests_max.max(filter.requests);
+        self.bytes_max = self.bytes_max.max(filter.bytes);
+        self.whole_requests_max = self.whole_requests_max.max(filter.requests + rest.requests);
+        self.whole_bytes_max = self.whole_bytes_max.max(filter.bytes + rest.bytes);
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "extents": self.extents,
+            "requests_max": self.requests_max,
+            "bytes_max": self.bytes_max,
+            "whole_rows_requests_max": self.whole_requests_max,
+            "whole_rows_bytes_max": self.whole_bytes_max,
+        })
+    }
+}
+
+/// Asks for terms of the `text` column and for a needle in the `id` column; columns not named are not asked.
+pub(crate) async fn ask(stored: &Stored, text: Option<&str>, id: Option<&str>) -> Result<Vec<Value>> {
+    let mut questions = Vec::new();
+    if let Some(column) = text {
+        for (rarity, term) in choose_terms(&stored.rows, column)? {
+            questions.push(has(&format!("{rarity} term"), column, term));
+        }
+    }
+    if let Some(column) = id {
+        let needle = middle(&stored.rows, column)?;
+        let absent = absent_twin(&stored.rows, column, &needle)?;
+        questions.push(equal("needle", column, needle.clone()));
+        questions.push(equal("absent needle", column, absent.clone()));
+        if let Some(text) = text {
+            questions.push(has("needle in text", text, needle));
+            questions.push(has("absent needle in text", text, absent));
+        }
+    }
+    let mut answers = Vec::new();
+    for question in &questions {
+        answers.push(answer(stored, question).await?);
+    }
+    Ok(answers)
+}
+
+fn has(title: &str, column: &str, needle: String) -> Question {
+    let predicate = Predicate::Text {
+        column: ColumnRef::column(column),
+        op: TextOp::Has,
+        needle: needle.clone(),
+        case_sensitive: false,
+    };
+    Question { title: title.to_owned(), column: column.to_owned(), op: TextOp::Has, needle, predicate }
+}
+
+fn equal(title: &str, column: &str, needle: String) -> Question {
+    let predicate = Predicate::Compare {
+        column: ColumnRef::column(column),
+        op: CompareOp::Equal,
+        value: value::Value::String(needle.clone()),
+    };
+    Question { title: title.to_owned(), column: column.to_owned(), op: TextOp::Equal, needle, predicate }
+}
+
+async fn answer(stored: &Stored, question: &Question) -> Result<Value> {
+    let mut open = Vec::new();
+    let mut cold = Answer::default();
+    for extent in &stored.extents {
+        let (source, reader) = extent.open().await?;
+        scan(stored, question, &source, reader.as_ref(), &mut cold, true).await?;
+        open.push((source, reader));
+    }
+    let (mut repeats, mut seconds) = (0, 0.0);
+    while seconds < REPEAT_SECONDS && repeats < REPEATS_MAX {
+        let mut warm = Answer::default();
+        let before = cpu::seconds()?;
+        for (source, reader) in &open {
+            scan(stored, question, source, reader.as_ref(), &mut warm, false).await?;
+        }
+        seconds += cpu::seconds()? - before;
+        repeats += 1;
+        ensure!(warm.hits == cold.hits, "the answer changed: {} then {}", cold.hits, warm.hits);
+    }
+    check(stored, question, cold.hits)?;
+    Ok(json!({
+        "title": question.title,
+        "column": question.column,
+        "op": if question.op == TextOp::Has { "has" } else { "==" },
+        "needle": question.needle,
+        "hits": cold.hits,
+        "seconds": seconds / repeats as f64,
+        "blocks_read": cold.blocks,
+        "rows_decoded": cold.decoded_rows,
+        "pages_decoded": cold.pages,
+        "pages_with_hits": cold.hit_pages,
+        "cold_holding": cold.holding.json(),
+        "cold_other": cold.other.json(),
+    }))
+}
+
+/// Answers from one extent; `whole_rows` also reads the other columns of the hits.
+async fn scan(
+    stored: &Stored,
+    question: &Question,
+    source: &Counted,
+    reader: &dyn SegmentReader,
+    answer: &mut Answer,
+    whole_rows: bool,
+) -> Result<()> {
+    source.take();
+    let candidates: Vec<u32> = (0..reader.block_rows().len() as u32).collect();
+    let request = PruneRequest {
+        predicate: &question.predicate,
+        schema: reader.schema(),
+        time_column: &stored.time_column,
+        null_strings_are_empty: true,
+        candidates: &candidates,
+    };
+    let test = TextTest::new(question.op, &question.needle, question.op == TextOp::Equal);
+    let filter = [ReadColumn::column(&question.column, Type::String)];
+    let pruned = reader.prune(source, &request).await?;
+    let mut hits: Vec<(u32, BooleanBuffer)> = Vec::new();
+    for &block in &pruned.blocks {
+        let known = pruned.rows.get(&block);
+        let narrowed = reader.narrow(source, block, &request, known).await?;
+        let selection = narrowed.as_ref().or(known);
+        if selection.is_some_and(|rows| rows.count_set_bits() == 0) {
+            continue;
+        }
+        let read = reader.read(source, block, &filter, selection).await?;
+        let texts = read.column(0).as_string_view();
+        let rows = reader.block_rows()[block as usize] as usize;
+        let passed: Vec<usize> = (0..texts.len())
+            .filter(|&at| if texts.is_null(at) { test.matches("") } else { test.matches(texts.value(at)) })
+            .collect();
+        answer.blocks += 1;
+        answer.decoded_rows += texts.len() as u64;
+        let places = places(selection, rows);
+        answer.pages += pages(places.iter().copied());
+        answer.hit_pages += pages(passed.iter().map(|&at| places[at]));
+        answer.hits += passed.len() as u64;
+        if !passed.is_empty() {
+            let mut bits = vec![false; rows];
+            passed.iter().for_each(|&at| bits[places[at]] = true);
+            hits.push((block, BooleanBuffer::from(bits)));
+        }
+    }
+    if !whole_rows {
+        return Ok(());
+    }
+    let filter_cost = source.take();
+    let others: Vec<ReadColumn> = reader
+        .schema()
+        .columns()
+        .iter()
+        .filter(|column| column.name != question.column)
+        .map(|column| ReadColumn::column(&column.name, column.ty))
+        .collect();
+    for (block, selection) in &hits {
+        reader.read(source, *block, &others, Some(selection)).await?;
+    }
+    let costs = if hits.is_empty() { &mut answer.other } else { &mut answer.holding };
+    costs.add(filter_cost, source.take());
+    Ok(())
+}
+
+/// The rows of a block that a selection names.
+fn places(selection: Option<&BooleanBuffer>, rows: usize) -> Vec<usize> {
+    selection.map_or_else(|| (0..rows).collect(), |bits| bits.set_indices().collect())
+}
+
+/// Pages that ascending rows lie in.
+fn pages(rows: impl Iterator<Item = usize>) -> u64 {
+    let mut last = None;
+    rows.filter(|row| last.replace(row / PAGE_ROWS) != Some(row / PAGE_ROWS)).count() as u64
+}
+
+/// The slow, obvious answer must be the same.
+fn check(stored: &Stored, question: &Question, hits: u64) -> Result<()> {
+    let test = TextTest::new(question.op, &question.needle, question.op == TextOp::Equal);
+    let mut wanted = 0;
+    for rows in &stored.rows {
+        let texts = texts(rows, &question.column)?;
+        wanted += texts.iter().filter(|text| test.matches(text.unwrap_or_default())).count() as u64;
+    }
+    ensure!(hits == wanted, "{} finds {hits} rows of {wanted}", question.title);
+    Ok(())
+}
+
+fn texts<'a>(rows: &'a RecordBatch, column: &str) -> Result<&'a arrow::array::StringViewArray> {
+    let array = rows.column_by_name(column).with_context(|| format!("there is no column {column}"))?;
+    array.as_string_view_opt().with_context(|| format!("column {column} is no text"))
+}
+
+/// Terms of letters and how many rows hold each, closest to the wanted rarities.
+fn choose_terms(batches: &[RecordBatch], column: &str) -> Result<Vec<(&'static str, String)>> {
+    let mut counts: HashMap<String, (usize, usize)> = HashMap::new();
+    let mut row = 0;
+    for rows in batches {
+        for text in texts(rows, column)?.iter() {
+            row += 1;
+            for term in terms(text.unwrap_or_default()).filter(|term| is_word(term)) {
+                let lower = term.to_ascii_lowercase();
+                let (count, last) = counts.entry(lower).or_default();
+                *count += usize::from(*last != row);
+                *last = row;
+            }
+        }
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().map(|(term, (count, _))| (term, count)).collect();
+    counts.sort_unstable();
+    let closest = |wanted: usize| {
+        let wanted = wanted.max(1);
+        counts.iter().min_by_key(|(_, count)| (count.max(&wanted) * 1000 / count.min(&wanted)).max(1000))
+    };
+    let chosen = RARITIES.iter().filter_map(|(name, one_in)| Some((*name, closest(row / one_in)?.0.clone())));
+    Ok(chosen.collect())
+}
+
+/// Letters, and not only hex digits: those are parts of identifiers.
+fn is_word(term: &str) -> bool {
+    let is_letters = term.bytes().all(|byte| byte.is_ascii_alphabetic());
+    (4..=20).contains(&term.len()) && is_letters && !term.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The identifier of the middle row, or of the next that has one.
+fn middle(batches: &[RecordBatch], column: &str) -> Result<String> {
+    let rows = &batches[batches.len() / 2];
+    let texts = texts(rows, column)?;
+    let found = (texts.len() / 2..texts.len()).find(|&row| texts.is_valid(row) && !texts.value(row).is_empty());
+    Ok(texts.value(found.context("no identifiers")?).to_owned())
+}
+
+/// An identifier like `needle` that no row has: its last digits run on until one is free.
+fn absent_twin(batches: &[RecordBatch], column: &str, needle: &str) -> Result<String> {
+    let mut taken = std::collections::HashSet::new();
+    for rows in batches {
+        taken.extend(texts(rows, column)?.iter().flatten());
+    }
+    let kept = needle.len().saturating_sub(4);
+    (0..=0xffff_u32)
+        .map(|number| format!("{}{number:04x}", &needle[..kept]))
+        .find(|twin| !taken.contains(twin.as_str()))
+        .context("every identifier is taken")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_rows() {
+        assert_eq!(pages([0, 1, 1023, 1024, 5000].into_iter()), 3);
+        assert_eq!(pages([].into_iter()), 0);
+    }
+}

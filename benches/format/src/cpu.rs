@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result};
 
-/// CPU seconds this thread has used, exact to about a scheduler's tick.
+/// CPU seconds this thread has used.
 pub(crate) fn seconds() -> Result<f64> {
+    // The kernel accounts at ticks and when a thread gives way: without this, short times would read as none.
+    std::thread::yield_now();
     let path = "/proc/thread-self/schedstat";
     let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
     let nanos: u64 = text.split_whitespace().next().unwrap_or_default().parse().with_context(|| path.to_owned())?;

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | uuid, `8-4-4-4-12` hex digits | 16 |
 //! | a run of at least 16 hex digits, letters and digits among them | half its length |
-//! | a run of at least 16 letters of both cases and at least 3 digits | 0.744 of its length: log2(62) bits each |
+//! | a run of at least 16 letters of both cases and digits, which change at 0.4 of its places or more | 0.744 of its length: log2(62) bits each |
 //!
-//! Each identifier counts once, wherever it occurs again. Runs of decimal digits are times and counters, not identifiers.
+//! Each identifier counts once, wherever it occurs again. Runs of decimal digits are times and counters, not identifiers; words
+//! in camel case change less often between upper case, lower case and digits than random text does.
 
 use std::collections::HashSet;
 
@@ -63,8 +64,7 @@ impl Ids {
         }
         let digits = run.iter().filter(|byte| byte.is_ascii_digit()).count();
         let is_hex = run.iter().all(u8::is_ascii_hexdigit) && digits > 0 && digits < run.len();
-        let mixes = run.iter().any(u8::is_ascii_lowercase) && run.iter().any(u8::is_ascii_uppercase) && digits >= 3;
-        if !(is_hex || mixes) || !self.is_new(run) {
+        if !(is_hex || is_mixed(run)) || !self.is_new(run) {
             return;
         }
         self.hex += u64::from(is_hex);
@@ -75,6 +75,14 @@ impl Ids {
     fn is_new(&mut self, id: &[u8]) -> bool {
         self.seen.insert(xxh3_64(&id.to_ascii_lowercase()))
     }
+}
+
+/// Whether a run changes between cases and digits as often as random text does, in both cases of letters.
+fn is_mixed(run: &[u8]) -> bool {
+    let class = |byte: &u8| (byte.is_ascii_uppercase(), byte.is_ascii_lowercase());
+    let changes = run.windows(2).filter(|pair| class(&pair[0]) != class(&pair[1])).count();
+    let has_both = run.iter().any(u8::is_ascii_lowercase) && run.iter().any(u8::is_ascii_uppercase);
+    has_both && changes * 5 >= run.len() * 2
 }
 
 fn is_uuid(text: &[u8]) -> bool {
@@ -92,7 +100,8 @@ mod tests {
     #[test]
     fn each_identifier_counts_once() {
         let line = "id=0af7651916cd43dd8448eb211c80319c again 0AF7651916CD43DD8448EB211C80319C \
-                    req 5e8f8dc3-7a1b-4c2e-9f00-1234567890ab time 1661145496154660034 uid CIOuwB3kJLIhO8re94";
+                    req 5e8f8dc3-7a1b-4c2e-9f00-1234567890ab time 1661145496154660034 uid CIOuwB3kJLIhO8re94 \
+                    GetCurrencyData1";
         assert_eq!(count(&[line]), json!({ "bytes": 45, "uuids": 1, "hex": 1, "base62": 1 }));
     }
 }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow::array::{
-    ArrayRef, AsArray, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, StringArray, StringViewBuilder,
-    TimestampNanosecondBuilder, UInt32Array,
+    ArrayRef, AsArray, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, RecordBatchOptions, StringArray,
+    StringViewBuilder, TimestampNanosecondBuilder, UInt32Array,
 };
 use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::Schema as ArrowSchema;
@@ -139,7 +139,8 @@ pub(crate) fn build(rows: usize, walk: &mut Walk<'_>, mixed: Mixed) -> Result<Re
         fields.push(type_of(*kinds, mixed).field(name));
         arrays.push(column.finish(rows));
     }
-    Ok(RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays)?)
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::new(ArrowSchema::new(fields)), arrays, &options)?)
 }
 
 /// What a raw value looks like. Times are not looked for where texts were met already.

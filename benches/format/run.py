@@ -423,7 +423,8 @@ Made by `python3 benches/format/run.py --out docs/benchmarks-format.md`; see the
   order. ClickHouse: MergeTree, `CODEC(ZSTD)` on every column, LowCardinality where it is sensible, after `OPTIMIZE FINAL`,
   compressed bytes of the columns alone.
 - ids: bytes of distinct random identifiers, which no encoder can go below.
-- Times are CPU seconds of one thread; files are in memory or in the page cache. `decode all` gives columns as kyma stores them, `decode
+- Times are CPU seconds of one thread; files are in memory or in the page cache. Encoding is the format's work alone, on rows that
+  are decoded from JSON and sorted already. `decode all` gives columns as kyma stores them, `decode
   flat` the paths of dynamic columns as the columns that Parquet has.
 - Questions at TLM: `prune`, `narrow`, `read` of the filter's column, the filter. At Parquet: DataFusion, one partition, the fastest of
   several ways to say it in SQL. Cold: footers are open, nothing else is; ranges up to 64 KiB apart are one request.

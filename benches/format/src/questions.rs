@@ -1,12 +1,13 @@
 //! Asks extents the way a scan does: `prune`, `narrow`, `read` of the filter's column, then the filter itself.
 //!
-//! Terms are chosen by how many rows hold them: one row in a hundred thousand, in a hundred, in three. The needle is the
-//! identifier of the middle row; its absent twin occurs nowhere. Each question is asked once on a fresh reader, whose
-//! requests and bytes count as cold (footers at hand), then often enough for its CPU time to be told.
+//! Terms are chosen by how many rows hold them: one row in a hundred thousand, in a hundred, in three. Needles are the
+//! identifier of the middle row, and the longest one in the text near it; their absent twins occur nowhere. Each question is
+//! asked once on a fresh reader, whose requests and bytes count as cold (footers at hand), then often enough for its CPU
+//! time to be told.
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use kyma_core::format::{PruneRequest, ReadColumn, SegmentReader};
@@ -25,6 +26,8 @@ const RARITIES: [(&str, usize); 3] = [("rare", 100_000), ("middling", 100), ("co
 /// CPU seconds spent on repeating a question.
 const REPEAT_SECONDS: f64 = 0.3;
 const REPEATS_MAX: usize = 200;
+/// A shorter term is a word or a number.
+const NEEDLE_BYTES_MIN: usize = 12;
 
 /// A filter over one string column.
 #[derive(Debug)]
@@ -87,16 +90,17 @@ pub(crate) async fn ask(stored: &Stored, text: Option<&str>, id: Option<&str>) -
         for (rarity, term) in choose_terms(&stored.rows, column)? {
             questions.push(has(&format!("{rarity} term"), column, term));
         }
+        if let Some(needle) = needle_in_text(&stored.rows, column)? {
+            let absent = absent_twin(&stored.rows, column, TextOp::Has, &needle)?;
+            questions.push(has("needle in text", column, needle));
+            questions.push(has("absent needle in text", column, absent));
+        }
     }
     if let Some(column) = id {
         let needle = middle(&stored.rows, column)?;
-        let absent = absent_twin(&stored.rows, column, &needle)?;
-        questions.push(equal("needle", column, needle.clone()));
-        questions.push(equal("absent needle", column, absent.clone()));
-        if let Some(text) = text {
-            questions.push(has("needle in text", text, needle));
-            questions.push(has("absent needle in text", text, absent));
-        }
+        let absent = absent_twin(&stored.rows, column, TextOp::Equal, &needle)?;
+        questions.push(equal("needle", column, needle));
+        questions.push(equal("absent needle", column, absent));
     }
     let mut answers = Vec::new();
     for question in &questions {
@@ -240,13 +244,18 @@ fn pages(rows: impl Iterator<Item = usize>) -> u64 {
 /// The slow, obvious answer must be the same.
 fn check(stored: &Stored, question: &Question, hits: u64) -> Result<()> {
     let test = TextTest::new(question.op, &question.needle, question.op == TextOp::Equal);
-    let mut wanted = 0;
-    for rows in &stored.rows {
-        let texts = texts(rows, &question.column)?;
-        wanted += texts.iter().filter(|text| test.matches(text.unwrap_or_default())).count() as u64;
-    }
+    let wanted = count(&stored.rows, &question.column, &test)?;
     ensure!(hits == wanted, "{} finds {hits} rows of {wanted}", question.title);
     Ok(())
+}
+
+/// Rows whose text passes.
+fn count(batches: &[RecordBatch], column: &str, test: &TextTest) -> Result<u64> {
+    let mut rows = 0;
+    for batch in batches {
+        rows += texts(batch, column)?.iter().filter(|text| test.matches(text.unwrap_or_default())).count() as u64;
+    }
+    Ok(rows)
 }
 
 fn texts<'a>(rows: &'a RecordBatch, column: &str) -> Result<&'a arrow::array::StringViewArray> {
@@ -293,17 +302,27 @@ fn middle(batches: &[RecordBatch], column: &str) -> Result<String> {
     Ok(texts.value(found.context("no identifiers")?).to_owned())
 }
 
-/// An identifier like `needle` that no row has: its last digits run on until one is free.
-fn absent_twin(batches: &[RecordBatch], column: &str, needle: &str) -> Result<String> {
-    let mut taken = std::collections::HashSet::new();
-    for rows in batches {
-        taken.extend(texts(rows, column)?.iter().flatten());
-    }
+/// The longest term with letters and digits in the text of the middle row, or of the next that has one.
+fn needle_in_text(batches: &[RecordBatch], column: &str) -> Result<Option<String>> {
+    let texts = texts(&batches[batches.len() / 2], column)?;
+    let is_id = |term: &&str| {
+        let digits = term.bytes().filter(u8::is_ascii_digit).count();
+        term.is_ascii() && term.len() >= NEEDLE_BYTES_MIN && digits > 0 && digits < term.len()
+    };
+    let longest = |row| terms(texts.value(row)).filter(is_id).max_by_key(|term| term.len());
+    Ok((texts.len() / 2..texts.len()).find_map(longest).map(str::to_owned))
+}
+
+/// A needle like `needle` that no row passes for: its last digits run on until one is free.
+fn absent_twin(batches: &[RecordBatch], column: &str, op: TextOp, needle: &str) -> Result<String> {
     let kept = needle.len().saturating_sub(4);
-    (0..=0xffff_u32)
-        .map(|number| format!("{}{number:04x}", &needle[..kept]))
-        .find(|twin| !taken.contains(twin.as_str()))
-        .context("every identifier is taken")
+    for number in 0..=0xffff_u32 {
+        let twin = format!("{}{number:04x}", &needle[..kept]);
+        if count(batches, column, &TextTest::new(op, &twin, op == TextOp::Equal))? == 0 {
+            return Ok(twin);
+        }
+    }
+    bail!("every identifier is taken")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Asks extents the way a scan does: `prune`, `narrow`, `read` of the filter's column, then the filter itself.
 //!
-//! Terms are chosen by how many rows hold them: one row in a hundred thousand, in a hundred, in three. Needles are the
-//! identifier of the middle row, and the longest one in the text near it; their absent twins occur nowhere. Each question is
+//! Terms are chosen by how many rows hold them: one row in a hundred thousand, in a hundred, in three. Needles are
+//! the rarest identifier of the rows in the middle, and the rarest one in their text; their absent twins occur nowhere. Each question is
 //! asked once on a fresh reader, whose requests and bytes count as cold (footers at hand), then often enough for its CPU
 //! time to be told.
 
@@ -28,6 +28,8 @@ const REPEAT_SECONDS: f64 = 0.3;
 const REPEATS_MAX: usize = 200;
 /// A shorter term is a word or a number.
 const NEEDLE_BYTES_MIN: usize = 12;
+/// Rows among whose identifiers a needle is chosen.
+const NEEDLE_ROWS: usize = 1_000;
 
 /// A filter over one string column.
 #[derive(Debug)]
@@ -56,6 +58,10 @@ struct Answer {
 #[derive(Debug, Default)]
 struct Costs {
     extents: u64,
+    /// Of `prune` alone.
+    prune_requests_max: u64,
+    prune_bytes_max: u64,
+    /// Until the rows that match are known.
     requests_max: u64,
     bytes_max: u64,
     /// With the other columns of the hits read too.
@@ -64,8 +70,11 @@ struct Costs {
 }
 
 impl Costs {
-    fn add(&mut self, filter: Cost, rest: Cost) {
+    fn add(&mut self, prune: Cost, filter: Cost, rest: Cost) {
         self.extents += 1;
+        self.prune_requests_max = self.prune_requests_max.max(prune.requests);
+        self.prune_bytes_max = self.prune_bytes_max.max(prune.bytes);
+        let filter = Cost { requests: prune.requests + filter.requests, bytes: prune.bytes + filter.bytes };
         self.requests_max = self.requests_max.max(filter.requests);
         self.bytes_max = self.bytes_max.max(filter.bytes);
         self.whole_requests_max = self.whole_requests_max.max(filter.requests + rest.requests);
@@ -75,6 +84,8 @@ impl Costs {
     fn json(&self) -> Value {
         json!({
             "extents": self.extents,
+            "prune_requests_max": self.prune_requests_max,
+            "prune_bytes_max": self.prune_bytes_max,
             "requests_max": self.requests_max,
             "bytes_max": self.bytes_max,
             "whole_rows_requests_max": self.whole_requests_max,
@@ -90,14 +101,14 @@ pub(crate) async fn ask(stored: &Stored, text: Option<&str>, id: Option<&str>) -
         for (rarity, term) in choose_terms(&stored.rows, column)? {
             questions.push(has(&format!("{rarity} term"), column, term));
         }
-        if let Some(needle) = needle_in_text(&stored.rows, column)? {
+        if let Some(needle) = needle(&stored.rows, column, ids_in_text)? {
             let absent = absent_twin(&stored.rows, column, TextOp::Has, &needle)?;
             questions.push(has("needle in text", column, needle));
             questions.push(has("absent needle in text", column, absent));
         }
     }
     if let Some(column) = id {
-        let needle = middle(&stored.rows, column)?;
+        let needle = needle(&stored.rows, column, whole_text)?.context("no identifiers")?;
         let absent = absent_twin(&stored.rows, column, TextOp::Equal, &needle)?;
         questions.push(equal("needle", column, needle));
         questions.push(equal("absent needle", column, absent));
@@ -185,6 +196,7 @@ async fn scan(
     let test = TextTest::new(question.op, &question.needle, question.op == TextOp::Equal);
     let filter = [ReadColumn::column(&question.column, Type::String)];
     let pruned = reader.prune(source, &request).await?;
+    let prune_cost = source.take();
     let mut hits: Vec<(u32, BooleanBuffer)> = Vec::new();
     for &block in &pruned.blocks {
         let known = pruned.rows.get(&block);
@@ -226,7 +238,7 @@ async fn scan(
         reader.read(source, *block, &others, Some(selection)).await?;
     }
     let costs = if hits.is_empty() { &mut answer.other } else { &mut answer.holding };
-    costs.add(filter_cost, source.take());
+    costs.add(prune_cost, filter_cost, source.take());
     Ok(())
 }
 
@@ -294,23 +306,40 @@ fn is_word(term: &str) -> bool {
     (4..=20).contains(&term.len()) && is_letters && !term.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The identifier of the middle row, or of the next that has one.
-fn middle(batches: &[RecordBatch], column: &str) -> Result<String> {
-    let rows = &batches[batches.len() / 2];
-    let texts = texts(rows, column)?;
-    let found = (texts.len() / 2..texts.len()).find(|&row| texts.is_valid(row) && !texts.value(row).is_empty());
-    Ok(texts.value(found.context("no identifiers")?).to_owned())
+/// Of the identifiers that `ids` finds in the middle rows the one in the fewest rows; of several the longest.
+fn needle(batches: &[RecordBatch], column: &str, ids: fn(&str) -> Vec<&str>) -> Result<Option<String>> {
+    let middle = texts(&batches[batches.len() / 2], column)?;
+    let from = middle.len() / 2;
+    let near = (from..middle.len().min(from + NEEDLE_ROWS)).filter(|&row| middle.is_valid(row));
+    let mut counts: HashMap<&str, usize> = near.flat_map(|row| ids(middle.value(row))).map(|id| (id, 0)).collect();
+    for batch in batches {
+        for text in texts(batch, column)?.iter().flatten() {
+            for id in ids(text) {
+                counts.entry(id).and_modify(|count| *count += 1);
+            }
+        }
+    }
+    let rarest = counts.into_iter().min_by_key(|(id, count)| (*count, std::cmp::Reverse(id.len()), *id));
+    Ok(rarest.map(|(id, _)| id.to_owned()))
 }
 
-/// The longest term with letters and digits in the text of the middle row, or of the next that has one.
-fn needle_in_text(batches: &[RecordBatch], column: &str) -> Result<Option<String>> {
-    let texts = texts(&batches[batches.len() / 2], column)?;
-    let is_id = |term: &&str| {
-        let digits = term.bytes().filter(u8::is_ascii_digit).count();
-        term.is_ascii() && term.len() >= NEEDLE_BYTES_MIN && digits > 0 && digits < term.len()
-    };
-    let longest = |row| terms(texts.value(row)).filter(is_id).max_by_key(|term| term.len());
-    Ok((texts.len() / 2..texts.len()).find_map(longest).map(str::to_owned))
+/// The text itself, unless it is empty.
+fn whole_text(text: &str) -> Vec<&str> {
+    if text.is_empty() { Vec::new() } else { vec![text] }
+}
+
+/// The identifiers among the terms of a text, each once.
+fn ids_in_text(text: &str) -> Vec<&str> {
+    let mut ids: Vec<&str> = terms(text).filter(|term| is_id(term)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// A long term of letters and digits.
+fn is_id(term: &str) -> bool {
+    let digits = term.bytes().filter(u8::is_ascii_digit).count();
+    term.is_ascii() && term.len() >= NEEDLE_BYTES_MIN && digits > 0 && digits < term.len()
 }
 
 /// A needle like `needle` that no row passes for: its last digits run on until one is free.

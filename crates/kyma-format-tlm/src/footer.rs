@@ -14,6 +14,7 @@
 //!            present varint (0 unknown, else one more than the count), (difference of ascending paths varint)*
 //! piece    = encoding u8, [base column varint: DIFFERENCE], offset varint, head bytes varint, head crc u32,
 //!            frames varint, (rows varint, bytes varint, crc u32)*
+//! INDEXES  = what indexes there are; may be missing; see `index`
 //! STATS    = per block and column: statistics, then those of its complete sub-columns; see `stats`
 //! text     = bytes varint, UTF-8
 //! ```
@@ -30,6 +31,7 @@ use kyma_core::types::Type;
 
 use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, encoding, section};
 use crate::dynamic::paths::{PathId, Paths};
+use crate::index::directory::Directory;
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, FOOTER_BYTES_MAX, TRACKED_PATHS_MAX};
 use crate::stats;
 use crate::wire::{Reader, Writer, checksum, corrupt};
@@ -102,6 +104,8 @@ pub(crate) struct Footer {
     pub(crate) blocks: Vec<Block>,
     /// Per column; only the root for columns that are not dynamic.
     pub(crate) paths: Vec<Paths>,
+    /// Where the indexes are, if there are any.
+    pub(crate) indexes: Option<Directory>,
 }
 
 impl Footer {
@@ -118,6 +122,13 @@ impl Footer {
         for (kind, payload) in sections {
             body.u16(kind);
             body.u16(section::REQUIRED);
+            body.u32(u32::try_from(payload.len()).map_err(|_| too_large())?);
+            body.raw(&payload);
+        }
+        if let Some(indexes) = &self.indexes {
+            let payload = indexes.write();
+            body.u16(section::INDEXES);
+            body.u16(0);
             body.u32(u32::try_from(payload.len()).map_err(|_| too_large())?);
             body.raw(&payload);
         }
@@ -219,7 +230,11 @@ impl Footer {
         let paths = read_paths(part(section::PATHS)?, schema.len())?;
         let mut blocks = read_blocks(part(section::BLOCKS)?, &paths, data_bytes)?;
         read_stats(part(section::STATS)?, &mut blocks)?;
-        Ok(Footer { identity, schema, blocks, paths })
+        let indexes = match sections.get(&section::INDEXES) {
+            Some(payload) => Directory::read(Reader::new(payload), schema.len(), data_bytes)?,
+            None => None,
+        };
+        Ok(Footer { identity, schema, blocks, paths, indexes })
     }
 }
 

@@ -23,12 +23,15 @@ use kyma_core::schema::Schema;
 use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
 
+use crate::constants::index::source;
 use crate::describe;
 use crate::dynamic::assemble::Parts;
 use crate::dynamic::convert;
 use crate::encoding;
 use crate::fetch::{Answer, Fetch, named};
 use crate::footer::{Block, BlockColumn, Footer, SubPiece};
+use crate::index::directory::{self, Directory};
+use crate::index::search::{Searched, Sources, search};
 use crate::writer::merge;
 
 /// An open TLM extent.
@@ -73,9 +76,10 @@ impl Reader {
         let pieces: usize =
             footer.blocks.iter().flat_map(|block| &block.columns).map(|column| 1 + column.shredded.len()).sum();
         let paths: usize = footer.paths.iter().map(crate::dynamic::paths::Paths::memory_bytes).sum();
+        let indexes = footer.indexes.as_ref().map_or(0, Directory::memory_bytes);
         Reader {
             block_rows: footer.blocks.iter().map(|block| block.rows).collect(),
-            memory_bytes: footer_bytes * 4 + pieces * 320 + paths,
+            memory_bytes: footer_bytes * 4 + pieces * 320 + paths + indexes,
             length: options.length,
             footer_length: options.footer_length,
             columns,
@@ -277,8 +281,12 @@ impl SegmentReader for Reader {
         }
     }
 
-    async fn prune(&self, _source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned> {
-        Ok(prune_by_stats(self, request))
+    async fn prune(&self, source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned> {
+        let pruned = prune_by_stats(self, request);
+        match &self.footer.indexes {
+            Some(indexes) => search(indexes, self, &self.block_rows, source, request, pruned).await,
+            None => Ok(pruned),
+        }
     }
 
     async fn read(
@@ -322,6 +330,40 @@ impl SegmentReader for Reader {
 
     fn describe(&self) -> serde_json::Value {
         describe::describe(self)
+    }
+}
+
+impl Searched for Reader {
+    fn sources(&self, block: u32, column: &ColumnRef) -> Sources {
+        let at = self.footer.schema.index_of(&column.column);
+        let Some((at, stored)) = at.zip(self.footer.blocks.get(block as usize)) else { return Sources::Unknown };
+        let field = |source: u8, keys: &[String]| {
+            let fields = self.footer.indexes.iter().flat_map(|indexes| &indexes.fields);
+            let is_wanted = |field: &directory::Field| {
+                field.column as usize == at && field.source == source && field.keys.as_slice() == keys
+            };
+            fields.enumerate().find(|(_, field)| is_wanted(field)).map(|(number, _)| number)
+        };
+        let fields = match (self.footer.schema.columns()[at].ty, column.path.as_slice()) {
+            (Type::String | Type::Guid, []) => vec![field(source::COLUMN, &[])],
+            (Type::Dynamic, [_, ..]) => match self.lookup(at, &stored.columns[at], &column.path) {
+                Lookup::Absent => return Sources::None,
+                Lookup::Complete(sub) if sub.ty == Type::String => vec![field(source::PATH, &column.path)],
+                Lookup::Member(None) => vec![field(source::RESIDUE, &[])],
+                Lookup::Member(Some(sub)) if sub.ty == Type::String => {
+                    vec![field(source::PATH, &column.path), field(source::RESIDUE, &[])]
+                }
+                Lookup::Complete(_) | Lookup::Member(_) | Lookup::Parts(_) => return Sources::Unknown,
+            },
+            _ => return Sources::Unknown,
+        };
+        fields.into_iter().collect::<Option<Vec<_>>>().map_or(Sources::Unknown, Sources::Fields)
+    }
+
+    fn field_name(&self, field: &directory::Field) -> String {
+        let column = self.footer.schema.columns().get(field.column as usize).map_or("?", |column| &column.name);
+        let name = ColumnRef::path(column, field.keys.clone());
+        if field.source == source::RESIDUE { format!("residues of {name}") } else { name.to_string() }
     }
 }
 

@@ -4,7 +4,8 @@
 //! 2. Cut the rows into blocks of exactly `block_rows`, whatever the batches were.
 //! 3. Per block and column: statistics, then the encoded piece, appended to the data. A dynamic column becomes its
 //!    sub-columns and its residue. Two columns of a block with the same bytes share one piece.
-//! 4. Number only the paths worth keeping, and write the footer.
+//!    What is text goes by the index collector too.
+//! 4. Append the indexes. Number only the paths worth keeping, and write the footer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,6 +26,7 @@ use crate::dynamic::paths::{PathId, Paths, ROOT};
 use crate::dynamic::shred::shred;
 use crate::encoding::{self, Packed};
 use crate::footer::{Block, BlockColumn, Footer, Frame, Piece, SubPiece};
+use crate::index::{self, collect::Collector};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
 use crate::stats;
 use crate::wire::checksum;
@@ -52,6 +54,7 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         data: Vec::new(),
         shared: HashMap::new(),
         paths: schema.columns().iter().map(|_| Paths::new(TRACKED_PATHS_MAX)).collect(),
+        index: Collector::new(options.level),
     };
     let mut blocks = Vec::new();
     for rows in cut(batches, options.block_rows) {
@@ -123,6 +126,7 @@ struct Writer {
     /// Pieces of the block at hand, by their bytes.
     shared: HashMap<(u32, usize), Piece>,
     paths: Vec<Paths>,
+    index: Collector,
 }
 
 impl Writer {
@@ -133,6 +137,11 @@ impl Writer {
         let mut bases = Vec::new();
         for (at, column) in schema.columns().iter().enumerate() {
             let array = gather(slices, at, column)?;
+            match column.ty {
+                Type::String => self.index.strings(at, array.as_string_view()),
+                Type::Guid => self.index.guids(at, array.as_fixed_size_binary()),
+                _ => {}
+            }
             columns.push(match column.ty {
                 Type::Dynamic => self.dynamic(at, &array)?,
                 ty => BlockColumn {
@@ -143,13 +152,18 @@ impl Writer {
                 },
             });
         }
+        self.index.end_block(rows);
         Ok(Block { rows: rows as u32, columns })
     }
 
     fn dynamic(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
         let taken = shred(array.as_string_view(), &mut self.paths[at]);
         let mut shredded = Vec::with_capacity(taken.columns.len());
+        self.index.residues(at, &taken.residue);
         for column in taken.columns {
+            if let Some(texts) = column.values.as_string_view_opt() {
+                self.index.path(at, self.paths[at].keys(column.path), texts);
+            }
             shredded.push(SubPiece {
                 path: column.path,
                 ty: column.ty,
@@ -244,10 +258,11 @@ fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef
     }
 }
 
-fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
+fn finish(mut writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
+    let indexes = index::build::write(writer.index, &mut writer.data)?;
     let paths = keep_paths(&mut blocks, writer.paths);
     let columns = merge_columns(&blocks, &schema);
-    let footer = Footer { identity: options.clone(), schema, blocks, paths };
+    let footer = Footer { identity: options.clone(), schema, blocks, paths, indexes };
     let footer_bytes = footer.write()?;
     let mut bytes = writer.data;
     bytes.extend_from_slice(&footer_bytes);

@@ -94,7 +94,7 @@ pub(crate) mod index {
     /// Lengths that classes of terms tell apart; the last one is "this or longer".
     pub(crate) const LENGTHS: u8 = 16;
     /// Classes of terms.
-    pub(crate) const CLASSES: u8 = 81;
+    pub(crate) const CLASSES: u8 = 97;
 
     /// Kinds of characters of a term.
     pub(crate) mod kind {
@@ -110,6 +110,8 @@ pub(crate) mod index {
         pub(crate) const OTHER: u8 = 4;
         /// Anything too long for a dictionary; one class for all lengths.
         pub(crate) const LONG: u8 = 5;
+        /// Four runs of at most three digits with a dot between them: beside its runs, an address is a term of its own.
+        pub(crate) const ADDRESS: u8 = 6;
     }
 
     /// Where the terms of one class of one field are.
@@ -179,9 +181,10 @@ mod tests {
             ],
             [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
         );
-        assert_eq!((index::VERSION, index::LENGTHS, index::CLASSES), (1, 16, 81));
+        assert_eq!((index::VERSION, index::LENGTHS, index::CLASSES), (1, 16, 97));
         let kinds = [index::kind::DIGITS, index::kind::HEX, index::kind::MIXED, index::kind::WORD];
-        assert_eq!((kinds, index::kind::OTHER, index::kind::LONG), ([0, 1, 2, 3], 4, 5));
+        assert_eq!((kinds, index::kind::OTHER), ([0, 1, 2, 3], 4));
+        assert_eq!((index::kind::LONG, index::kind::ADDRESS), (5, 6));
         let places = [index::place::ABSENT, index::place::DICTIONARY, index::place::PAGES, index::place::BLOCKS];
         assert_eq!(places, [0, 1, 2, 3]);
         assert_eq!([index::source::COLUMN, index::source::PATH, index::source::RESIDUE], [0, 1, 2]);

@@ -48,6 +48,8 @@ pub(crate) const INDEX_JOINED_BYTES: u64 = 64 * 1024;
 pub(crate) const INDEX_READ_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Tests of terms that one condition may have; beyond, it answers "maybe".
 pub(crate) const INDEX_TESTS_MAX: usize = 1_024;
+/// Runs of a needle that are made into tests; the others would tell little more.
+pub(crate) const NEEDLE_TERMS_MAX: usize = 64;
 /// Alternatives that the literals of a regular expression are spelled out to.
 pub(crate) const REGEX_LITERALS_MAX: usize = 16;
 /// Nesting of predicates and regular expressions that is looked into; deeper is "maybe".

@@ -112,6 +112,7 @@ fn id() -> impl Strategy<Value = String> {
         "[a-z0-9]{10,20}",
         "[a-z]{60,70}",
         "pod-[a-z0-9]{5}",
+        "[0-9]{1,3}(\\.[0-9]{1,4}){2,5}",
     ]
 }
 
@@ -267,7 +268,7 @@ fn a_needle_costs_one_small_request_and_finds_its_page() {
         let encoded = encode(&[("s", Type::String, lines()), ("t", Type::String, id_lines())], level, 3_000);
         let (source, reader) = open(&encoded);
         let needle = |row: u64| format!("{:016x}", (row + 7).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let mut more = 0;
+        let mut more = 0_i64;
         for row in (0..60_000).step_by(1_999) {
             let has = text_test(ColumnRef::column("t"), TextOp::Has, &needle(row), false);
             let pruned = prune(&source, reader.as_ref(), &has, true);
@@ -276,7 +277,8 @@ fn a_needle_costs_one_small_request_and_finds_its_page() {
             assert!(reads[0].end - reads[0].start <= 64 * 1024, "level {level}: {reads:?}");
             assert!(keeps(&pruned, 3_000, row as usize));
             let left = |block: &u32| pruned.rows.get(block).map_or(3_000, |bits| bits.count_set_bits());
-            more += pruned.blocks.iter().map(left).sum::<usize>() - if level == 0 { 3_000 } else { 1_024 };
+            let of_hit = if level == 0 { 3_000 } else { 1_024.min(3_000 - row % 3_000 / 1_024 * 1_024) };
+            more += pruned.blocks.iter().map(left).sum::<usize>() as i64 - of_hit as i64;
         }
         assert!(more <= 31 * 1_024, "level {level}: {more} rows more than those of the hits' pages");
 
@@ -287,7 +289,7 @@ fn a_needle_costs_one_small_request_and_finds_its_page() {
             reads_of_others += usize::from(!pruned.blocks.is_empty());
             assert_eq!(source.take_reads().len(), 1);
         }
-        assert!(reads_of_others <= 12, "level {level}: {reads_of_others}");
+        assert!(reads_of_others <= 30, "level {level}: {reads_of_others}");
     }
 }
 
@@ -301,13 +303,13 @@ fn words_prune_to_pages_and_substrings_to_words() {
         assert!(reads.len() <= 1, "{reads:?}");
         pruned.blocks.len()
     };
-    assert_eq!(kept(TextOp::Has, "gamma"), 6);
-    assert_eq!(kept(TextOp::Contains, "amm"), 6);
-    assert_eq!(kept(TextOp::HasPrefix, "GAM"), 6);
-    assert_eq!(kept(TextOp::EndsWith, "mma"), 6);
-    assert_eq!(kept(TextOp::Regex, "ga[mn]ma$"), 6);
-    assert_eq!(kept(TextOp::Regex, "(gamma|nothing)"), 6);
-    assert_eq!(kept(TextOp::Contains, "ms in gam"), 6);
+    assert_eq!(kept(TextOp::Has, "gamma"), 5);
+    assert_eq!(kept(TextOp::Contains, "amm"), 5);
+    assert_eq!(kept(TextOp::HasPrefix, "GAM"), 5);
+    assert_eq!(kept(TextOp::EndsWith, "mma"), 5);
+    assert_eq!(kept(TextOp::Regex, "ga[mn]ma$"), 5);
+    assert_eq!(kept(TextOp::Regex, "(gamma|nothing)"), 5);
+    assert_eq!(kept(TextOp::Contains, "ms in gam"), 5);
     assert_eq!(kept(TextOp::Has, "amm"), 0);
     assert_eq!(kept(TextOp::Contains, "xyz"), 0);
     assert_eq!(kept(TextOp::Contains, " - "), 20);

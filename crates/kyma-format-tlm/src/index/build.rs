@@ -23,7 +23,7 @@ use crate::constants::index::{CLASSES, kind, place};
 /// A budget is never smaller, in bytes.
 const BUDGET_BYTES_MIN: usize = 64 * 1024;
 /// The index takes at most one byte for so many bytes of data, and of text.
-const DATA_SHARE: usize = 9;
+const DATA_SHARE: usize = 8;
 const TEXT_SHARE: usize = 20;
 /// Dictionaries may take a third of the budget whatever filters take.
 const DICTIONARY_SHARE: usize = 3;
@@ -199,7 +199,7 @@ fn sorted(terms: &mut FieldTerms) -> (Vec<Term>, Vec<u32>) {
 
 /// Whether the terms of a class take clearly fewer bytes in a filter than in a dictionary.
 fn is_cheaper_filtered(sorted: &[Term], class: Class, width: u8, pages: usize) -> bool {
-    if !matches!(kind_of(class), kind::DIGITS | kind::HEX | kind::MIXED) {
+    if !matches!(kind_of(class), kind::DIGITS | kind::HEX | kind::MIXED | kind::ADDRESS) {
         return false;
     }
     let (mut terms, mut pairs, mut bytes) = (0, 0, 0);

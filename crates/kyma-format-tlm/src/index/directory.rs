@@ -3,7 +3,7 @@
 //! ```text
 //! INDEXES = version u8, filter of pages, filter of blocks, fields varint, field*
 //! filter  = width u8 (0: there is none), [offset varint, shards varint, (bytes varint, crc u32)*]
-//! field   = column varint, source u8, keys (count varint, text*), flags u8, letters u8, places [81], dictionary
+//! field   = column varint, source u8, keys (count varint, text*), flags u8, letters u8, places [97], dictionary
 //! places  = per class of terms: where they are
 //! letters = the longest run of letters in terms with digits that are kept in a filter
 //! dictionary = blocks varint (0: there is none), [terms varint, offset varint, (first term: bytes varint and bytes, bytes varint,

@@ -11,7 +11,8 @@
 //! shard instead of one per block wastes less: a small filter takes up to a quarter more bytes per key than a large one.
 //!
 //! The width of fingerprints follows the number of units: a needle is looked up in every unit, so that with `units = 2^n` and
-//! `n + 6` bits one needle in 64 finds a unit that does not hold it.
+//! `n + 6` bits one needle in 64 finds a unit that does not hold it. Where the budget is spent they are narrower, down to `n` bits:
+//! then a needle finds about one such unit.
 
 use kyma_core::error::Result;
 
@@ -66,7 +67,8 @@ pub(crate) fn estimate(pairs: usize, width: u8) -> usize {
 /// The width for pairs with `units` units, as far as `budget` bytes allow.
 pub(crate) fn width(pairs: usize, units: u32, budget: usize) -> u8 {
     let wanted = (units.max(1).ilog2() + MARGIN).clamp(u32::from(WIDTHS.0), u32::from(WIDTHS.1)) as u8;
-    (WIDTHS.0..=wanted).rev().find(|&width| estimate(pairs, width) <= budget).unwrap_or(WIDTHS.0)
+    let least = (units.max(1).ilog2() as u8).clamp(WIDTHS.0, WIDTHS.1);
+    (least..=wanted).rev().find(|&width| estimate(pairs, width) <= budget).unwrap_or(least)
 }
 
 /// Appends the filter of `pairs` to `data`.

@@ -19,6 +19,8 @@ pub(crate) mod dictionary;
 pub(crate) mod directory;
 pub(crate) mod filter;
 pub(crate) mod fuse;
+#[cfg(test)]
+mod measure;
 pub(crate) mod need;
 pub(crate) mod postings;
 pub(crate) mod search;

@@ -18,7 +18,8 @@ use kyma_core::text::{fold, fold_char};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::limits::{NEED_DEPTH_MAX, REGEX_LITERALS_MAX};
+use super::terms::Addresses;
+use crate::limits::{NEED_DEPTH_MAX, NEEDLE_TERMS_MAX, REGEX_LITERALS_MAX};
 
 /// What must hold; a text without terms meets none but `Maybe`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +51,12 @@ impl TermTest {
         !self.is_open_left && !self.is_open_right
     }
 
+    /// Whether a term passes; of an address its runs are terms of their own.
     pub(crate) fn passes(&self, term: &[u8]) -> bool {
         let text = self.text.as_bytes();
+        if !self.is_exact() && term.contains(&b'.') {
+            return false;
+        }
         match (self.is_open_left, self.is_open_right) {
             (false, false) => term == text,
             (false, true) => term.starts_with(text),
@@ -104,16 +109,26 @@ pub(crate) fn of_text(op: TextOp, needle: &str) -> Need {
 /// What a literal needs whose ends are open or bounded.
 pub(crate) fn of_literal(literal: &str, is_open_left: bool, is_open_right: bool) -> Need {
     let folded = fold(literal);
-    let mut needs = Vec::new();
-    for run in kyma_core::text::terms(&folded) {
+    let mut tests: Vec<TermTest> = Vec::new();
+    let mut addresses = Addresses::default();
+    for run in kyma_core::text::terms(&folded).take(NEEDLE_TERMS_MAX) {
         let start = run.as_ptr() as usize - folded.as_ptr() as usize;
-        needs.push(Need::Test(TermTest {
+        let end = start + run.len();
+        tests.push(TermTest {
             is_open_left: is_open_left && start == 0,
-            is_open_right: is_open_right && start + run.len() == folded.len(),
+            is_open_right: is_open_right && end == folded.len(),
             text: run.to_owned(),
-        }));
+        });
+        let address = addresses.push(folded.as_bytes(), start..end);
+        let runs = tests.len().saturating_sub(4);
+        let is_bounded = |tests: &[TermTest]| tests.iter().all(|test| test.is_exact() && !test.text.contains('.'));
+        if let Some(address) = address.and_then(|start| folded.get(start..end)).filter(|_| is_bounded(&tests[runs..])) {
+            // The address says more than its four runs.
+            tests.truncate(runs);
+            tests.push(TermTest::exact(address));
+        }
     }
-    Need::all(needs)
+    Need::all(tests.into_iter().map(Need::Test).collect())
 }
 
 /// What a match of a regular expression needs: its literals, anywhere.
@@ -227,6 +242,10 @@ mod tests {
         assert_eq!(of(TextOp::Contains, " ÉTÉ "), "été");
         assert_eq!(of(TextOp::Contains, " -"), "?");
         assert_eq!(of(TextOp::Has, ""), "?");
+        assert_eq!(of(TextOp::Has, "from 10.0.0.1:80"), "from & 10.0.0.1 & 80");
+        assert_eq!(of(TextOp::Has, "1.2.3.4.5"), "1.2.3.4 & 5");
+        assert_eq!(of(TextOp::Contains, "10.0.0.1"), "*10 & 0 & 0 & 1*");
+        assert_eq!(of(TextOp::Contains, "=10.0.0.1 "), "10.0.0.1");
     }
 
     #[test]

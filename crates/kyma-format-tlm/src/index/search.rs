@@ -32,8 +32,8 @@ use crate::fetch::named;
 use crate::limits::{INDEX_JOINED_BYTES, INDEX_PAGES_MAX, INDEX_READ_BYTES_MAX, INDEX_TESTS_MAX, NEED_DEPTH_MAX};
 use crate::wire::checksum;
 
-/// Of terms that must all be in a block, how many are looked up in its filter: the longest ones.
-const BLOCK_TERMS: usize = 2;
+/// Of terms that must all be there, how many are looked up: the longest ones.
+const TERMS_MAX: usize = 3;
 
 /// The fields that hold the texts of a column or path in one block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,24 +209,34 @@ impl Plan {
     }
 
     /// Drops tests of terms that would cost requests and tell little beside the others.
-    fn fewest(plans: Vec<Plan>) -> Vec<Plan> {
-        let page_term = |plan: &Plan| match plan {
-            Plan::Filter { part: PartId::PageShard(_), length, .. } => Some(*length),
-            _ => None,
-        };
-        let longest = plans.iter().filter(|plan| page_term(plan).is_some()).max_by_key(|plan| page_term(plan));
-        if let Some(longest) = longest {
+    fn fewest(plans: Vec<Plan>, dictionary_bytes: u64) -> Vec<Plan> {
+        let of_pages = |plan: &&Plan| matches!(plan, Plan::Filter { part: PartId::PageShard(_), .. });
+        if let Some(longest) = plans.iter().filter(of_pages).max_by_key(|plan| plan.length()) {
             return vec![longest.clone()];
         }
-        let (mut terms, mut others): (Vec<Plan>, Vec<Plan>) =
-            plans.into_iter().partition(|plan| matches!(plan, Plan::Filter { .. }));
-        terms.sort_by_key(|plan| match plan {
-            Plan::Filter { length, .. } => std::cmp::Reverse(*length),
-            _ => std::cmp::Reverse(0),
-        });
-        terms.truncate(BLOCK_TERMS);
+        let is_term = |plan: &Plan| match plan {
+            Plan::Filter { .. } => true,
+            Plan::Dictionary { test, .. } => test.is_exact(),
+            _ => false,
+        };
+        let (mut terms, mut others): (Vec<Plan>, Vec<Plan>) = plans.into_iter().partition(is_term);
+        if !terms.is_empty() && dictionary_bytes > INDEX_JOINED_BYTES {
+            // What looks through the whole dictionary costs too much beside a term.
+            others.clear();
+        }
+        terms.sort_by_key(|plan| std::cmp::Reverse(plan.length()));
+        terms.truncate(TERMS_MAX);
         others.append(&mut terms);
         others
+    }
+
+    /// Bytes of the term that is looked up.
+    fn length(&self) -> usize {
+        match self {
+            Plan::Filter { length, .. } => *length,
+            Plan::Dictionary { test, .. } => test.text.len(),
+            _ => 0,
+        }
     }
 
     fn looks_into_filters(&self) -> bool {
@@ -333,7 +343,11 @@ impl Planner<'_> {
             Need::Test(test) => self.test(test, number, field),
             Need::All(needs) => {
                 let plans: Vec<Plan> = needs.iter().map(|need| self.need(need, number)).collect();
-                if plans.contains(&Plan::None) { Plan::None } else { Plan::all(Plan::fewest(plans)) }
+                if plans.contains(&Plan::None) {
+                    Plan::None
+                } else {
+                    Plan::all(Plan::fewest(plans, field.dictionary.bytes()))
+                }
             }
             Need::Any(needs) => Plan::any(needs.iter().map(|need| self.need(need, number)).collect()),
         }
@@ -347,7 +361,7 @@ impl Planner<'_> {
         let blocks = &field.dictionary.blocks;
         if !test.is_exact() {
             let is_hidden = (0..CLASSES).any(|class| {
-                matches!(field.place(class), place::PAGES | place::BLOCKS) && may_hold(class, text, field.letters)
+                !matches!(field.place(class), place::ABSENT | place::DICTIONARY) && may_hold(class, text, field.letters)
             });
             if is_hidden {
                 return Plan::Maybe;
@@ -409,6 +423,8 @@ fn may_hold(class: Class, text: &[u8], letters_max: u8) -> bool {
         kind::HEX => text.iter().all(u8::is_ascii_hexdigit),
         kind::MIXED => text.is_ascii() && letters(text) <= usize::from(letters_max),
         kind::WORD => text.iter().all(u8::is_ascii_alphabetic),
+        // Its runs are terms of their own.
+        kind::ADDRESS => false,
         _ => true,
     };
     fits && text.len() <= longest(class)

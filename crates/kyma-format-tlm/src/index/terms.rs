@@ -9,6 +9,9 @@
 //!
 //! Of a run that is shaped like a UUID only the first and the last part are terms: the others have four digits, tell little and
 //! would fill the dictionary. A field that left some out says so, and answers "maybe" for such parts.
+//!
+//! Four short runs of digits with a dot between them are an **address**, a term of its own beside the four: each of these stands on
+//! nearly every page. Of a longer chain every four neighbours are one, so that a needle's address is found wherever its runs are.
 
 use kyma_core::text::fold_char;
 use xxhash_rust::xxh3::xxh3_64;
@@ -43,6 +46,9 @@ const BYTES: [u8; 256] = {
 const UUID_BYTES: usize = 36;
 const UUID_HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
+/// The class of addresses.
+const ADDRESS: Class = kind::ADDRESS * LENGTHS;
+
 /// The class of a kind and a length in bytes.
 pub(crate) const fn class(kind: u8, length: usize) -> Class {
     if length > TERM_BYTES_MAX {
@@ -60,7 +66,7 @@ pub(crate) fn kind_of(class: Class) -> u8 {
 /// The longest term of a class, in bytes.
 pub(crate) fn longest(class: Class) -> usize {
     match (kind_of(class), class % LENGTHS) {
-        (kind::LONG, _) => usize::MAX,
+        (kind::LONG | kind::ADDRESS, _) => usize::MAX,
         (_, length) if length + 1 == LENGTHS => TERM_BYTES_MAX,
         (_, length) => usize::from(length) + 1,
     }
@@ -83,8 +89,11 @@ pub(crate) fn may_be_uuid_part(term: &[u8]) -> bool {
     term.len() == 4 && term.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// The class of a folded term.
+/// The class of a folded term, or of an address.
 pub(crate) fn class_of(term: &[u8]) -> Class {
+    if term.contains(&b'.') {
+        return ADDRESS;
+    }
     let kinds = term.iter().fold(0, |kinds, &byte| kinds | BYTES[usize::from(byte)]);
     let kind = if term.is_ascii() { kind_of_bits(kinds) } else { kind::OTHER };
     class(kind, term.len())
@@ -109,6 +118,33 @@ pub(crate) fn letters(term: &[u8]) -> usize {
     term.split(|byte| !byte.is_ascii_alphabetic()).map(<[u8]>::len).max().unwrap_or_default()
 }
 
+/// Finds addresses among the runs of a text.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    /// Runs that may be part of one, up to the last.
+    chain: usize,
+    /// Where the last four of these start.
+    starts: [usize; 4],
+    end: usize,
+}
+
+impl Addresses {
+    /// Takes the next run of `bytes`; the start of the address that ends with it.
+    pub(crate) fn push(&mut self, bytes: &[u8], run: std::ops::Range<usize>) -> Option<usize> {
+        let is_short = run.len() <= 3 && bytes.get(run.clone()).is_some_and(|run| run.iter().all(u8::is_ascii_digit));
+        if !is_short {
+            self.chain = 0;
+            return None;
+        }
+        let is_next = self.chain > 0 && run.start == self.end + 1 && bytes.get(self.end) == Some(&b'.');
+        self.chain = if is_next { self.chain + 1 } else { 1 };
+        self.starts.rotate_left(1);
+        self.starts[3] = run.start;
+        self.end = run.end;
+        (self.chain >= 4).then_some(self.starts[0])
+    }
+}
+
 /// Cuts texts into terms; keeps its buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Tokenizer {
@@ -118,7 +154,7 @@ pub(crate) struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Calls `visit` with every folded term of `text` and its class.
+    /// Calls `visit` with every folded term of `text` and its class; with addresses too.
     pub(crate) fn each(&mut self, text: &str, mut visit: impl FnMut(&[u8], Class)) {
         self.folded.clear();
         if !text.is_ascii() {
@@ -127,6 +163,7 @@ impl Tokenizer {
         self.folded.extend_from_slice(text.as_bytes());
         self.folded.make_ascii_lowercase();
         let bytes = self.folded.as_slice();
+        let mut addresses = Addresses::default();
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             let mut kinds = BYTES[usize::from(byte)];
@@ -150,21 +187,27 @@ impl Tokenizer {
                 continue;
             }
             visit(term, class(kind_of_bits(kinds), term.len()));
+            if kinds == DIGIT
+                && let Some(start) = addresses.push(bytes, start..at)
+            {
+                visit(&bytes[start..at], ADDRESS);
+            }
         }
     }
 
     fn each_of_any(&mut self, text: &str, mut visit: impl FnMut(&[u8], Class)) {
         let mut buffer = [0; 4];
-        for c in text.chars() {
-            if c.is_alphanumeric() {
-                self.folded.extend_from_slice(fold_char(c).encode_utf8(&mut buffer).as_bytes());
-            } else if !self.folded.is_empty() {
-                visit(&self.folded, class_of(&self.folded));
-                self.folded.clear();
+        text.chars().for_each(|c| self.folded.extend_from_slice(fold_char(c).encode_utf8(&mut buffer).as_bytes()));
+        let bytes = self.folded.as_slice();
+        let Ok(folded) = std::str::from_utf8(bytes) else { return };
+        let mut addresses = Addresses::default();
+        for term in kyma_core::text::terms(folded) {
+            let start = term.as_ptr() as usize - folded.as_ptr() as usize;
+            let end = start + term.len();
+            visit(term.as_bytes(), class_of(term.as_bytes()));
+            if let Some(start) = addresses.push(bytes, start..end) {
+                visit(&bytes[start..end], ADDRESS);
             }
-        }
-        if !self.folded.is_empty() {
-            visit(&self.folded, class_of(&self.folded));
         }
     }
 }
@@ -179,7 +222,7 @@ fn is_uuid(bytes: &[u8]) -> bool {
     uuid.iter().enumerate().all(fits) && rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric())
 }
 
-const _: () = assert!(kind::LONG * LENGTHS + 1 == CLASSES);
+const _: () = assert!(ADDRESS + 1 == CLASSES);
 
 #[cfg(test)]
 mod tests {
@@ -211,6 +254,15 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_terms_too() {
+        assert_eq!(cut("10.0.255.1:80"), ["10", "0", "255", "1", "10.0.255.1", "80"]);
+        assert_eq!(cut("é 1.2.3.4.5"), ["é", "1", "2", "3", "4", "1.2.3.4", "5", "2.3.4.5"]);
+        assert_eq!(cut("1.2.3..4"), ["1", "2", "3", "4"]);
+        assert_eq!(cut("v1.2.3.4"), ["v1", "2", "3", "4"]);
+        assert_eq!(cut("1.2.3.4a"), ["1", "2", "3", "4a"]);
+    }
+
+    #[test]
     fn classes() {
         let of = |term: &str| (kind_of(class_of(term.as_bytes())), longest(class_of(term.as_bytes())));
         assert_eq!(of("2024"), (kind::DIGITS, 4));
@@ -227,7 +279,8 @@ mod tests {
         fn terms_are_those_of_the_core(text in "[a-cX-Z0-9é\u{212A}Σ .-]{0,40}") {
             let slow: Vec<String> =
                 kyma_core::text::terms(&text).map(|term| kyma_core::text::fold(term).into_owned()).collect();
-            prop_assert_eq!(cut(&text), slow);
+            let found: Vec<String> = cut(&text).into_iter().filter(|term| !term.contains('.')).collect();
+            prop_assert_eq!(found, slow);
         }
     }
 }

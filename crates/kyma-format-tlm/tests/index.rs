@@ -68,9 +68,12 @@ fn text_test(column: ColumnRef, op: TextOp, needle: &str, case_sensitive: bool) 
     Predicate::Text { column, op, needle: needle.to_owned(), case_sensitive }
 }
 
+/// What a predicate means of a text.
+type Meaning = Box<dyn Fn(&str) -> bool>;
+
 /// Every positive test of text with `needle`, and what it means.
-fn tests(column: &ColumnRef, needle: &str) -> Vec<(Predicate, Box<dyn Fn(&str) -> bool>)> {
-    let mut all: Vec<(Predicate, Box<dyn Fn(&str) -> bool>)> = Vec::new();
+fn tests(column: &ColumnRef, needle: &str) -> Vec<(Predicate, Meaning)> {
+    let mut all: Vec<(Predicate, Meaning)> = Vec::new();
     for op in [
         TextOp::Has,
         TextOp::HasPrefix,
@@ -222,8 +225,8 @@ proptest! {
 
 proptest! {
     #![proptest_config(config(60))]
-    /// Few texts at random places among thousands of rows: pages, and a second column that shares identifiers.
     #[test]
+    // Few texts at random places among thousands of rows, and a second column that shares identifiers.
     fn pages_are_sound(
         texts in proptest::collection::vec((text(), 0_usize..7_000), 1..30),
         needle in needle(),
@@ -314,6 +317,41 @@ fn words_prune_to_pages_and_substrings_to_words() {
     assert_eq!(kept(TextOp::Contains, "xyz"), 0);
     assert_eq!(kept(TextOp::Contains, " - "), 20);
     assert_eq!(kept(TextOp::Regex, "[0-9]+"), 20);
+}
+
+/// Words of six letters, a row each, in an order without pattern.
+fn many_words(rows: u64, words: u64) -> Vec<Option<String>> {
+    let letter = |word: u64, at: u32| (b'a' + (word / 26_u64.pow(at) % 26) as u8) as char;
+    let word = |row: u64| {
+        let mixed = (row + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 20
+    };
+    (0..rows).map(|row| Some((0..6).map(|at| letter(word(row) % words * 7_919, at)).collect())).collect()
+}
+
+/// A dictionary that passes its budget names blocks instead of pages, then gives its terms to a filter.
+#[test]
+fn a_large_dictionary_degrades_and_never_goes() {
+    for (words, postings, of_blocks) in [(500, "pages", 0), (11_000, "blocks", 0), (90_000, "none", 1)] {
+        let rows = many_words(90_000, words);
+        let encoded = encode(&[("s", Type::String, rows.clone())], 1, 30_000);
+        let (source, reader) = open(&encoded);
+        let field = &reader.describe()["indexes"]["fields"][0];
+        assert_eq!(
+            (&field["dictionary"]["postings"], field["classes"]["filter_of_blocks"].as_u64()),
+            (&postings.into(), Some(of_blocks))
+        );
+        for row in (0..rows.len()).step_by(4_999) {
+            let has = text_test(ColumnRef::column("s"), TextOp::Has, rows[row].as_deref().unwrap(), false);
+            assert!(keeps(&prune(&source, reader.as_ref(), &has, true), 30_000, row));
+        }
+        let absent = (0..50).filter(|at| {
+            let has =
+                text_test(ColumnRef::column("s"), TextOp::Has, &format!("absent{}", char::from(b'a' + at % 26)), false);
+            prune(&source, reader.as_ref(), &has, true).blocks.is_empty()
+        });
+        assert!(absent.count() > 40);
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@
 //! shard instead of one per block wastes less: a small filter takes up to a quarter more bytes per key than a large one.
 //!
 //! The width of fingerprints follows the number of units: a needle is looked up in every unit, so that with `units = 2^n` and
-//! `n + 6` bits one needle in 64 finds a unit that does not hold it. Where the budget is spent they are narrower, down to `n` bits:
-//! then a needle finds about one such unit.
+//! `n + 6` bits one needle in 64 finds a unit that does not hold it. Where the budget is spent they are narrower, down to `n + 1` bits:
+//! then two needles find about one such unit.
 
 use kyma_core::error::Result;
 
@@ -25,8 +25,8 @@ use crate::wire::{Reader, Writer, checksum, corrupt};
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Narrowest and widest fingerprint.
 const WIDTHS: (u8, u8) = (8, 16);
-/// Bits beyond the number of units.
-const MARGIN: u32 = 6;
+/// Bits beyond the number of units: at least, and when there is room.
+const MARGINS: (u32, u32) = (1, 6);
 /// Bits per key and bit of width, times 64: what filters of a shard's size take.
 const PLACES_PER_KEY: usize = 77;
 
@@ -66,8 +66,8 @@ pub(crate) fn estimate(pairs: usize, width: u8) -> usize {
 
 /// The width for pairs with `units` units, as far as `budget` bytes allow.
 pub(crate) fn width(pairs: usize, units: u32, budget: usize) -> u8 {
-    let wanted = (units.max(1).ilog2() + MARGIN).clamp(u32::from(WIDTHS.0), u32::from(WIDTHS.1)) as u8;
-    let least = (units.max(1).ilog2() as u8).clamp(WIDTHS.0, WIDTHS.1);
+    let with = |margin: u32| (units.max(1).ilog2() + margin).clamp(u32::from(WIDTHS.0), u32::from(WIDTHS.1)) as u8;
+    let (least, wanted) = (with(MARGINS.0), with(MARGINS.1));
     (least..=wanted).rev().find(|&width| estimate(pairs, width) <= budget).unwrap_or(least)
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn longest(class: Class) -> usize {
 pub(crate) fn is_pooled(class: Class) -> bool {
     let length = class % LENGTHS + 1;
     match kind_of(class) {
-        kind::DIGITS => length >= 9,
+        kind::DIGITS => length >= 13,
         kind::HEX => length >= 8,
         kind::MIXED => length >= 12,
         kind::LONG => true,

@@ -161,7 +161,7 @@ proptest! {
         let needle = cut(&rows, needle);
         // The other column comes first and shares identifiers.
         let other = vec![Some(needle.clone()); rows.len()];
-        let encoded = encode(&[("t", Type::String, other), ("s", Type::String, rows.clone())], level, 16); rows.len()])], level, 16);
+        let encoded = encode(&[("t", Type::String, other), ("s", Type::String, rows.clone())], level, 16);
         let (source, reader) = open(&encoded);
         for (predicate, holds) in tests(&ColumnRef::column("s"), &needle) {
             let pruned = prune(&source, reader.as_ref(), &predicate, empty);

@@ -7,7 +7,7 @@
 //! sketch   = blob of the portable bytes of `kyma_core::sketch`
 //! ```
 //!
-//! A sketch is kept where it costs little: at most 64 bytes, or a thirty-second of the column's own.
+//! A sketch is kept where it costs little: at most 128 bytes, or a thirty-second of the column's own.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ use crate::limits::SKETCH_BYTES_MAX;
 use crate::wire::{Reader, Writer, checksum, corrupt};
 
 /// A sketch of at most this many bytes is always kept.
-const SMALL_BYTES: u64 = 64;
+const SMALL_BYTES: u64 = 128;
 /// A larger one takes at most this part of its column's bytes.
 const SHARE: u64 = 32;
 

@@ -160,6 +160,10 @@ fn check_stats(
         }
         for row in (0..slow.len()).filter(|&row| slow.is_valid(row)) {
             let value = kyma_testkit::format::value(ty, &slow, row);
+            // A long that a real rounds is compared with care by pruners, not by its bounds.
+            if matches!(value, Value::Real(real) if real.abs() >= 9e15) {
+                continue;
+            }
             let out_of = |bound: &Option<Value>, side: Ordering| {
                 bound.as_ref().is_some_and(|bound| value.partial_compare(bound) == Some(side))
             };

@@ -81,6 +81,7 @@ fn shred_rows<'a>(
     let mut builders: Vec<Builder> = chosen.iter().map(|&(_, kind)| Builder::new(kind)).collect();
     let mut arrays: Vec<Vec<(usize, &'a str)>> = vec![Vec::new(); chosen.len()];
     let mut in_residue = scanned.in_opaque.clone();
+    in_residue.resize(paths.len(), false);
     scanned.objects.iter().for_each(|&path| in_residue[path as usize] = true);
     let mut remains = Remains { rows, leaves: Vec::new(), ends: Vec::new() };
     for (row, text) in remains.rows.iter().enumerate() {
@@ -245,7 +246,7 @@ impl Leaves {
         for (path, counts) in counts.iter().enumerate() {
             let path = path as PathId;
             for (kind, &(count, bytes)) in counts.iter().enumerate() {
-                let is_frequent = count as usize * SHREDDED_ROWS_SHARE >= rows;
+                let is_frequent = count > 0 && count as usize * SHREDDED_ROWS_SHARE >= rows;
                 let is_text = ty_of(KINDS[kind]) == Type::Dynamic;
                 let is_worth = !is_text || with_texts && bytes >= SHREDDED_TEXT_BYTES_MIN;
                 if is_frequent && is_worth && paths.depth(path) - paths.depth(paths.base(path)) <= SHREDDED_DEPTH_MAX {

@@ -1,6 +1,6 @@
 //! Gathers the terms of every indexed text while blocks are written.
 //!
-//! 1. Each text is cut into terms; a text equal to the one before it in its unit has no new ones.
+//! 1. Each text is cut into terms, unless an equal one was seen lately in the same unit: it has no new ones.
 //! 2. Level 0: the terms of a block, each once, become pairs for the filter of blocks. No term is kept as text.
 //! 3. Higher levels: terms that look like identifiers become pairs for the filter of pages; others are interned per field, with the
 //!    pages they occur in.
@@ -17,6 +17,11 @@ use super::terms::{Class, Tokenizer, class_of, hash, is_pooled, kind_of, letters
 use crate::constants::PAGE_ROWS;
 use crate::constants::index::{CLASSES, kind, source};
 use crate::limits::{INDEX_FIELDS_MAX, INDEX_PAGES_MAX};
+
+/// Texts that are remembered: a column with fewer values is cut into terms once per unit.
+const RECENT: usize = 512;
+/// Longer texts are only compared with the last such one.
+const RECENT_BYTES_MAX: usize = 128;
 
 /// Which texts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -136,6 +141,25 @@ impl Seen {
     }
 }
 
+/// Texts seen lately, one per place. They are compared whole, so that none is taken for another.
+struct Recent<'a> {
+    places: [Option<&'a str>; RECENT],
+}
+
+impl Default for Recent<'_> {
+    fn default() -> Self {
+        Recent { places: [None; RECENT] }
+    }
+}
+
+impl<'a> Recent<'a> {
+    /// Whether `text` is among them; from now on it is.
+    fn has_seen(&mut self, text: &'a str) -> bool {
+        let place = if text.len() <= RECENT_BYTES_MAX { hash(text.as_bytes()) as usize % RECENT } else { 0 };
+        self.places[place].replace(text) == Some(text)
+    }
+}
+
 /// Gathers terms; see the module.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
@@ -205,7 +229,7 @@ impl Collector {
         let field = &mut fields[number];
         let (first_page, block) = (self.block_of_page.len() as u32, self.blocks);
         let mut page = u32::MAX;
-        let mut last: Option<&str> = None;
+        let mut recent = Recent::default();
         for (row, text) in values.iter().enumerate() {
             let Some(text) = text else { continue };
             *text_bytes += text.len() as u64;
@@ -213,12 +237,11 @@ impl Collector {
             if self.level > 0 && page_here != page {
                 page = page_here;
                 seen.clear();
-                last = None;
+                recent = Recent::default();
             }
-            if last == Some(text) {
+            if recent.has_seen(text) {
                 continue;
             }
-            last = Some(text);
             if self.level == 0 {
                 cut.each(tokenizer, text, |term, class| {
                     let key = salted(hash(term), number, is_pooled(class));

@@ -59,7 +59,7 @@ pub(crate) const TERM_BYTES_MAX: usize = 64;
 /// Fields of one extent that are indexed; further ones answer "maybe".
 pub(crate) const INDEX_FIELDS_MAX: usize = 4_096;
 /// Pages of one extent; a larger one has no index.
-pub(crate) const INDEX_PAGES_MAX: u32 = 1 << 20;
+pub(crate) const INDEX_PAGES_MAX: u32 = 1 << 17;
 /// Decompressed bytes at which a block of a dictionary is closed: compressed, one small range.
 pub(crate) const DICTIONARY_BLOCK_BYTES: usize = 64 * 1024;
 /// Decompressed bytes of a block of a dictionary; one term with its postings may pass [`DICTIONARY_BLOCK_BYTES`].
@@ -72,6 +72,8 @@ pub(crate) const SHARD_BYTES: usize = 40 * 1024;
 pub(crate) const INDEX_JOINED_BYTES: u64 = 64 * 1024;
 /// Bytes of the index that one condition may fetch; beyond, it answers "maybe".
 pub(crate) const INDEX_READ_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Decompressed bytes of dictionaries that one condition may look through, once for each test; beyond, it answers "maybe".
+pub(crate) const INDEX_SEARCHED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Tests of terms that one condition may have; beyond, it answers "maybe".
 pub(crate) const INDEX_TESTS_MAX: usize = 1_024;
 /// Runs of a needle that are made into tests; the others would tell little more.

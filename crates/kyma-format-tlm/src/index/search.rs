@@ -29,7 +29,10 @@ use super::units::Units;
 use crate::constants::PAGE_ROWS;
 use crate::constants::index::{CLASSES, kind, place};
 use crate::fetch::named;
-use crate::limits::{INDEX_JOINED_BYTES, INDEX_PAGES_MAX, INDEX_READ_BYTES_MAX, INDEX_TESTS_MAX, NEED_DEPTH_MAX};
+use crate::limits::{
+    INDEX_JOINED_BYTES, INDEX_PAGES_MAX, INDEX_READ_BYTES_MAX, INDEX_SEARCHED_BYTES_MAX, INDEX_TESTS_MAX,
+    NEED_DEPTH_MAX,
+};
 use crate::wire::checksum;
 
 /// Of terms that must all be there, how many are looked up: the longest ones.
@@ -248,8 +251,11 @@ impl Plan {
         }
     }
 
-    /// The parts to read; `None` when they are too many bytes.
+    /// The parts to read; `None` when they are too many bytes, or give too many.
     fn parts(&self, directory: &Directory, searched: &(dyn Searched + Sync)) -> Option<BTreeMap<PartId, Wanted>> {
+        if self.searched_bytes(directory) > INDEX_SEARCHED_BYTES_MAX {
+            return None;
+        }
         let mut ids = Vec::new();
         self.collect(&mut ids);
         let mut parts = BTreeMap::new();
@@ -263,6 +269,20 @@ impl Plan {
             parts.insert(id, wanted);
         }
         (bytes <= INDEX_READ_BYTES_MAX).then_some(parts)
+    }
+
+    /// Decompressed bytes of dictionaries, once for each test.
+    fn searched_bytes(&self, directory: &Directory) -> u64 {
+        match self {
+            Plan::Maybe | Plan::None | Plan::Filter { .. } => 0,
+            Plan::All(plans) | Plan::Any(plans) => plans.iter().map(|plan| plan.searched_bytes(directory)).sum(),
+            Plan::Within { plan, .. } => plan.searched_bytes(directory),
+            Plan::Dictionary { field, blocks, .. } => {
+                let dictionary =
+                    directory.fields.get(*field).and_then(|field| field.dictionary.blocks.get(blocks.clone()));
+                dictionary.unwrap_or_default().iter().map(|block| u64::from(block.decompressed)).sum()
+            }
+        }
     }
 
     fn collect(&self, ids: &mut Vec<PartId>) {

@@ -201,13 +201,23 @@ async fn scan(
     for &block in &pruned.blocks {
         let known = pruned.rows.get(&block);
         let narrowed = reader.narrow(source, block, &request, known).await?;
-        let selection = narrowed.as_ref().or(known);
+        // What is sure is counted without being read.
+        let sure = narrowed.as_ref().map(|narrowed| narrowed.sure.clone());
+        let unsure = narrowed.as_ref().map(|narrowed| &narrowed.rows & &!&narrowed.sure);
+        let selection = unsure.as_ref().or(known);
+        let rows = reader.block_rows()[block as usize] as usize;
+        let mut bits = vec![false; rows];
+        sure.iter().flat_map(|sure| sure.set_indices()).for_each(|row| bits[row] = true);
+        let sure_hits = sure.map_or(0, |sure| sure.count_set_bits());
+        answer.hits += sure_hits as u64;
         if selection.is_some_and(|rows| rows.count_set_bits() == 0) {
+            if sure_hits > 0 {
+                hits.push((block, BooleanBuffer::from(bits)));
+            }
             continue;
         }
         let read = reader.read(source, block, &filter, selection).await?;
         let texts = read.column(0).as_string_view();
-        let rows = reader.block_rows()[block as usize] as usize;
         let passed: Vec<usize> = (0..texts.len())
             .filter(|&at| if texts.is_null(at) { test.matches("") } else { test.matches(texts.value(at)) })
             .collect();
@@ -217,8 +227,7 @@ async fn scan(
         answer.pages += pages(places.iter().copied());
         answer.hit_pages += pages(passed.iter().map(|&at| places[at]));
         answer.hits += passed.len() as u64;
-        if !passed.is_empty() {
-            let mut bits = vec![false; rows];
+        if sure_hits > 0 || !passed.is_empty() {
             passed.iter().for_each(|&at| bits[places[at]] = true);
             hits.push((block, BooleanBuffer::from(bits)));
         }

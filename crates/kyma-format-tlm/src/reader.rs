@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
 use kyma_core::format::{
-    OpenOptions, Pattern, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats,
+    Narrowed, OpenOptions, Pattern, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats,
 };
 use kyma_core::predicate::ColumnRef;
 use kyma_core::prune::Reason;
@@ -42,6 +42,7 @@ pub(crate) struct Reader {
     pub(crate) footer: Footer,
     pub(crate) length: u64,
     pub(crate) footer_length: u32,
+    pub(crate) verdicts: narrow::Verdicts,
     block_rows: Vec<u32>,
     columns: Vec<ColumnBounds>,
     memory_bytes: usize,
@@ -83,6 +84,7 @@ impl Reader {
         let templates: usize = footer.templates.iter().map(template::dictionary::Dictionary::memory_bytes).sum();
         let indexes = footer.indexes.as_ref().map_or(0, Directory::memory_bytes);
         Reader {
+            verdicts: narrow::Verdicts::default(),
             block_rows: footer.blocks.iter().map(|block| block.rows).collect(),
             memory_bytes: footer_bytes * 4 + pieces * 320 + paths + templates + indexes,
             length: options.length,
@@ -283,7 +285,7 @@ impl SegmentReader for Reader {
         block: u32,
         request: &PruneRequest<'_>,
         rows: Option<&BooleanBuffer>,
-    ) -> Result<Option<BooleanBuffer>> {
+    ) -> Result<Option<Narrowed>> {
         narrow::rows(self, source, block, request, rows).await
     }
 

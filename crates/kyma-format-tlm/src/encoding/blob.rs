@@ -52,6 +52,18 @@ pub(crate) fn encode(bytes: &[u8], level: i32, out: &mut Writer) -> Result<()> {
     Ok(())
 }
 
+/// Steps over what [`encode`] wrote.
+pub(crate) fn skip(reader: &mut Reader<'_>) -> Result<()> {
+    let tag = reader.u8()?;
+    let length = reader.length(FRAME_BYTES_MAX)?;
+    let stored = match tag {
+        tag::RAW => length,
+        tag::ZSTD => reader.length(reader.remaining())?,
+        _ => return Err(corrupt("unknown kind of blob")),
+    };
+    reader.raw(stored).map(|_| ())
+}
+
 /// Reads what [`encode`] wrote.
 pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
     let tag = reader.u8()?;

@@ -114,7 +114,7 @@ fn encode_values(
 ) -> Result<(u8, Vec<PackedFrame>)> {
     let encoding = match ty {
         Type::Bool | Type::Int | Type::Long | Type::Datetime | Type::Timespan => {
-            integers::encode(&integers_of(ty, array, places), out);
+            integers::encode_at(&integers_of(ty, array, places), level, out)?;
             encoding::INTEGERS
         }
         Type::Real => {

@@ -15,4 +15,7 @@ mod transform;
 mod views;
 mod wanted;
 
+/// zstd levels from here on say that bytes matter more than time: more layouts are tried.
+pub(crate) const THOROUGH: i32 = 9;
+
 pub(crate) use column::{Fetched, Packed, decode, encode, encode_difference, name, wide_integers};

@@ -33,7 +33,7 @@ fn scaled(value: f64, power: u8) -> Option<i64> {
 
 /// Appends reals to `out`; gives the encoding.
 pub(crate) fn encode_reals(values: &[f64], level: i32, out: &mut Writer) -> Result<u8> {
-    if let Some(head) = encode_decimal_reals(values) {
+    if let Some(head) = encode_decimal_reals(values, level)? {
         out.raw(&head);
         return Ok(encoding::DECIMAL_REAL);
     }
@@ -47,11 +47,12 @@ pub(crate) fn encode_reals(values: &[f64], level: i32, out: &mut Writer) -> Resu
     Ok(encoding::PLANES_REAL)
 }
 
-fn encode_decimal_reals(values: &[f64]) -> Option<Vec<u8>> {
+fn encode_decimal_reals(values: &[f64], level: i32) -> Result<Option<Vec<u8>>> {
     let step = values.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<f64> = values.iter().step_by(step).copied().collect();
     let hits = |power: u8| sample.iter().filter(|&&value| scaled(value, power).is_some()).count();
-    let power = (0..=POWER_MAX).find(|&power| hits(power) * 20 >= sample.len() * 19)?;
+    let power = (0..=POWER_MAX).find(|&power| hits(power) * 20 >= sample.len() * 19);
+    let Some(power) = power else { return Ok(None) };
     let (mut whole, mut positions, mut bits) = (Vec::with_capacity(values.len()), Vec::new(), Vec::new());
     let mut last = 0;
     for (at, &value) in values.iter().enumerate() {
@@ -65,15 +66,15 @@ fn encode_decimal_reals(values: &[f64]) -> Option<Vec<u8>> {
         whole.push(last);
     }
     if positions.len() * 16 > values.len() {
-        return None;
+        return Ok(None);
     }
     let mut out = Writer::default();
     out.u8(power);
     out.length(positions.len());
     integers::encode(&positions, &mut out);
     bits.into_iter().for_each(|bits| out.u64(bits));
-    integers::encode(&whole, &mut out);
-    Some(out.bytes)
+    integers::encode_at(&whole, level, &mut out)?;
+    Ok(Some(out.bytes))
 }
 
 /// Reads the wanted reals of a `DECIMAL_REAL` column.
@@ -140,7 +141,7 @@ pub(crate) fn encode_decimals(values: &[i128], level: i32, out: &mut Writer) -> 
     let whole: Option<Vec<i64>> = values.iter().map(|value| i64::try_from(value / scale).ok()).collect();
     if let Some(whole) = whole {
         out.u8(power);
-        integers::encode(&whole, out);
+        integers::encode_at(&whole, level, out)?;
         return Ok(encoding::SCALED_DECIMAL);
     }
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();

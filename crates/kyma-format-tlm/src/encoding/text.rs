@@ -129,7 +129,7 @@ fn encode_dictionary(values: &[&[u8]], codes: &[i64], spelled: u8, level: i32) -
     out.length(values.len());
     integers::encode(&stored.iter().map(|value| value.len() as i64).collect::<Vec<_>>(), &mut out);
     blob::encode(&stored.concat(), level, &mut out)?;
-    integers::encode(codes, &mut out);
+    integers::encode_at(codes, level, &mut out)?;
     Ok(out.bytes)
 }
 

@@ -12,8 +12,9 @@
 //! BLOCKS   = blocks varint, (rows varint, column*)*
 //! column   = piece, sub-columns varint, (path varint, type u8, complete u8, piece)*,
 //!            present varint (0 unknown, else one more than the count), (difference of ascending paths varint)*
-//! piece    = encoding u8, [base column varint: DIFFERENCE], offset varint, head bytes varint, head crc u32,
+//! piece    = encoding u8, [base column varint: DIFFERENCE, QUOTIENT], [dictionary varint: SHARED], offset varint, head bytes varint, head crc u32,
 //!            frames varint, (rows varint, bytes varint, crc u32)*
+//! DICTIONARIES = dictionaries varint, (type u8, values varint, piece)*       only when there are any
 //! STATS    = per block and column: statistics, then those of its complete sub-columns; see `stats`
 //! text     = bytes varint, UTF-8
 //! ```
@@ -30,7 +31,11 @@ use kyma_core::types::Type;
 
 use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, encoding, section};
 use crate::dynamic::paths::{PathId, Paths};
-use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, FOOTER_BYTES_MAX, TRACKED_PATHS_MAX};
+use crate::limits::{
+    BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, FOOTER_BYTES_MAX, SHARED_DICTIONARIES_MAX, SHARED_VALUES_MAX,
+    TRACKED_PATHS_MAX,
+};
+use crate::shared::Dictionary;
 use crate::stats;
 use crate::wire::{Reader, Writer, checksum, corrupt};
 
@@ -45,8 +50,10 @@ pub(crate) struct Piece {
     pub(crate) head_bytes: u32,
     pub(crate) head_crc: u32,
     pub(crate) frames: Vec<Frame>,
-    /// Of differences: the column of the block that they are differences to.
+    /// Of differences: the column of the block that they are differences to; of quotients: whose differences they divide.
     pub(crate) base: Option<u32>,
+    /// Of codes in a dictionary that the extent shares: which one.
+    pub(crate) dictionary: Option<u32>,
 }
 
 impl Piece {
@@ -102,19 +109,24 @@ pub(crate) struct Footer {
     pub(crate) blocks: Vec<Block>,
     /// Per column; only the root for columns that are not dynamic.
     pub(crate) paths: Vec<Paths>,
+    /// What columns of several blocks share.
+    pub(crate) dictionaries: Vec<Dictionary>,
 }
 
 impl Footer {
     /// The footer's bytes, tail included.
     pub(crate) fn write(&self) -> Result<Vec<u8>> {
         let mut body = Writer::default();
-        let sections = [
+        let mut sections = vec![
             (section::IDENTITY, self.write_identity()),
             (section::SCHEMA, self.write_schema()),
             (section::PATHS, self.write_paths()),
             (section::BLOCKS, self.write_blocks()),
             (section::STATS, self.write_stats()),
         ];
+        if !self.dictionaries.is_empty() {
+            sections.push((section::DICTIONARIES, self.write_dictionaries()));
+        }
         for (kind, payload) in sections {
             body.u16(kind);
             body.u16(section::REQUIRED);
@@ -188,6 +200,17 @@ impl Footer {
         out.bytes
     }
 
+    fn write_dictionaries(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.length(self.dictionaries.len());
+        for dictionary in &self.dictionaries {
+            out.u8(stats::type_tag(dictionary.ty));
+            out.varint(u64::from(dictionary.values));
+            write_piece(&dictionary.piece, &mut out);
+        }
+        out.bytes
+    }
+
     fn write_stats(&self) -> Vec<u8> {
         let mut out = Writer::default();
         for column in self.blocks.iter().flat_map(|block| &block.columns) {
@@ -206,7 +229,7 @@ impl Footer {
             let (kind, flags) = (reader.u16()?, reader.u16()?);
             let length = reader.u32()? as usize;
             let payload = reader.raw(length)?;
-            let is_known = (section::IDENTITY..=section::PATHS).contains(&kind);
+            let is_known = (section::IDENTITY..=section::PATHS).contains(&kind) || kind == section::DICTIONARIES;
             if !is_known && flags & section::REQUIRED != 0 {
                 return Err(too_new(&format!("section={kind}")));
             }
@@ -219,7 +242,11 @@ impl Footer {
         let paths = read_paths(part(section::PATHS)?, schema.len())?;
         let mut blocks = read_blocks(part(section::BLOCKS)?, &paths, data_bytes)?;
         read_stats(part(section::STATS)?, &mut blocks)?;
-        Ok(Footer { identity, schema, blocks, paths })
+        let dictionaries = match sections.get(&section::DICTIONARIES) {
+            Some(payload) => read_dictionaries(Reader::new(payload), data_bytes)?,
+            None => Vec::new(),
+        };
+        Ok(Footer { identity, schema, blocks, paths, dictionaries })
     }
 }
 
@@ -343,6 +370,20 @@ fn read_blocks(mut reader: Reader<'_>, paths: &[Paths], data_bytes: u64) -> Resu
     Ok(blocks)
 }
 
+fn read_dictionaries(mut reader: Reader<'_>, data_bytes: u64) -> Result<Vec<Dictionary>> {
+    let count = reader.length(SHARED_DICTIONARIES_MAX)?;
+    let mut dictionaries = Vec::new();
+    for _ in 0..count {
+        let ty = stats::type_of(reader.u8()?)?;
+        let values = reader.length(SHARED_VALUES_MAX)? as u32;
+        if !matches!(ty, Type::String | Type::Guid) {
+            return Err(corrupt("a shared dictionary has the wrong type"));
+        }
+        dictionaries.push(Dictionary { ty, values, piece: read_piece(&mut reader, values, data_bytes, 0)? });
+    }
+    Ok(dictionaries)
+}
+
 fn read_stats(mut reader: Reader<'_>, blocks: &mut [Block]) -> Result<()> {
     for column in blocks.iter_mut().flat_map(|block| &mut block.columns) {
         column.stats = stats::read(&mut reader)?;
@@ -357,6 +398,9 @@ fn write_piece(piece: &Piece, out: &mut Writer) {
     out.u8(piece.encoding);
     if let Some(base) = piece.base {
         out.varint(u64::from(base));
+    }
+    if let Some(dictionary) = piece.dictionary {
+        out.varint(u64::from(dictionary));
     }
     out.varint(piece.offset);
     out.varint(u64::from(piece.head_bytes));
@@ -373,10 +417,14 @@ fn write_piece(piece: &Piece, out: &mut Writer) {
 fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: usize) -> Result<Piece> {
     let encoding = reader.u8()?;
     let base = match encoding {
-        encoding::DIFFERENCE => {
+        encoding::DIFFERENCE | encoding::QUOTIENT => {
             let last = bases.checked_sub(1).ok_or_else(|| corrupt("differences to no column"))?;
             Some(reader.length(last)? as u32)
         }
+        _ => None,
+    };
+    let dictionary = match encoding {
+        encoding::SHARED => Some(reader.length(SHARED_DICTIONARIES_MAX)? as u32),
         _ => None,
     };
     let offset = reader.varint()?;
@@ -394,7 +442,7 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: 
         rows += frame.rows as usize;
         frames.push(frame);
     }
-    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base };
+    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base, dictionary };
     let is_inside = offset.checked_add(piece.bytes()).is_some_and(|end| end <= data_bytes);
     if is_inside { Ok(piece) } else { Err(corrupt("a piece lies outside the extent")) }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! extent  = data, indexes, footer
-//! data    = block*            block = piece of each column, in schema order
+//! data    = block*, dictionary*                block = piece of each column, in schema order
 //! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue
 //! indexes = nothing yet: index sections come here, and a footer section says where they are
 //! footer  = body, tail        see `footer`; its last 8 bytes are the magic
@@ -37,6 +37,7 @@ mod fetch;
 mod footer;
 mod limits;
 mod reader;
+mod shared;
 mod stats;
 mod wire;
 mod writer;

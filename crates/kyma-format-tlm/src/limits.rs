@@ -18,6 +18,10 @@ pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const DICTIONARY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Values of one dictionary.
 pub(crate) const DICTIONARY_VALUES_MAX: usize = 65_536;
+/// Values of one dictionary that an extent shares.
+pub(crate) const SHARED_VALUES_MAX: usize = 1 << 22;
+/// Dictionaries that one extent shares.
+pub(crate) const SHARED_DICTIONARIES_MAX: usize = 128;
 /// Shredded paths of one dynamic column in one block.
 pub(crate) const SHREDDED_PATHS_MAX: usize = 256;
 /// Keys of a shredded path.

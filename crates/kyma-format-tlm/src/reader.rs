@@ -1,6 +1,7 @@
 //! An open extent.
 //!
-//! A read of one block goes: plan every column (which pieces, see `Plan`) → fetch once → decode each column. A path of
+//! A read of one block goes: plan every column (which pieces, see `Plan`) → fetch once → decode each column. Columns of a
+//! shared dictionary need a second fetch: of the dictionary's pages that their codes lie in. A path of
 //! a dynamic column is answered by the first of:
 //!
 //! 1. The block's list of paths lacks it: null, nothing is read.
@@ -9,6 +10,7 @@
 //! 4. Else the residue and the sub-columns at or below the path are read, the rows put together from these, and the
 //!    path taken from each.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewBuilder, new_null_array};
@@ -29,6 +31,9 @@ use crate::dynamic::convert;
 use crate::encoding;
 use crate::fetch::{Answer, Fetch, named};
 use crate::footer::{Block, BlockColumn, Footer, SubPiece};
+use crate::shared::Dictionary;
+use crate::shared::reader::{Codes, WantedValues};
+use crate::wire::corrupt;
 use crate::writer::merge;
 
 /// An open TLM extent.
@@ -127,6 +132,11 @@ impl Reader {
                 return Ok(Plan::Null);
             }
             let place = add(&stored.piece, None);
+            if let Some(dictionary) = stored.piece.dictionary {
+                let shared = self.footer.dictionaries.get(dictionary as usize).filter(|shared| shared.ty == ty);
+                let shared = shared.ok_or_else(|| corrupt("a column's shared dictionary is missing"))?;
+                return Ok(Plan::Shared { place, dictionary, shared });
+            }
             let base = stored.piece.base.and_then(|base| block_columns.get(base as usize));
             let base = base.map(|base| {
                 let name = format!("data, block={block}, base of column={}", column.source.column);
@@ -185,6 +195,7 @@ impl Reader {
         let read = |place: usize, from: Type, to: Type| read_with(place, None, from, to);
         match plan {
             Plan::Null => Ok(new_null_array(&column.ty.arrow(), selection.map_or(rows, BooleanBuffer::count_set_bits))),
+            Plan::Shared { .. } => Err(Error::internal("a shared dictionary is read apart")),
             Plan::Plain { place, base, ty } => read_with(place, base, ty, column.ty),
             Plan::Typed { place, ty } => match column.ty {
                 Type::Real if ty == Type::Long => read(place, ty, column.ty),
@@ -226,6 +237,7 @@ impl Reader {
 enum Plan<'a> {
     Null,
     Plain { place: usize, base: Option<usize>, ty: Type },
+    Shared { place: usize, dictionary: u32, shared: &'a Dictionary },
     Typed { place: usize, ty: Type },
     Member { sub: Option<(&'a SubPiece, usize)>, residue: usize },
     Parts { column: usize, residue: usize, subs: Vec<(&'a SubPiece, usize)> },
@@ -300,9 +312,13 @@ impl SegmentReader for Reader {
             plans.push(if wanted_rows == 0 { Plan::Null } else { self.plan(&mut fetch, block, column, selection)? });
         }
         let answer = fetch.run(source).await?;
+        let mut shared = self.read_shared(source, &answer, &plans, rows, selection).await?;
         let mut arrays = Vec::with_capacity(columns.len());
-        for (plan, column) in plans.into_iter().zip(columns) {
-            arrays.push(self.decode(&answer, plan, block, column, selection)?);
+        for (at, (plan, column)) in plans.into_iter().zip(columns).enumerate() {
+            arrays.push(match shared.remove(&at) {
+                Some(array) => array,
+                None => self.decode(&answer, plan, block, column, selection)?,
+            });
         }
         let fields: Vec<Field> =
             columns.iter().enumerate().map(|(at, column)| column.ty.field(format!("c{at}"))).collect();
@@ -317,6 +333,7 @@ impl SegmentReader for Reader {
                 return 0;
             }
         }
+        self.add_dictionaries(&mut fetch, block, columns);
         fetch.bytes()
     }
 
@@ -326,6 +343,62 @@ impl SegmentReader for Reader {
 }
 
 impl Reader {
+    /// The columns of `plans` that have codes in a shared dictionary, by place.
+    async fn read_shared(
+        &self,
+        source: &dyn RangeReader,
+        answer: &Answer<'_>,
+        plans: &[Plan<'_>],
+        rows: usize,
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<HashMap<usize, ArrayRef>> {
+        let mut columns = Vec::new();
+        let mut wanted: BTreeMap<u32, (&Dictionary, WantedValues)> = BTreeMap::new();
+        for (at, plan) in plans.iter().enumerate() {
+            let Plan::Shared { place, dictionary, shared } = plan else { continue };
+            let codes = answer.with(*place, None, |fetched| {
+                let (codes, nulls) = encoding::decode_codes(fetched, rows, selection)?;
+                Codes::checked(*dictionary, &codes, nulls, shared.values)
+            })?;
+            let entry = wanted.entry(*dictionary);
+            entry.or_insert_with(|| (*shared, WantedValues::new(shared.values))).1.add(&codes);
+            columns.push((at, codes));
+        }
+        let mut fetch = Fetch::default();
+        let mut places = BTreeMap::new();
+        for (&dictionary, (shared, wanted)) in &wanted {
+            let selection = wanted.selection();
+            let place = fetch.add(&shared.piece, format!("data, dictionary={dictionary}"), Some(&selection));
+            places.insert(dictionary, (place, selection));
+        }
+        let answer = fetch.run(source).await?;
+        let mut values = BTreeMap::new();
+        for (dictionary, (place, selection)) in places {
+            let (shared, _) = &wanted[&dictionary];
+            let decoded = answer.with(place, None, |fetched| {
+                encoding::decode(fetched, shared.values as usize, shared.ty, shared.ty, Some(&selection))
+            })?;
+            values.insert(dictionary, decoded);
+        }
+        let rows = |codes: Codes| {
+            let dictionary = codes.dictionary;
+            wanted[&dictionary].1.rows(codes, &values[&dictionary])
+        };
+        columns.into_iter().map(|(at, codes)| Ok((at, rows(codes)?))).collect()
+    }
+
+    /// Asks for the whole of each dictionary that a read of `columns` may touch.
+    fn add_dictionaries<'a>(&'a self, fetch: &mut Fetch<'a>, block: u32, columns: &[ReadColumn]) {
+        let Some(block) = self.footer.blocks.get(block as usize) else { return };
+        for column in columns.iter().filter(|column| column.source.path.is_empty()) {
+            let stored = self.footer.schema.index_of(&column.source.column).and_then(|at| block.columns.get(at));
+            let dictionary = stored.and_then(|stored| stored.piece.dictionary);
+            if let Some(shared) = dictionary.and_then(|number| self.footer.dictionaries.get(number as usize)) {
+                fetch.add(&shared.piece, String::new(), None);
+            }
+        }
+    }
+
     fn path_stats(&self, block: &Block, at: usize, keys: &[String]) -> Option<(Type, ColumnStats)> {
         match self.lookup(at, &block.columns[at], keys) {
             Lookup::Absent => Some((Type::Dynamic, ColumnStats::all_null(u64::from(block.rows)))),

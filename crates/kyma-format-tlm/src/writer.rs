@@ -4,7 +4,8 @@
 //! 2. Cut the rows into blocks of exactly `block_rows`, whatever the batches were.
 //! 3. Per block and column: statistics, then the encoded piece, appended to the data. A dynamic column becomes its
 //!    sub-columns and its residue. Two columns of a block with the same bytes share one piece.
-//! 4. Number only the paths worth keeping, and write the footer.
+//! 4. At a thorough level, ids that recur across blocks are taken out first, see `shared`; the dictionaries follow the blocks.
+//! 5. Number only the paths worth keeping, and write the footer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,6 +27,7 @@ use crate::dynamic::shred::shred;
 use crate::encoding::{self, Packed};
 use crate::footer::{Block, BlockColumn, Footer, Frame, Piece, SubPiece};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
+use crate::shared::{self, Dictionary};
 use crate::stats;
 use crate::wire::checksum;
 
@@ -52,13 +54,19 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         data: Vec::new(),
         shared: HashMap::new(),
         paths: schema.columns().iter().map(|_| Paths::new(TRACKED_PATHS_MAX)).collect(),
+        plan: shared::writer::Plan::default(),
     };
+    let cut = cut(batches, options.block_rows);
+    if writer.level >= encoding::THOROUGH {
+        writer.plan = shared::writer::Plan::of(&cut, &schema, &options.time_column, writer.level)?;
+    }
     let mut blocks = Vec::new();
-    for rows in cut(batches, options.block_rows) {
+    for rows in cut {
         if blocks.len() == BLOCKS_MAX {
             return Err(Error::exhausted("format.too_many_blocks", "an extent has too many blocks"));
         }
-        blocks.push(writer.block(&rows, &schema)?);
+        let number = blocks.len();
+        blocks.push(writer.block(number, &rows, &schema)?);
     }
     finish(writer, blocks, schema, options)
 }
@@ -123,10 +131,11 @@ struct Writer {
     /// Pieces of the block at hand, by their bytes.
     shared: HashMap<(u32, usize), Piece>,
     paths: Vec<Paths>,
+    plan: shared::writer::Plan,
 }
 
 impl Writer {
-    fn block(&mut self, slices: &[RecordBatch], schema: &Schema) -> Result<Block> {
+    fn block(&mut self, number: usize, slices: &[RecordBatch], schema: &Schema) -> Result<Block> {
         let rows = slices.iter().map(RecordBatch::num_rows).sum::<usize>();
         self.shared.clear();
         let mut columns = Vec::with_capacity(schema.len());
@@ -136,7 +145,10 @@ impl Writer {
             columns.push(match column.ty {
                 Type::Dynamic => self.dynamic(at, &array)?,
                 ty => BlockColumn {
-                    piece: self.plain(at, ty, &array, &mut bases)?,
+                    piece: match self.plan.take(number, at) {
+                        Some((packed, dictionary)) => self.append_codes(packed, dictionary)?,
+                        None => self.plain(at, ty, &array, &mut bases)?,
+                    },
                     stats: stats::of(ty, &array),
                     shredded: Vec::new(),
                     present: None,
@@ -188,6 +200,22 @@ impl Writer {
         self.append(encoding::encode(ty, array, self.level)?)
     }
 
+    /// A piece that was made before; one that is null everywhere has no dictionary.
+    fn append_codes(&mut self, packed: Packed, dictionary: Option<u32>) -> Result<Piece> {
+        let dictionary = dictionary.filter(|_| packed.encoding == crate::constants::encoding::SHARED);
+        Ok(Piece { dictionary, ..self.append(packed)? })
+    }
+
+    /// Writes what the blocks share, after them.
+    fn dictionaries(&mut self) -> Result<Vec<Dictionary>> {
+        let mut written = Vec::new();
+        self.shared.clear();
+        for new in std::mem::take(&mut self.plan.dictionaries) {
+            written.push(Dictionary { ty: new.ty, values: new.values, piece: self.append(new.packed)? });
+        }
+        Ok(written)
+    }
+
     fn append(&mut self, packed: Packed) -> Result<Piece> {
         let head_crc = checksum(&packed.head);
         let key = (head_crc, packed.head.len());
@@ -202,7 +230,7 @@ impl Writer {
             frames.push(Frame { rows: frame.rows, bytes: length(&frame.bytes)?, crc: checksum(&frame.bytes) });
         }
         let head_bytes = length(&packed.head)?;
-        let piece = Piece { offset, encoding: packed.encoding, head_bytes, head_crc, frames, base: None };
+        let piece = Piece { offset, encoding: packed.encoding, head_bytes, head_crc, frames, ..Piece::default() };
         self.shared.insert(key, piece.clone());
         Ok(piece)
     }
@@ -221,7 +249,7 @@ fn length(bytes: &[u8]) -> Result<u32> {
         .map_err(|_| Error::exhausted("format.piece_too_large", "a column of a block is too large"))
 }
 
-fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef> {
+pub(crate) fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef> {
     let mut arrays = Vec::with_capacity(slices.len());
     for slice in slices {
         let array = slice
@@ -244,10 +272,11 @@ fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef
     }
 }
 
-fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
+fn finish(mut writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
+    let dictionaries = writer.dictionaries()?;
     let paths = keep_paths(&mut blocks, writer.paths);
     let columns = merge_columns(&blocks, &schema);
-    let footer = Footer { identity: options.clone(), schema, blocks, paths };
+    let footer = Footer { identity: options.clone(), schema, blocks, paths, dictionaries };
     let footer_bytes = footer.write()?;
     let mut bytes = writer.data;
     bytes.extend_from_slice(&footer_bytes);

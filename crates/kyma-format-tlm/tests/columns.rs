@@ -96,7 +96,11 @@ async fn bytes_per_column() {
     files.sort();
     for path in files {
         let batch = load(&path);
-        let options = options(level);
+        let fields = batch.schema();
+        let fields = fields.fields().iter();
+        let mut times = fields.filter(|field| Type::of_field(field) == Type::Datetime || field.name().starts_with("start"));
+        let time_column = times.next().map(|field| field.name().clone()).unwrap_or_default();
+        let options = EncodeOptions { time_column, ..options(level) };
         let start = cpu_seconds();
         let encoded = Tlm.encode(std::slice::from_ref(&batch), &options).unwrap();
         let encode_seconds = cpu_seconds() - start;

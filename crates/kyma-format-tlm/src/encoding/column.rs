@@ -43,6 +43,13 @@ pub(crate) struct Packed {
     pub(crate) frames: Vec<PackedFrame>,
 }
 
+impl Packed {
+    /// Bytes of head and frames.
+    pub(crate) fn bytes(&self) -> usize {
+        self.head.len() + self.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>()
+    }
+}
+
 /// A part of a column, cut by rows.
 #[derive(Debug)]
 pub(crate) struct PackedFrame {
@@ -73,6 +80,14 @@ pub(crate) fn name(encoding: u8) -> &'static str {
         encoding::DICTIONARY => "dictionary",
         encoding::FRAMES => "frames",
         encoding::DIFFERENCE => "difference",
+        encoding::SHARED => "shared-dictionary",
+        encoding::QUOTIENT => "quotient",
+        encoding::SPELLED => "spelled",
+        encoding::DICTIONARY_REAL => "dictionary-real",
+        encoding::XOR_REAL => "xor-real",
+        encoding::SINGLE_REAL => "single-real",
+        encoding::PAIRS => "pairs",
+        encoding::FRONT_DICTIONARY => "front-dictionary",
         _ => "unknown",
     }
 }
@@ -82,21 +97,46 @@ pub(crate) fn encode(ty: Type, array: &dyn Array, level: i32) -> Result<Packed> 
     if array.null_count() == array.len() {
         return Ok(Packed::default());
     }
-    let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
     let mut out = Writer::default();
-    match &valid {
-        None => out.u8(validity::ALL),
-        Some(bits) => {
-            out.u8(validity::BITMAP);
-            blob::encode(bitmap_bytes(bits).as_slice(), level, &mut out)?;
-        }
-    }
+    let valid = encode_validity(array, level, &mut out)?;
     let places: Vec<usize> = match &valid {
         None => (0..array.len()).collect(),
         Some(bits) => bits.set_indices().collect(),
     };
     let (encoding, frames) = encode_values(ty, array, &places, valid.as_ref(), level, &mut out)?;
     Ok(Packed { encoding, head: out.bytes, frames })
+}
+
+/// Appends which rows of `array` are valid; gives the bits unless all are.
+fn encode_validity(array: &dyn Array, level: i32, out: &mut Writer) -> Result<Option<BooleanBuffer>> {
+    let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
+    match &valid {
+        None => out.u8(validity::ALL),
+        Some(bits) => {
+            out.u8(validity::BITMAP);
+            blob::encode(bitmap_bytes(bits).as_slice(), level, out)?;
+        }
+    }
+    Ok(valid)
+}
+
+/// Encodes the `codes` that the valid rows of `array` have in a shared dictionary.
+pub(crate) fn encode_codes(array: &dyn Array, codes: &[i64], level: i32) -> Result<Packed> {
+    if array.null_count() == array.len() {
+        return Ok(Packed::default());
+    }
+    let mut out = Writer::default();
+    encode_validity(array, level, &mut out)?;
+    integers::encode_at(codes, level, &mut out)?;
+    Ok(Packed { encoding: encoding::SHARED, head: out.bytes, frames: Vec::new() })
+}
+
+/// Encodes the values of a shared dictionary, a page to a frame.
+pub(crate) fn encode_pages(ty: Type, values: &[&[u8]], level: i32) -> Result<Packed> {
+    let mut out = Writer::default();
+    out.u8(validity::ALL);
+    let frames = text::encode_pages(values, ty == Type::String, level, &mut out)?;
+    Ok(Packed { encoding: encoding::FRAMES, head: out.bytes, frames })
 }
 
 /// The bits from the first byte on, zero after the last: slices of one array give the same bytes.
@@ -201,6 +241,24 @@ pub(crate) fn decode(
     let filler = Filler { nulls, wanted_rows };
     let column = Column { fetched, reader, rows, values, wanted, valid };
     column.decode(from, to, filler)
+}
+
+/// Decodes the codes that the wanted rows have in a shared dictionary, 0 where they are null.
+pub(crate) fn decode_codes(
+    fetched: &Fetched<'_>,
+    rows: usize,
+    selection: Option<&BooleanBuffer>,
+) -> Result<(Vec<i64>, Option<NullBuffer>)> {
+    if fetched.encoding != encoding::SHARED {
+        return Err(corrupt("the encoding has no codes"));
+    }
+    let mut reader = Reader::new(fetched.head);
+    let valid = decode_validity(&mut reader, rows)?;
+    let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+    let (wanted, nulls) = places(valid.as_ref(), selection);
+    let codes = integers::decode(&mut reader, values, &wanted)?;
+    let filler = Filler { nulls, wanted_rows: selection.map_or(rows, BooleanBuffer::count_set_bits) };
+    Ok((filler.fill(codes)?, filler.nulls))
 }
 
 fn decode_validity(reader: &mut Reader<'_>, rows: usize) -> Result<Option<BooleanBuffer>> {

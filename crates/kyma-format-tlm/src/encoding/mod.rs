@@ -18,4 +18,6 @@ mod wanted;
 /// zstd levels from here on say that bytes matter more than time: more layouts are tried.
 pub(crate) const THOROUGH: i32 = 9;
 
-pub(crate) use column::{Fetched, Packed, decode, encode, encode_difference, name, wide_integers};
+pub(crate) use column::{
+    Fetched, Packed, decode, decode_codes, encode, encode_codes, encode_difference, encode_pages, name, wide_integers,
+};

@@ -22,7 +22,7 @@ use super::column::PackedFrame;
 use super::views::{Content, Views};
 use super::wanted::Wanted;
 use super::{blob, integers, transform};
-use crate::constants::encoding;
+use crate::constants::{PAGE_ROWS, encoding};
 use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_VALUES_MAX, FRAME_BYTES, FRAME_BYTES_MAX, FRAME_ROWS};
 use crate::wire::{Reader, Writer, corrupt};
 
@@ -74,8 +74,14 @@ fn encode_spelled(
             return Ok((encoding::DICTIONARY, Vec::new()));
         }
     }
-    let frames = encode_frames(values, valid, spelled, level, out)?;
+    let frames = encode_frames(values, valid, spelled, level, FRAME_ROWS, out)?;
     Ok((encoding::FRAMES, frames))
+}
+
+/// Appends the head of values without nulls and gives their frames, a page each.
+pub(crate) fn encode_pages(values: &[&[u8]], is_text: bool, level: i32, out: &mut Writer) -> Result<Vec<PackedFrame>> {
+    let spelled = if is_text { transform::choose(values) } else { crate::constants::transform::NONE };
+    encode_frames(values, None, spelled, level, PAGE_ROWS, out)
 }
 
 struct Dictionary<'a> {
@@ -138,6 +144,7 @@ fn encode_frames(
     valid: Option<&BooleanBuffer>,
     spelled: u8,
     level: i32,
+    rows_max: usize,
     out: &mut Writer,
 ) -> Result<Vec<PackedFrame>> {
     let rows = valid.map_or(values.len(), BooleanBuffer::len);
@@ -153,7 +160,7 @@ fn encode_frames(
             bytes.extend_from_slice(&stored);
         }
         frame_rows += 1;
-        if frame_rows == FRAME_ROWS || bytes.len() >= FRAME_BYTES || row + 1 == rows {
+        if frame_rows == rows_max || bytes.len() >= FRAME_BYTES || row + 1 == rows {
             let mut frame = Writer::default();
             blob::encode(&bytes, level, &mut frame)?;
             frames.push(PackedFrame { rows: frame_rows as u32, bytes: frame.bytes });
@@ -196,6 +203,20 @@ pub(crate) fn decode_dictionary(
 /// A frame at hand: how many values it holds, and its bytes unless no row of it is wanted.
 pub(crate) type FrameBytes<'a> = (usize, Option<&'a [u8]>);
 
+/// Every value of the frames that are there: their lengths are needed.
+fn within_frames(frames: &[FrameBytes<'_>], wanted: &Wanted) -> Wanted {
+    if matches!(wanted, Wanted::All) && frames.iter().all(|(_, bytes)| bytes.is_some()) {
+        return Wanted::All;
+    }
+    let (mut rows, mut start) = (Vec::new(), 0_u32);
+    for &(count, bytes) in frames {
+        let end = start + count as u32;
+        rows.extend(bytes.iter().flat_map(|_| start..end));
+        start = end;
+    }
+    Wanted::Rows(rows)
+}
+
 /// Reads the wanted values of frames.
 pub(crate) fn decode_frames(
     reader: &mut Reader<'_>,
@@ -205,19 +226,24 @@ pub(crate) fn decode_frames(
     wanted: &Wanted,
 ) -> Result<Views> {
     let spelled = reader.u8()?;
-    let lengths = integers::decode(reader, rows, &Wanted::All)?;
+    if frames.iter().map(|(count, _)| count).sum::<usize>() != rows {
+        return Err(corrupt("frames do not hold the rows"));
+    }
+    let lengths = integers::decode(reader, rows, &within_frames(frames, wanted))?;
+    let mut lengths = lengths.as_slice();
     let mut views = Views::new(content, wanted.count(rows));
     let mut start = 0;
     for &(count, bytes) in frames {
         let end = start + count;
-        let frame_lengths = lengths.get(start..end).ok_or_else(|| corrupt("frames hold more values than rows"))?;
         if let Some(bytes) = bytes {
+            let (frame_lengths, rest) = lengths.split_at_checked(count).ok_or_else(|| corrupt("lengths end early"))?;
+            lengths = rest;
             let stored = blob::decode(&mut Reader::new(bytes))?;
             append(&mut views, spelled, stored, frame_lengths, wanted.within(start, end).as_deref())?;
         }
         start = end;
     }
-    if start != rows || views.len() != wanted.count(rows) {
+    if views.len() != wanted.count(rows) {
         return Err(corrupt("frames do not hold the wanted rows"));
     }
     Ok(views)

@@ -6,6 +6,8 @@
 //!
 //! `head = validity u8 [, blob bitmap], values`. The values of `DIFFERENCE` are `integers` to be added, modulo 2^64, to
 //! those of an earlier column of the block; neither column has nulls, and the earlier one is not a `DIFFERENCE` itself.
+//! The values of `QUOTIENT` are `unit varint, integers` to be added to what an earlier `DIFFERENCE` of the block holds, divided
+//! by the unit and rounded down: a duration in microseconds beside start and end in nanoseconds takes nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ use crate::wire::{Reader, Writer, corrupt};
 
 /// Rows looked at before differences to another column are tried.
 const DIFFERENCE_SAMPLE: usize = 64;
+/// Nanoseconds of the units that durations are kept in.
+const QUOTIENT_UNITS: [i64; 4] = [1, 1_000, 1_000_000, 1_000_000_000];
 
 /// A column of a block as bytes.
 #[derive(Debug, Default)]
@@ -206,18 +210,58 @@ pub(crate) fn wide_integers(ty: Type, array: &dyn Array) -> Option<ScalarBuffer<
     }
 }
 
-/// Encodes `values` as differences to `base`; `None` when a sample says that these are many.
-pub(crate) fn encode_difference(values: &[i64], base: &[i64]) -> Option<Packed> {
+/// Encodes `values` as differences to `base`, and gives these too; `None` when a sample says that they are many and only
+/// few are asked for.
+pub(crate) fn encode_difference(
+    values: &[i64],
+    base: &[i64],
+    only_few: bool,
+    level: i32,
+) -> Result<Option<(Packed, Vec<i64>)>> {
     let difference = |at: usize| values[at].wrapping_sub(base[at]);
-    let step = values.len().div_ceil(DIFFERENCE_SAMPLE).max(1);
-    let sample: HashSet<i64> = (0..values.len()).step_by(step).map(difference).collect();
-    if sample.len() > DIFFERENCE_SAMPLE / 4 {
-        return None;
+    if only_few && !are_few(values.len(), difference) {
+        return Ok(None);
     }
+    let differences: Vec<i64> = (0..values.len()).map(difference).collect();
     let mut out = Writer::default();
     out.u8(validity::ALL);
-    integers::encode(&(0..values.len()).map(difference).collect::<Vec<_>>(), &mut out);
-    Some(Packed { encoding: encoding::DIFFERENCE, head: out.bytes, frames: Vec::new() })
+    integers::encode_at(&differences, level, &mut out)?;
+    Ok(Some((Packed { encoding: encoding::DIFFERENCE, head: out.bytes, frames: Vec::new() }, differences)))
+}
+
+/// Encodes `values` as what remains of them beside the quotients of `differences`; `None` when a sample says that what
+/// remains is many numbers for every unit.
+pub(crate) fn encode_quotient(values: &[i64], differences: &[i64], level: i32) -> Result<Option<Packed>> {
+    for unit in QUOTIENT_UNITS {
+        let remaining = |at: usize| values[at].wrapping_sub(differences[at].div_euclid(unit));
+        if !are_few(values.len(), remaining) {
+            continue;
+        }
+        let mut out = Writer::default();
+        out.u8(validity::ALL);
+        out.varint(unit as u64);
+        integers::encode_at(&(0..values.len()).map(remaining).collect::<Vec<_>>(), level, &mut out)?;
+        return Ok(Some(Packed { encoding: encoding::QUOTIENT, head: out.bytes, frames: Vec::new() }));
+    }
+    Ok(None)
+}
+
+/// Whether `durations` are the differences of `ends` and `starts` in some unit, by a sample. Equal columns are none.
+pub(crate) fn is_span(starts: &[i64], ends: &[i64], durations: &[i64]) -> bool {
+    let difference = |at: usize| ends[at].wrapping_sub(starts[at]);
+    if are_few(starts.len(), difference) || are_few(durations.len(), |at| durations[at]) {
+        return false;
+    }
+    QUOTIENT_UNITS.iter().any(|&unit| {
+        are_few(durations.len(), |at| durations[at].wrapping_sub(difference(at).div_euclid(unit)))
+    })
+}
+
+/// Whether a sample of `count` numbers holds few different ones.
+fn are_few(count: usize, number: impl Fn(usize) -> i64) -> bool {
+    let step = count.div_ceil(DIFFERENCE_SAMPLE).max(1);
+    let sample: HashSet<i64> = (0..count).step_by(step).map(number).collect();
+    sample.len() <= DIFFERENCE_SAMPLE / 4
 }
 
 /// Decodes a column of `rows` rows stored as `from`, read as `to` (the same, or one it promotes to); all rows, or those
@@ -312,10 +356,20 @@ impl Column<'_, '_> {
     fn decode(mut self, from: Type, to: Type, filler: Filler) -> Result<ArrayRef> {
         match from {
             Type::Bool | Type::Int | Type::Long | Type::Datetime | Type::Timespan => {
-                self.expect(&[encoding::INTEGERS, encoding::DIFFERENCE])?;
+                self.expect(&[encoding::INTEGERS, encoding::DIFFERENCE, encoding::QUOTIENT])?;
+                let unit = match self.fetched.encoding {
+                    encoding::QUOTIENT => self.reader.varint()?,
+                    _ => 1,
+                };
                 let mut integers = integers::decode(&mut self.reader, self.values, &self.wanted)?;
-                if self.fetched.encoding == encoding::DIFFERENCE {
-                    self.add_base(&mut integers)?;
+                match self.fetched.encoding {
+                    encoding::DIFFERENCE => self.add_base(&mut integers, encoding::INTEGERS, |base| base)?,
+                    encoding::QUOTIENT => {
+                        let unit = i64::try_from(unit).ok().filter(|&unit| unit > 0);
+                        let unit = unit.ok_or_else(|| corrupt("a unit is out of bounds"))?;
+                        self.add_base(&mut integers, encoding::DIFFERENCE, |base| base.div_euclid(unit))?;
+                    }
+                    _ => {}
                 }
                 let integers = filler.fill(integers)?;
                 integer_array(to, integers, filler.nulls)
@@ -348,17 +402,18 @@ impl Column<'_, '_> {
         }
     }
 
-    /// Turns differences into values. Neither column has nulls, so that one's rows are the other's.
-    fn add_base(&self, differences: &mut [i64]) -> Result<()> {
+    /// Adds what the base column, encoded as `expected`, contributes. Neither column has nulls, so that one's rows are the
+    /// other's.
+    fn add_base(&self, integers: &mut [i64], expected: u8, share: impl Fn(i64) -> i64) -> Result<()> {
         let (base_encoding, head) = self.fetched.base.ok_or_else(|| corrupt("differences without a base"))?;
         let mut reader = Reader::new(head);
         let has_nulls = self.valid.is_some() || reader.u8()? != validity::ALL;
-        if base_encoding != encoding::INTEGERS || has_nulls {
+        if base_encoding != expected || has_nulls {
             return Err(corrupt("a base does not fit its differences"));
         }
         let base = integers::decode(&mut reader, self.rows, &self.wanted)?;
-        for (difference, base) in differences.iter_mut().zip(base) {
-            *difference = difference.wrapping_add(base);
+        for (integer, base) in integers.iter_mut().zip(base) {
+            *integer = integer.wrapping_add(share(base));
         }
         Ok(())
     }

@@ -62,12 +62,10 @@ pub(crate) mod encoding {
     pub(crate) const SPELLED: u8 = 13;
     /// Reals as a dictionary and integer codes.
     pub(crate) const DICTIONARY_REAL: u8 = 14;
-    /// Reals as pages of what differs from the value before.
-    pub(crate) const XOR_REAL: u8 = 15;
-    /// Reals that single precision holds, as four byte planes.
-    pub(crate) const SINGLE_REAL: u8 = 16;
-    /// Strings as codes of frequent substrings.
-    pub(crate) const PAIRS: u8 = 17;
+    /// Reals as integers of the same order.
+    pub(crate) const ORDERED_REAL: u8 = 15;
+    /// Reals as pages of their exclusive or with the value before.
+    pub(crate) const XOR_REAL: u8 = 16;
     /// A dictionary of front-coded values and integer codes.
     pub(crate) const FRONT_DICTIONARY: u8 = 18;
 }
@@ -169,12 +167,11 @@ mod tests {
                 encoding::QUOTIENT,
                 encoding::SPELLED,
                 encoding::DICTIONARY_REAL,
+                encoding::ORDERED_REAL,
                 encoding::XOR_REAL,
-                encoding::SINGLE_REAL,
-                encoding::PAIRS,
                 encoding::FRONT_DICTIONARY
             ],
-            [11, 12, 13, 14, 15, 16, 17, 18]
+            [11, 12, 13, 14, 15, 16, 18]
         );
         assert_eq!(section::DICTIONARIES, 20);
         assert_eq!([transform::NONE, transform::HEX, transform::UUID], [0, 1, 2]);

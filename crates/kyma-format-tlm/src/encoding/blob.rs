@@ -46,10 +46,15 @@ pub(crate) fn encode(bytes: &[u8], level: i32, out: &mut Writer) -> Result<()> {
             return Ok(());
         }
     }
+    encode_raw(bytes, out);
+    Ok(())
+}
+
+/// Appends `bytes` to `out` as they are.
+pub(crate) fn encode_raw(bytes: &[u8], out: &mut Writer) {
     out.u8(tag::RAW);
     out.length(bytes.len());
     out.raw(bytes);
-    Ok(())
 }
 
 /// Steps over what [`encode`] wrote.

@@ -27,7 +27,7 @@ use super::filler::Filler;
 use super::text::FrameBytes;
 use super::views::{Content, Views};
 use super::wanted::Wanted;
-use super::{blob, integers, numbers, text};
+use super::{blob, integers, numbers, reals, spelled, text};
 use crate::constants::{encoding, validity};
 use crate::wire::{Reader, Writer, corrupt};
 
@@ -88,9 +88,8 @@ pub(crate) fn name(encoding: u8) -> &'static str {
         encoding::QUOTIENT => "quotient",
         encoding::SPELLED => "spelled",
         encoding::DICTIONARY_REAL => "dictionary-real",
+        encoding::ORDERED_REAL => "ordered-real",
         encoding::XOR_REAL => "xor-real",
-        encoding::SINGLE_REAL => "single-real",
-        encoding::PAIRS => "pairs",
         encoding::FRONT_DICTIONARY => "front-dictionary",
         _ => "unknown",
     }
@@ -163,7 +162,7 @@ fn encode_values(
         }
         Type::Real => {
             let reals = array.as_primitive::<Float64Type>().values();
-            numbers::encode_reals(&places.iter().map(|&at| reals[at]).collect::<Vec<_>>(), level, out)?
+            reals::encode(&places.iter().map(|&at| reals[at]).collect::<Vec<_>>(), level, out)?
         }
         Type::Decimal => {
             let decimals = array.as_primitive::<Decimal128Type>().values();
@@ -375,13 +374,8 @@ impl Column<'_, '_> {
                 integer_array(to, integers, filler.nulls)
             }
             Type::Real => {
-                self.expect(&[encoding::DECIMAL_REAL, encoding::PLANES_REAL])?;
-                let reals = match self.fetched.encoding {
-                    encoding::DECIMAL_REAL => {
-                        numbers::decode_decimal_reals(&mut self.reader, self.values, &self.wanted)?
-                    }
-                    _ => numbers::decode_planes(&mut self.reader, self.values, &self.wanted)?,
-                };
+                let reals =
+                    reals::decode(&mut self.reader, self.fetched.encoding, self.values, &self.wanted)?;
                 let reals = filler.fill(reals)?;
                 Ok(Arc::new(Float64Array::new(reals.into(), filler.nulls)))
             }
@@ -426,7 +420,11 @@ impl Column<'_, '_> {
     fn views(&mut self, content: Content) -> Result<Views> {
         match self.fetched.encoding {
             encoding::CONSTANT_TEXT => text::decode_constant(&mut self.reader, content, self.wanted.count(self.values)),
-            encoding::DICTIONARY => text::decode_dictionary(&mut self.reader, content, self.values, &self.wanted),
+            encoding::DICTIONARY | encoding::FRONT_DICTIONARY => {
+                let is_front = self.fetched.encoding == encoding::FRONT_DICTIONARY;
+                text::decode_dictionary(&mut self.reader, content, is_front, self.values, &self.wanted)
+            }
+            encoding::SPELLED => spelled::decode(&mut self.reader, content, self.values, &self.wanted),
             encoding::FRAMES => {
                 let frames = self.frames_by_value()?;
                 let mut reader = self.reader;

@@ -32,6 +32,10 @@ const RUN_ROWS_MIN: usize = 4;
 
 /// Values of a chunk of planes.
 const CHUNK_ROWS: usize = 8 * PAGE_ROWS;
+/// Both layouts of a chunk are tried when neither's entropy is this many times the other's.
+const CLOSE: f64 = 1.3;
+/// Bits per byte from which on a plane is noise, which is not compressed.
+const NOISE_BITS: f64 = 7.9;
 /// Fewer values are not worth planes.
 const PLANES_ROWS_MIN: usize = 256;
 
@@ -111,32 +115,58 @@ fn encode_planes(values: &[i64], level: i32) -> Result<Vec<u8>> {
     out.varint(unit);
     for chunk in values.chunks(CHUNK_ROWS) {
         let offsets: Vec<u64> = chunk.iter().map(|value| value.wrapping_sub(base) as u64 / unit).collect();
-        let plain = encode_chunk(tag::PAGE_FRAME, &offsets, None, level)?;
         let differences = offsets.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
-        let first = offsets.first().copied();
-        let delta = if offsets.is_sorted() {
-            encode_chunk(tag::PAGE_RISE, &differences.collect::<Vec<_>>(), first, level)?
-        } else {
-            let deltas: Vec<u64> = differences.map(|difference| zigzag(difference as i64)).collect();
-            encode_chunk(tag::PAGE_DELTA, &deltas, first, level)?
+        let (kind, differences): (u8, Vec<u64>) = match offsets.is_sorted() {
+            true => (tag::PAGE_RISE, differences.collect()),
+            false => (tag::PAGE_DELTA, differences.map(|difference| zigzag(difference as i64)).collect()),
         };
-        out.raw(if delta.len() < plain.len() { &delta } else { &plain });
+        let first = offsets.first().copied();
+        let (plain, delta) = (planes_of(&offsets), planes_of(&differences));
+        let (plain_bits, delta_bits) = (entropy_bits(&plain), entropy_bits(&delta));
+        // Entropy does not see repetition: what is close is compressed both ways.
+        let plain = if plain_bits <= delta_bits * CLOSE {
+            Some(encode_chunk(tag::PAGE_FRAME, &plain, None, level)?)
+        } else {
+            None
+        };
+        let delta = if delta_bits <= plain_bits * CLOSE { Some(encode_chunk(kind, &delta, first, level)?) } else { None };
+        let smallest = [plain, delta].into_iter().flatten().min_by_key(Vec::len);
+        out.raw(&smallest.unwrap_or_default());
     }
     Ok(out.bytes)
 }
 
-fn encode_chunk(kind: u8, numbers: &[u64], first: Option<u64>, level: i32) -> Result<Vec<u8>> {
+/// The bytes that the largest of `numbers` needs, each place of all numbers together, the lowest first.
+fn planes_of(numbers: &[u64]) -> Vec<Vec<u8>> {
     let widest = numbers.iter().fold(0, |all, number| all | number);
     let bytes = (64 - widest.leading_zeros() as usize).div_ceil(8);
+    (0..bytes).map(|place| numbers.iter().map(|number| (number >> (8 * place)) as u8).collect()).collect()
+}
+
+fn entropy_bits(planes: &[Vec<u8>]) -> f64 {
+    planes.iter().map(|plane| plane_bits(plane)).sum()
+}
+
+/// Bits of a plane if every byte took its entropy.
+fn plane_bits(plane: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    plane.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+    let total = plane.len() as f64;
+    counts.iter().filter(|&&count| count > 0).map(|&count| f64::from(count) * (total / f64::from(count)).log2()).sum()
+}
+
+fn encode_chunk(kind: u8, planes: &[Vec<u8>], first: Option<u64>, level: i32) -> Result<Vec<u8>> {
     let mut out = Writer::default();
     out.u8(kind);
-    out.u8(bytes as u8);
+    out.u8(planes.len() as u8);
     if let Some(first) = first {
         out.varint(first);
     }
-    for place in 0..bytes {
-        let plane: Vec<u8> = numbers.iter().map(|number| (number >> (8 * place)) as u8).collect();
-        blob::encode(&plane, level, &mut out)?;
+    for plane in planes {
+        match plane_bits(plane) > plane.len() as f64 * NOISE_BITS {
+            true => blob::encode_raw(plane, &mut out),
+            false => blob::encode(plane, level, &mut out)?,
+        }
     }
     Ok(out.bytes)
 }

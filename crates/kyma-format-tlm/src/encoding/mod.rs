@@ -10,6 +10,8 @@ mod column;
 mod filler;
 mod integers;
 mod numbers;
+mod reals;
+mod spelled;
 mod text;
 mod transform;
 mod views;

@@ -38,7 +38,8 @@ pub(crate) fn describe(reader: &Reader) -> Value {
 fn dictionaries(reader: &Reader) -> Vec<Value> {
     let footer = &reader.footer;
     let users = |number: usize| {
-        let uses = |at: &usize| footer.blocks.iter().any(|block| block.columns[*at].piece.dictionary == Some(number as u32));
+        let uses =
+            |at: &usize| footer.blocks.iter().any(|block| block.columns[*at].piece.dictionary == Some(number as u32));
         (0..footer.schema.len()).filter(uses).map(|at| footer.schema.columns()[at].name.as_str()).collect::<Vec<_>>()
     };
     let describe = |(number, shared): (usize, &crate::shared::Dictionary)| {

@@ -98,7 +98,8 @@ async fn bytes_per_column() {
         let batch = load(&path);
         let fields = batch.schema();
         let fields = fields.fields().iter();
-        let mut times = fields.filter(|field| Type::of_field(field) == Type::Datetime || field.name().starts_with("start"));
+        let mut times =
+            fields.filter(|field| Type::of_field(field) == Type::Datetime || field.name().starts_with("start"));
         let time_column = times.next().map(|field| field.name().clone()).unwrap_or_default();
         let options = EncodeOptions { time_column, ..options(level) };
         let start = cpu_seconds();

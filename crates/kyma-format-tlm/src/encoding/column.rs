@@ -251,9 +251,9 @@ pub(crate) fn is_span(starts: &[i64], ends: &[i64], durations: &[i64]) -> bool {
     if are_few(starts.len(), difference) || are_few(durations.len(), |at| durations[at]) {
         return false;
     }
-    QUOTIENT_UNITS.iter().any(|&unit| {
-        are_few(durations.len(), |at| durations[at].wrapping_sub(difference(at).div_euclid(unit)))
-    })
+    QUOTIENT_UNITS
+        .iter()
+        .any(|&unit| are_few(durations.len(), |at| durations[at].wrapping_sub(difference(at).div_euclid(unit))))
 }
 
 /// Whether a sample of `count` numbers holds few different ones.
@@ -374,8 +374,7 @@ impl Column<'_, '_> {
                 integer_array(to, integers, filler.nulls)
             }
             Type::Real => {
-                let reals =
-                    reals::decode(&mut self.reader, self.fetched.encoding, self.values, &self.wanted)?;
+                let reals = reals::decode(&mut self.reader, self.fetched.encoding, self.values, &self.wanted)?;
                 let reals = filler.fill(reals)?;
                 Ok(Arc::new(Float64Array::new(reals.into(), filler.nulls)))
             }

@@ -129,7 +129,8 @@ fn encode_planes(values: &[i64], level: i32) -> Result<Vec<u8>> {
         } else {
             None
         };
-        let delta = if delta_bits <= plain_bits * CLOSE { Some(encode_chunk(kind, &delta, first, level)?) } else { None };
+        let delta =
+            if delta_bits <= plain_bits * CLOSE { Some(encode_chunk(kind, &delta, first, level)?) } else { None };
         let smallest = [plain, delta].into_iter().flatten().min_by_key(Vec::len);
         out.raw(&smallest.unwrap_or_default());
     }

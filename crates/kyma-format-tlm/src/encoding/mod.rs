@@ -21,6 +21,6 @@ mod wanted;
 pub(crate) const THOROUGH: i32 = 9;
 
 pub(crate) use column::{
-    Fetched, Packed, decode, decode_codes, encode, encode_codes, encode_difference, encode_pages,
-    encode_quotient, is_span, name, wide_integers,
+    Fetched, Packed, decode, decode_codes, encode, encode_codes, encode_difference, encode_pages, encode_quotient,
+    is_span, name, wide_integers,
 };

@@ -314,12 +314,14 @@ mod tests {
         prices[77] = f64::NAN;
         prices[78] = -0.0;
         assert_eq!(check(&prices), encoding::DECIMAL_REAL);
-        let few: Vec<f64> = (0..3_000).map(|at| f64::from(at.wrapping_mul(2_654_435_769_u32) >> 23).sqrt()).collect();
+        let few: Vec<f64> = (0..3_000_u32).map(|at| f64::from(at.wrapping_mul(2_654_435_769) >> 23).sqrt()).collect();
         assert_eq!(check(&few), encoding::DICTIONARY_REAL);
         let noise = |at: u32| f64::from(at.wrapping_mul(2_654_435_769) >> 8).sqrt();
-        let single: Vec<f64> = (0..3_000).map(|at| f64::from(noise(at) as f32)).collect();
+        let single: Vec<f64> = (0..3_000_u16).map(|at| f64::from(f32::from(at).sqrt())).collect();
         assert!(matches!(check(&single), encoding::ORDERED_REAL | encoding::XOR_REAL));
-        assert_eq!(check(&(0..3_000).map(|at| -noise(at)).collect::<Vec<_>>()), encoding::PLANES_REAL);
+        let scales = [1e-200, -1.0, 1e200];
+        let spread: Vec<f64> = (0..3_000).map(|at| noise(at) * scales[at as usize % 3]).collect();
+        assert_eq!(check(&spread), encoding::PLANES_REAL);
     }
 
     proptest! {

@@ -242,7 +242,8 @@ impl Spelling<'_> {
             tag::PADDED => number(inner).filter(|_| inner.len() == usize::from(self.places)),
             tag::FIXED => {
                 let unsigned = inner.strip_prefix(b"-").unwrap_or(inner);
-                let (whole, rest) = unsigned.split_at_checked(unsigned.len().checked_sub(usize::from(self.places) + 1)?)?;
+                let (whole, rest) =
+                    unsigned.split_at_checked(unsigned.len().checked_sub(usize::from(self.places) + 1)?)?;
                 let fraction = number(rest.strip_prefix(b".")?)?;
                 let scale = 10_i64.checked_pow(u32::from(self.places))?;
                 let magnitude = number(whole)?.checked_mul(scale)?.checked_add(fraction)?;
@@ -346,8 +347,7 @@ fn write_time(nanoseconds: i64, between: u8, places: u8, out: &mut Vec<u8>) {
     let (year, month, day) = civil(seconds.div_euclid(DAY_SECONDS));
     let of_day = seconds.rem_euclid(DAY_SECONDS);
     write_digits(year.unsigned_abs(), 4, out);
-    let parts =
-        [(b'-', month), (b'-', day), (between, of_day / 3_600), (b':', of_day / 60 % 60), (b':', of_day % 60)];
+    let parts = [(b'-', month), (b'-', day), (between, of_day / 3_600), (b':', of_day / 60 % 60), (b':', of_day % 60)];
     for (before, part) in parts {
         out.push(before);
         write_digits(part.unsigned_abs(), 2, out);

@@ -53,14 +53,14 @@ pub(crate) fn encode(
         return Ok((encoding::CONSTANT_TEXT, Vec::new()));
     }
     let transformed = transform::choose(values);
-    if transformed == crate::constants::transform::NONE || values.iter().all(|value| value.len() <= 18) {
-        if let Some(whole) = spelled::encode(values, level)? {
-            let dictionary = Dictionary::try_of(values).map(|dictionary| dictionary.encode(transformed, level));
-            let smaller = dictionary.transpose()?.filter(|(_, dictionary)| dictionary.len() <= whole.len());
-            let (encoding, head) = smaller.unwrap_or((encoding::SPELLED, whole));
-            out.raw(&head);
-            return Ok((encoding, Vec::new()));
-        }
+    // Digits are hexadecimal too: they are tried as numbers first.
+    let may_be_numbers = transformed == crate::constants::transform::NONE || values.iter().all(|it| it.len() <= 18);
+    if let Some(whole) = may_be_numbers.then(|| spelled::encode(values, level)).transpose()?.flatten() {
+        let dictionary = Dictionary::try_of(values).map(|dictionary| dictionary.encode(transformed, level));
+        let smaller = dictionary.transpose()?.filter(|(_, dictionary)| dictionary.len() <= whole.len());
+        let (encoding, head) = smaller.unwrap_or((encoding::SPELLED, whole));
+        out.raw(&head);
+        return Ok((encoding, Vec::new()));
     }
     encode_as(values, valid, transformed, level, out)
 }
@@ -95,18 +95,28 @@ fn encode_as(
     Ok((encoding::FRAMES, frames))
 }
 
-/// Whether frames of one page are hardly larger than the usual ones, by the first of these.
+/// Whether frames of one page are hardly larger than the usual ones: when the first page does not compress at all, or by the
+/// first usual frame where there is time to look.
 fn lose_little(values: &[&[u8]], spelled: u8, level: i32) -> Result<bool> {
     let sample = &values[..values.len().min(FRAME_ROWS)];
-    let stored: Vec<_> = sample.iter().map(|value| transform::apply(spelled, value)).collect();
-    if stored.iter().map(|value| value.len()).sum::<usize>() > FRAME_BYTES {
+    if sample.iter().map(|value| value.len()).sum::<usize>() > FRAME_BYTES {
         return Ok(false);
     }
-    let mut whole = Writer::default();
-    blob::encode(&stored.concat(), level, &mut whole)?;
-    let mut pages = Writer::default();
-    stored.chunks(PAGE_ROWS).try_for_each(|page| blob::encode(&page.concat(), level, &mut pages))?;
-    Ok(pages.bytes.len() <= whole.bytes.len() + whole.bytes.len() / SMALL_FRAMES_SHARE)
+    let stored: Vec<_> = sample.iter().map(|value| transform::apply(spelled, value)).collect();
+    let compressed = |part: &[std::borrow::Cow<'_, [u8]>]| {
+        let mut out = Writer::default();
+        blob::encode(&part.concat(), level, &mut out)?;
+        Ok::<_, Error>(out.bytes.len())
+    };
+    let first = &stored[..stored.len().min(PAGE_ROWS)];
+    let first_bytes: usize = first.iter().map(|value| value.len()).sum();
+    let is_noise = compressed(first)? > first_bytes;
+    if is_noise || level < THOROUGH {
+        return Ok(is_noise);
+    }
+    let pages = stored.chunks(PAGE_ROWS).map(compressed).sum::<Result<usize>>()?;
+    let whole = compressed(&stored)?;
+    Ok(pages <= whole + whole / SMALL_FRAMES_SHARE)
 }
 
 /// Appends the head of values without nulls and gives their frames, a page each.

@@ -75,8 +75,12 @@ async fn ids_are_stored_once_and_a_needle_reads_one_page_of_them() {
     let source = CountingReader::new(encoded.bytes.clone());
     let reader = Tlm.open(source.clone(), &open_options(&encoded)).await.unwrap();
     let described = reader.describe();
-    let columns: Vec<_> = described["dictionaries"].as_array().unwrap().iter().map(|it| it["columns"].clone()).collect();
-    assert_eq!(columns, [serde_json::json!(["trace"]), serde_json::json!(["span", "parent"]), serde_json::json!(["session"])]);
+    let columns: Vec<_> =
+        described["dictionaries"].as_array().unwrap().iter().map(|it| it["columns"].clone()).collect();
+    assert_eq!(
+        columns,
+        [serde_json::json!(["trace"]), serde_json::json!(["span", "parent"]), serde_json::json!(["session"])]
+    );
     check(&rows, &encoded, &mut ChaCha8Rng::seed_from_u64(1)).await;
 
     source.take_reads();

@@ -131,6 +131,7 @@ async fn bytes_per_column() {
         let out = json!({
             "total": stored, "footer": footer, "encode": encode_seconds, "read": read_seconds, "columns": columns,
         });
+        #[allow(clippy::disallowed_methods, reason = "figures for whoever runs this by hand")]
         std::fs::write(path.with_extension(format!("{level}.json")), out.to_string()).unwrap();
     }
 }

@@ -15,6 +15,9 @@
 //! 3. Strings that spell integers are stored as these where that is smaller, see `spelled`.
 //! 4. Else frames of at most 8,192 rows, or of 1,024 where smaller ones lose nothing (unique ids are as large either way), so that a read of few rows decompresses little. Frames are cut by rows, nulls
 //!    counted, so that a selection knows its frames before anything is read.
+//!
+//! Codes of frequent substrings (OnPair) were measured and are not among the layouts: on real messages, URLs and ids they take
+//! 1.8 to 6 times the bytes of zstd frames, and come near (1.04) only on generated lines.
 
 use std::collections::HashMap;
 

@@ -34,6 +34,8 @@ pub(crate) struct LineTest {
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts(std::sync::Mutex<Vec<(LineTest, Arc<Vec<Verdict>>)>>);
 
+/// So few rows are read at once rather than after a round for their templates.
+const FEW_ROWS: usize = 2 * crate::constants::PAGE_ROWS;
 /// Tests whose verdicts are kept.
 const KEPT_TESTS: usize = 16;
 
@@ -214,6 +216,9 @@ pub(crate) async fn rows(
     request: &PruneRequest<'_>,
     among: Option<&BooleanBuffer>,
 ) -> Result<Option<Narrowed>> {
+    if among.is_some_and(|among| among.count_set_bits() <= FEW_ROWS) {
+        return Ok(None);
+    }
     let known = Known::of(reader, block, request.predicate);
     let mut columns = Vec::new();
     known.for_each_column(&mut |column| columns.push(column));

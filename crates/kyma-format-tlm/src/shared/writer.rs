@@ -5,6 +5,8 @@
 //! 3. A group is tried when its blocks hold more values than the extent does, each order of the dictionary in turn.
 //! 4. It is kept when dictionary and codes are smaller than the columns encoded block by block. The latter are kept
 //!    otherwise, so that nothing is encoded twice.
+//! 5. It is not kept when the values of one page of rows lie all over the dictionary: who looks for one id would read most
+//!    of it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +17,7 @@ use kyma_core::schema::Schema;
 use kyma_core::types::Type;
 use xxhash_rust::xxh3::{Xxh3Builder, xxh3_64};
 
+use crate::constants::PAGE_ROWS;
 use crate::encoding::{self, Packed};
 use crate::limits::SHARED_VALUES_MAX;
 use crate::writer::gather;
@@ -31,6 +34,11 @@ const CANDIDATES_MAX: usize = 64;
 const SAVED_SHARE: usize = 16;
 /// Columns join when one in this many of either's values is the other's.
 const OVERLAP_SHARE: usize = 4;
+
+/// Bytes of the dictionary's pages that a page of rows needs on average, at most.
+const SCATTERED_BYTES_MAX: usize = 128 * 1024;
+/// Pages of rows of each block that are looked at for that.
+const SAMPLED_PAGES: usize = 8;
 
 /// A dictionary to be written.
 #[derive(Debug)]
@@ -127,7 +135,9 @@ impl Plan {
             }
         }
         let apart_bytes = bytes(&apart);
-        let is_kept = shared_bytes + apart_bytes / SAVED_SHARE < apart_bytes;
+        let value_bytes = packed.bytes().div_ceil(values.len().max(1));
+        let is_local = numbered.pages_of_a_page(group, &appeared) * PAGE_ROWS * value_bytes <= SCATTERED_BYTES_MAX;
+        let is_kept = is_local && shared_bytes + apart_bytes / SAVED_SHARE < apart_bytes;
         if is_kept {
             let number = self.dictionaries.len() as u32;
             self.dictionaries.push(NewDictionary { ty, values: values.len() as u32, packed });
@@ -276,6 +286,24 @@ impl<'a> Numbered<'a> {
             }
         }
         groups
+    }
+
+    /// How many pages of the dictionary `order` a page of rows touches, on average of the worst column.
+    fn pages_of_a_page(&self, group: &[usize], order: &[u32]) -> usize {
+        let mut page_of = vec![0_u32; self.values.len()];
+        order.iter().enumerate().for_each(|(code, &id)| page_of[id as usize] = (code / PAGE_ROWS) as u32);
+        let of_member = |member: &usize| {
+            let (mut pages, mut touched) = (0, 0);
+            for numbers in &self.numbers[*member] {
+                let step = numbers.len().div_ceil(PAGE_ROWS).div_ceil(SAMPLED_PAGES).max(1);
+                for page in numbers.chunks(PAGE_ROWS).step_by(step) {
+                    touched += page.iter().map(|&id| page_of[id as usize]).collect::<HashSet<u32, Xxh3Builder>>().len();
+                    pages += 1;
+                }
+            }
+            touched.div_ceil(pages.max(1))
+        };
+        group.iter().map(of_member).max().unwrap_or_default()
     }
 
     /// The pieces of a group whose dictionary is `order`.

@@ -1,6 +1,6 @@
 //! Log lines as templates and variables: `TEMPLATE`.
 //!
-//! A block's lines become codes (which template each line has) and, in frames of at most 8,192 rows, the values of each
+//! A block's lines become codes (which template each line has) and, in frames of at most 4,096 rows, the values of each
 //! template's variables. A read of few rows fetches the codes and the frames that hold them; a predicate that the static
 //! texts decide needs the codes alone, or nothing where no template of the block can match.
 //!
@@ -42,7 +42,7 @@ use super::views::{Content, Views};
 use super::wanted::Wanted;
 use crate::constants::slot::{COLUMNS_MAX, POOLED_LINES_MAX};
 use crate::encoding::blob;
-use crate::limits::{FRAME_BYTES, FRAME_BYTES_MAX, FRAME_ROWS, TEMPLATE_HOLES_MAX, TEMPLATE_LINE_BYTES_MAX};
+use crate::limits::{FRAME_BYTES_MAX, TEMPLATE_HOLES_MAX, TEMPLATE_LINE_BYTES_MAX};
 use crate::wire::{Reader, Writer, corrupt};
 use dictionary::{CLASSES, Dictionary, HOLE, Template};
 use learn::{SAMPLE_LINES, Shape};
@@ -53,6 +53,10 @@ use token::{Token, tokens};
 const TRIED_LINES: usize = 128;
 /// Words that lines have on average, at least.
 const WORDS_MIN: usize = 3;
+/// Lines of one frame.
+const LINES_MAX: usize = 4_096;
+/// A frame ends after the line that reaches so many bytes.
+const LINE_BYTES: usize = 2 * 1024 * 1024;
 /// Templates that a shape may get in one block beyond those sampled, by lines: more says that the sample missed what varies.
 const LINES_PER_NEW_TEMPLATE: usize = 16;
 /// New templates that a shape gets in any case.
@@ -146,7 +150,7 @@ impl Learner {
                 bytes += value.len();
                 line += 1;
             }
-            if row + 1 - first_row == FRAME_ROWS || bytes >= FRAME_BYTES || row + 1 == rows {
+            if row + 1 - first_row == LINES_MAX || bytes >= LINE_BYTES || row + 1 == rows {
                 let frame = FrameLines { lines: &lines, codes: &codes, row_of: &row_of, templates: templates.len() };
                 let bytes_of_frame = frame.encode(first_line, line, &mut bases, level)?;
                 frames.push(PackedFrame { rows: (row + 1 - first_row) as u32, bytes: bytes_of_frame });

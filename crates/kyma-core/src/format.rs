@@ -133,6 +133,15 @@ pub struct Pattern {
     pub rows: u64,
 }
 
+/// What `narrow` found; one bit per row of the block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Narrowed {
+    /// Rows that may match; for others the predicate is not true.
+    pub rows: BooleanBuffer,
+    /// Rows for which the predicate is certainly true, all of them among `rows`.
+    pub sure: BooleanBuffer,
+}
+
 /// One way to lay out an extent.
 #[async_trait]
 pub trait SegmentFormat: Send + Sync + fmt::Debug {
@@ -182,16 +191,15 @@ pub trait SegmentReader: Send + Sync + fmt::Debug {
     /// with; `null_strings_are_empty` as in [`crate::prune::StatsSource`]. May read index sections from `source`.
     async fn prune(&self, source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned>;
 
-    /// Rows of `rows` (all when `None`) in one of [`PruneRequest::candidates`]' blocks that may match, found by looking at
-    /// less than the columns' values: the templates of lines, the codes of a dictionary. `None` when that says nothing. Called
-    /// after `prune`, before the block is read.
+    /// Rows of one block that may match and rows that do, among `rows` (all when `None`), found by looking at less than the
+    /// columns' values: the templates of lines. `None` when that says nothing. Called after `prune`, before the block is read.
     async fn narrow(
         &self,
         _source: &dyn RangeReader,
         _block: u32,
         _request: &PruneRequest<'_>,
         _rows: Option<&BooleanBuffer>,
-    ) -> Result<Option<BooleanBuffer>> {
+    ) -> Result<Option<Narrowed>> {
         Ok(None)
     }
 

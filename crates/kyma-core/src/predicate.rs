@@ -148,6 +148,16 @@ impl Predicate {
         }
     }
 
+    /// Whether some part of it is not known: without such a part it says exactly what the filter does.
+    pub fn has_opaque(&self) -> bool {
+        match self {
+            Predicate::Opaque => true,
+            Predicate::And(parts) | Predicate::Or(parts) => parts.iter().any(Predicate::has_opaque),
+            Predicate::Not(inner) => inner.has_opaque(),
+            _ => false,
+        }
+    }
+
     /// The top-level conjuncts.
     pub fn conjuncts(&self) -> &[Predicate] {
         match self {

@@ -23,8 +23,7 @@ pub(crate) mod section {
     pub(crate) const STATS: u16 = 4;
     /// Key paths of dynamic columns.
     pub(crate) const PATHS: u16 = 5;
-    /// Where index sections are. Reserved: not written yet.
-    #[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
+    /// Where indexes are, and what they cover. May be missing.
     pub(crate) const INDEXES: u16 = 6;
     /// Which rows have a path: where the bitmaps are.
     pub(crate) const PRESENCE: u16 = 7;
@@ -174,6 +173,65 @@ pub(crate) mod integers {
     pub(crate) const PAGE_RISE: u8 = 2;
 }
 
+/// Indexes: see `index`.
+pub(crate) mod index {
+    /// Layout of the index sections; a reader ignores those of another.
+    pub(crate) const VERSION: u8 = 1;
+    /// Lengths that classes of terms tell apart; the last one is "this or longer".
+    pub(crate) const LENGTHS: u8 = 16;
+    /// Classes of terms.
+    pub(crate) const CLASSES: u8 = 97;
+
+    /// Kinds of characters of a term.
+    pub(crate) mod kind {
+        /// ASCII digits only.
+        pub(crate) const DIGITS: u8 = 0;
+        /// Digits and letters up to `f`.
+        pub(crate) const HEX: u8 = 1;
+        /// ASCII digits and letters.
+        pub(crate) const MIXED: u8 = 2;
+        /// ASCII letters only.
+        pub(crate) const WORD: u8 = 3;
+        /// Other characters too.
+        pub(crate) const OTHER: u8 = 4;
+        /// Anything too long for a dictionary; one class for all lengths.
+        pub(crate) const LONG: u8 = 5;
+        /// Four runs of at most three digits with a dot between them: beside its runs, an address is a term of its own.
+        pub(crate) const ADDRESS: u8 = 6;
+    }
+
+    /// Where the terms of one class of one field are.
+    pub(crate) mod place {
+        /// There are none.
+        pub(crate) const ABSENT: u8 = 0;
+        /// In the field's dictionary.
+        pub(crate) const DICTIONARY: u8 = 1;
+        /// In the filter of pages.
+        pub(crate) const PAGES: u8 = 2;
+        /// In the filter of blocks.
+        pub(crate) const BLOCKS: u8 = 3;
+    }
+
+    /// What a field's texts are.
+    pub(crate) mod source {
+        /// The values of a column.
+        pub(crate) const COLUMN: u8 = 0;
+        /// The texts of a sub-column of a dynamic column.
+        pub(crate) const PATH: u8 = 1;
+        /// The residues of a dynamic column, as JSON text and with their strings' escapes undone.
+        pub(crate) const RESIDUE: u8 = 2;
+    }
+
+    /// Flag of a field: parts of UUIDs are left out.
+    pub(crate) const UUID_PARTS: u8 = 1;
+    /// Flag of a field: its dictionary's postings are pages, not blocks.
+    pub(crate) const PAGE_POSTINGS: u8 = 2;
+    /// Kind of a filter's shard: answers nothing but "maybe".
+    pub(crate) const SHARD_OPEN: u8 = 0;
+    /// Kind of a filter's shard: a binary-fuse filter.
+    pub(crate) const SHARD_FUSE: u8 = 1;
+}
+
 /// Whether rows are null.
 pub(crate) mod validity {
     /// No row is null.
@@ -243,6 +301,14 @@ mod tests {
             slot::AFFIXED,
         ];
         assert_eq!(slots, std::array::from_fn(|at| at as u8));
+        assert_eq!((index::VERSION, index::LENGTHS, index::CLASSES), (1, 16, 97));
+        let kinds = [index::kind::DIGITS, index::kind::HEX, index::kind::MIXED, index::kind::WORD];
+        assert_eq!((kinds, index::kind::OTHER), ([0, 1, 2, 3], 4));
+        assert_eq!((index::kind::LONG, index::kind::ADDRESS), (5, 6));
+        let places = [index::place::ABSENT, index::place::DICTIONARY, index::place::PAGES, index::place::BLOCKS];
+        assert_eq!(places, [0, 1, 2, 3]);
+        assert_eq!([index::source::COLUMN, index::source::PATH, index::source::RESIDUE], [0, 1, 2]);
+        assert_eq!([index::UUID_PARTS, index::PAGE_POSTINGS, index::SHARD_OPEN, index::SHARD_FUSE], [1, 2, 0, 1]);
         assert_eq!([transform::NONE, transform::HEX, transform::UUID], [0, 1, 2]);
         assert_eq!([blob::RAW, blob::ZSTD, validity::ALL, validity::BITMAP], [0, 1, 0, 1]);
         assert_eq!([integers::CONSTANT, integers::RUNS, integers::PAGES], [0, 1, 2]);

@@ -19,6 +19,7 @@
 //!            offset varint, head bytes varint, head crc u32,
 //!            frames varint, (rows varint, bytes varint, crc u32)*
 //!            a base's sub-column is 0 for the column itself, else one more than its place
+//! INDEXES  = what indexes there are; may be missing; see `index`
 //! STATS    = per block and column: statistics, then those of its complete sub-columns; see `stats`
 //! TEMPLATES = columns varint, (column varint, path varint, templates, per block: (templates varint, (template varint, lines varint)*))*
 //!            where a column or path has lines stored as templates; see `encoding::template`
@@ -43,6 +44,7 @@ use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, encoding
 use crate::dynamic::paths::{PathId, Paths, ROOT};
 use crate::dynamic::presence;
 use crate::encoding::template::dictionary::Dictionary;
+use crate::index::directory::Directory;
 use crate::limits::{
     BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, ELEMENTS_MAX, FOOTER_BYTES_MAX, LIST_DEPTH_MAX, SHREDDED_PATHS_MAX,
     TEMPLATES_MAX, TRACKED_PATHS_MAX,
@@ -164,6 +166,8 @@ pub(crate) struct Footer {
     pub(crate) presence: presence::Directory,
     /// Where sketches of columns are.
     pub(crate) sketches: sketches::Directory,
+    /// Where the indexes are, if there are any.
+    pub(crate) indexes: Option<Directory>,
 }
 
 impl Footer {
@@ -192,6 +196,13 @@ impl Footer {
         for (kind, flags, payload) in required.chain(optional.into_iter().map(|(kind, payload)| (kind, 0, payload))) {
             body.u16(kind);
             body.u16(flags);
+            body.u32(u32::try_from(payload.len()).map_err(|_| too_large())?);
+            body.raw(&payload);
+        }
+        if let Some(indexes) = &self.indexes {
+            let payload = indexes.write();
+            body.u16(section::INDEXES);
+            body.u16(0);
             body.u32(u32::try_from(payload.len()).map_err(|_| too_large())?);
             body.raw(&payload);
         }
@@ -315,8 +326,12 @@ impl Footer {
         if let Some(payload) = sections.get(&section::TEMPLATES) {
             read_templates(Reader::new(payload), &mut templates, &mut blocks)?;
         }
+        let indexes = match sections.get(&section::INDEXES) {
+            Some(payload) => Directory::read(Reader::new(payload), schema.len(), data_bytes)?,
+            None => None,
+        };
         let (presence, sketches) = Default::default();
-        let mut footer = Footer { identity, schema, blocks, paths, templates, presence, sketches };
+        let mut footer = Footer { identity, schema, blocks, paths, templates, presence, sketches, indexes };
         if let Some(payload) = sections.get(&section::PRESENCE) {
             let columns: Vec<(u32, usize)> = footer.dynamic_columns().collect();
             let blocks = footer.blocks.len();

@@ -1,7 +1,8 @@
 //! TLM, the telemetry format: kyma's own way to lay out an extent.
 //!
 //! Owns the bytes of an extent; knows nothing of catalogs, stores or queries. Start at [`Tlm`], then `writer` and
-//! `reader`; `encoding` holds the codecs of single columns, `dynamic` takes JSON columns apart, `footer` is the directory.
+//! `reader`; `encoding` holds the codecs of single columns, `dynamic` takes JSON columns apart, `index` finds the
+//! pages that may hold a term, `footer` is the directory.
 //!
 //! # Layout
 //!
@@ -9,7 +10,8 @@
 //! extent  = data, indexes, footer
 //! data    = block*            block = piece of each column, in schema order
 //! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue (`dynamic`)
-//! indexes = bitmaps of paths (`dynamic::presence`), sketches of columns (`sketches`); footer sections say where they are
+//! indexes = filters and dictionaries of terms (`index`), bitmaps of paths (`dynamic::presence`), sketches of columns
+//!           (`sketches`); footer sections say where they are
 //! footer  = body, tail        see `footer`; its last 8 bytes are the magic
 //! ```
 //!
@@ -35,6 +37,7 @@ mod dynamic;
 mod encoding;
 mod fetch;
 mod footer;
+mod index;
 mod limits;
 mod narrow;
 mod reader;

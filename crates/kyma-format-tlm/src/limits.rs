@@ -54,6 +54,34 @@ pub(crate) const SKETCH_BYTES_MAX: usize = 4_096;
 pub(crate) const LISTED_PATHS_MAX: usize = 4_096;
 /// Key paths tracked while one block is shredded; further members stay in the residue.
 pub(crate) const TRACKED_PATHS_MAX: usize = 65_536;
+/// Bytes of a term that a dictionary may hold.
+pub(crate) const TERM_BYTES_MAX: usize = 64;
+/// Fields of one extent that are indexed; further ones answer "maybe".
+pub(crate) const INDEX_FIELDS_MAX: usize = 4_096;
+/// Pages of one extent; a larger one has no index.
+pub(crate) const INDEX_PAGES_MAX: u32 = 1 << 17;
+/// Decompressed bytes at which a block of a dictionary is closed: compressed, one small range.
+pub(crate) const DICTIONARY_BLOCK_BYTES: usize = 64 * 1024;
+/// Decompressed bytes of a block of a dictionary; one term with its postings may pass [`DICTIONARY_BLOCK_BYTES`].
+pub(crate) const DICTIONARY_BLOCK_BYTES_MAX: usize = 1024 * 1024;
+/// Blocks of one dictionary, and shards of one filter.
+pub(crate) const INDEX_PARTS_MAX: usize = 65_536;
+/// Bytes of a filter's shard that writers aim at: one small range.
+pub(crate) const SHARD_BYTES: usize = 40 * 1024;
+/// Bytes that ranges of the index are joined up to: what one small request may fetch.
+pub(crate) const INDEX_JOINED_BYTES: u64 = 64 * 1024;
+/// Bytes of the index that one condition may fetch; beyond, it answers "maybe".
+pub(crate) const INDEX_READ_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Decompressed bytes of dictionaries that one condition may look through, once for each test; beyond, it answers "maybe".
+pub(crate) const INDEX_SEARCHED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Tests of terms that one condition may have; beyond, it answers "maybe".
+pub(crate) const INDEX_TESTS_MAX: usize = 1_024;
+/// Runs of a needle that are made into tests; the others would tell little more.
+pub(crate) const NEEDLE_TERMS_MAX: usize = 64;
+/// Alternatives that the literals of a regular expression are spelled out to.
+pub(crate) const REGEX_LITERALS_MAX: usize = 16;
+/// Nesting of predicates and regular expressions that is looked into; deeper is "maybe".
+pub(crate) const NEED_DEPTH_MAX: usize = 100;
 
 const _: () = assert!(FRAME_ROWS.is_multiple_of(crate::constants::PAGE_ROWS));
 const _: () = assert!(FRAME_BYTES + kyma_core::limits::STRING_BYTES_MAX < FRAME_BYTES_MAX);

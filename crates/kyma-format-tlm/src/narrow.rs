@@ -1,143 +1,201 @@
-//! Rows of a block that may match, by the templates of its lines.
+//! Rows of a block that may match, and rows that do, by the templates of its lines.
 //!
-//! 1. Each condition on a column of lines is asked of the block's templates: the footer has them, nothing is read.
-//! 2. No template can match: the block falls. Every template can: nothing is known.
-//! 3. Else the codes of the lines (a column's head, not its frames) say which rows have a template that can.
+//! 1. Each condition on a column of lines is asked of the column's templates: the footer has them, nothing is read.
+//! 2. No template of the block can match: the block falls. Nothing is known of any: nothing is known.
+//! 3. Else the codes of the lines (a column's head, not its frames) say which template each row has.
 //!
 //! Conditions are combined as sets of rows: both sides of an `and`, either side of an `or`. Under a `not` nothing is claimed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::buffer::BooleanBuffer;
 use kyma_core::error::Result;
-use kyma_core::format::{PruneRequest, RangeReader};
+use kyma_core::format::{Narrowed, PruneRequest, RangeReader};
 use kyma_core::predicate::{ColumnRef, CompareOp, Predicate, TextOp};
 use kyma_core::value::Value;
 
 use crate::constants::encoding as encoding_tag;
 use crate::encoding;
-use crate::encoding::template::matching::Needle;
+use crate::encoding::template::matching::{Needle, Verdict};
 use crate::fetch::Fetch;
 use crate::reader::Reader;
 
-/// A condition on the lines of one column.
-struct Lines {
+/// One test of the lines of a column: how, what, and whether case counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LineTest {
     column: usize,
-    /// By code: whether a line of this template may match.
-    may_match: Vec<bool>,
+    op: TextOp,
+    needle: String,
+    case_sensitive: bool,
+}
+
+/// Verdicts of recent tests over all templates of their columns: a query asks the same of every block.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts(std::sync::Mutex<Vec<(LineTest, Arc<Vec<Verdict>>)>>);
+
+/// Tests whose verdicts are kept.
+const KEPT_TESTS: usize = 16;
+
+impl Verdicts {
+    /// By template of the test's column; `None` when nothing can be said.
+    fn of(&self, reader: &Reader, test: LineTest) -> Option<Arc<Vec<Verdict>>> {
+        let needle = Needle::new(test.op, &test.needle, test.case_sensitive)?;
+        // A lock that a panic poisoned holds what it held before.
+        let lock = || self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, known)) = lock().iter().find(|(known, _)| *known == test) {
+            return Some(Arc::clone(known));
+        }
+        let dictionary = reader.footer.templates.get(test.column)?;
+        let templates = (0..dictionary.len() as u32).filter_map(|number| dictionary.get(number));
+        let verdicts: Arc<Vec<Verdict>> = Arc::new(templates.map(|template| needle.verdict(template)).collect());
+        let mut kept = lock();
+        if kept.len() == KEPT_TESTS {
+            kept.remove(0);
+        }
+        kept.push((test, Arc::clone(&verdicts)));
+        Some(verdicts)
+    }
 }
 
 /// A predicate as far as templates speak of it.
-enum Narrowed {
+enum Known {
     /// Nothing is known.
-    All,
-    /// No row.
+    Any,
+    /// No row matches.
     Nothing,
-    /// Rows by their templates.
-    Lines(Lines),
-    /// Rows of both.
-    Both(Vec<Narrowed>),
-    /// Rows of either.
-    Either(Vec<Narrowed>),
+    /// By the code of the row's template in a column.
+    Lines { column: usize, verdicts: Vec<Verdict> },
+    /// What matches all of these; and of other conditions too, unless `is_whole`.
+    Both { parts: Vec<Known>, is_whole: bool },
+    /// What matches one of these; or another condition, unless `is_whole`.
+    Either { parts: Vec<Known>, is_whole: bool },
 }
 
-impl Narrowed {
-    fn of(reader: &Reader, block: u32, predicate: &Predicate) -> Narrowed {
+/// Rows of a [`Known`]: that may match (`None` for all), and that do (`None` for none).
+#[derive(Default)]
+struct Rows {
+    may: Option<BooleanBuffer>,
+    sure: Option<BooleanBuffer>,
+}
+
+impl Known {
+    fn of(reader: &Reader, block: u32, predicate: &Predicate) -> Known {
         match predicate {
-            Predicate::True | Predicate::Opaque | Predicate::Not(_) | Predicate::IsNull(_) => Narrowed::All,
+            Predicate::True | Predicate::Opaque | Predicate::Not(_) | Predicate::IsNull(_) => Known::Any,
             Predicate::And(parts) => {
-                let mut known = Vec::new();
-                for part in parts {
-                    match Narrowed::of(reader, block, part) {
-                        Narrowed::All => {}
-                        Narrowed::Nothing => return Narrowed::Nothing,
-                        other => known.push(other),
-                    }
+                let mut known: Vec<Known> = parts.iter().map(|part| Known::of(reader, block, part)).collect();
+                if known.iter().any(|part| matches!(part, Known::Nothing)) {
+                    return Known::Nothing;
                 }
-                if known.is_empty() { Narrowed::All } else { Narrowed::Both(known) }
+                known.retain(|part| !matches!(part, Known::Any));
+                let is_whole = known.len() == parts.len();
+                if known.is_empty() { Known::Any } else { Known::Both { parts: known, is_whole } }
             }
             Predicate::Or(parts) => {
-                let mut known = Vec::new();
-                for part in parts {
-                    match Narrowed::of(reader, block, part) {
-                        Narrowed::All => return Narrowed::All,
-                        Narrowed::Nothing => {}
-                        other => known.push(other),
-                    }
+                let mut known: Vec<Known> = parts.iter().map(|part| Known::of(reader, block, part)).collect();
+                let is_whole = !known.iter().any(|part| matches!(part, Known::Any));
+                known.retain(|part| !matches!(part, Known::Any | Known::Nothing));
+                match (known.is_empty(), is_whole) {
+                    (true, true) => Known::Nothing,
+                    (true, false) => Known::Any,
+                    (false, is_whole) => Known::Either { parts: known, is_whole },
                 }
-                if known.is_empty() { Narrowed::Nothing } else { Narrowed::Either(known) }
             }
             Predicate::Compare { column, op: CompareOp::Equal, value: Value::String(text) } => {
-                Narrowed::lines(reader, block, column, &[Needle::new(TextOp::Equal, text, true)])
+                Known::lines(reader, block, column, TextOp::Equal, &[text], true)
             }
-            Predicate::Compare { .. } => Narrowed::All,
+            Predicate::Compare { .. } => Known::Any,
             Predicate::In { column, values } => {
-                let needle = |value: &Value| match value {
-                    Value::String(text) => Needle::new(TextOp::Equal, text, true),
-                    _ => None,
-                };
-                Narrowed::lines(reader, block, column, &values.iter().map(needle).collect::<Vec<_>>())
+                fn text(value: &Value) -> Option<&String> {
+                    match value {
+                        Value::String(text) => Some(text),
+                        _ => None,
+                    }
+                }
+                match values.iter().map(text).collect::<Option<Vec<&String>>>() {
+                    Some(texts) => Known::lines(reader, block, column, TextOp::Equal, &texts, true),
+                    None => Known::Any,
+                }
             }
             Predicate::Text { column, op, needle, case_sensitive } => {
-                Narrowed::lines(reader, block, column, &[Needle::new(*op, needle, *case_sensitive)])
+                Known::lines(reader, block, column, *op, &[needle], *case_sensitive)
             }
         }
     }
 
-    /// Rows that may match one of `needles`; a needle of which nothing can be said makes it all rows.
-    fn lines(reader: &Reader, block: u32, column: &ColumnRef, needles: &[Option<Needle>]) -> Narrowed {
-        let Some(needles) = needles.iter().map(Option::as_ref).collect::<Option<Vec<&Needle>>>() else {
-            return Narrowed::All;
-        };
+    /// Lines that match one of `needles`.
+    fn lines(
+        reader: &Reader,
+        block: u32,
+        column: &ColumnRef,
+        op: TextOp,
+        needles: &[&String],
+        case_sensitive: bool,
+    ) -> Known {
         let at = reader.footer.schema.index_of(&column.column).filter(|_| column.path.is_empty());
         let stored = at.and_then(|at| reader.footer.blocks.get(block as usize)?.columns.get(at));
-        let (Some(column), Some(stored)) = (at, stored) else { return Narrowed::All };
+        let (Some(column), Some(stored)) = (at, stored) else { return Known::Any };
         if stored.piece.encoding != encoding_tag::TEMPLATE {
-            return Narrowed::All;
+            return Known::Any;
         }
-        let dictionary = &reader.footer.templates[column];
-        let may_match = |&(template, _): &(u32, u32)| {
-            let template = dictionary.get(template);
-            template.is_none_or(|template| needles.iter().any(|needle| needle.may_match(template)))
+        let test = |needle: &&String| LineTest { column, op, needle: (*needle).clone(), case_sensitive };
+        let by_needle = needles.iter().map(|needle| reader.verdicts.of(reader, test(needle)));
+        let Some(by_needle) = by_needle.collect::<Option<Vec<_>>>() else { return Known::Any };
+        let verdict = |&(template, _): &(u32, u32)| {
+            let of = |verdicts: &Arc<Vec<Verdict>>| verdicts.get(template as usize).copied().unwrap_or(Verdict::Maybe);
+            by_needle.iter().map(of).max_by_key(|verdict| *verdict as u8).unwrap_or(Verdict::Maybe)
         };
-        let may_match: Vec<bool> = stored.templates.iter().map(may_match).collect();
-        match may_match.iter().filter(|may| **may).count() {
-            0 => Narrowed::Nothing,
-            count if count == may_match.len() => Narrowed::All,
-            _ => Narrowed::Lines(Lines { column, may_match }),
+        let verdicts: Vec<Verdict> = stored.templates.iter().map(verdict).collect();
+        match () {
+            () if verdicts.iter().all(|verdict| *verdict == Verdict::No) => Known::Nothing,
+            () if verdicts.iter().all(|verdict| *verdict == Verdict::Maybe) => Known::Any,
+            () => Known::Lines { column, verdicts },
         }
     }
 
     fn for_each_column(&self, visit: &mut impl FnMut(usize)) {
         match self {
-            Narrowed::All | Narrowed::Nothing => {}
-            Narrowed::Lines(lines) => visit(lines.column),
-            Narrowed::Both(parts) | Narrowed::Either(parts) => {
-                parts.iter().for_each(|part| part.for_each_column(visit))
+            Known::Any | Known::Nothing => {}
+            Known::Lines { column, .. } => visit(*column),
+            Known::Both { parts, .. } | Known::Either { parts, .. } => {
+                parts.iter().for_each(|part| part.for_each_column(visit));
             }
         }
     }
 
-    /// One bit per row; `None` for all rows.
-    fn rows(&self, rows: usize, codes: &BTreeMap<usize, Vec<Option<u32>>>) -> Option<BooleanBuffer> {
+    fn rows(&self, rows: usize, codes: &BTreeMap<usize, Vec<Option<u32>>>) -> Rows {
         match self {
-            Narrowed::All => None,
-            Narrowed::Nothing => Some(BooleanBuffer::new_unset(rows)),
-            Narrowed::Lines(Lines { column, may_match }) => {
-                let codes = codes.get(column)?;
-                let may = |row: usize| {
-                    let code = codes.get(row).copied().flatten();
-                    code.is_some_and(|code| may_match.get(code as usize).copied().unwrap_or(true))
+            Known::Any => Rows::default(),
+            Known::Nothing => Rows { may: Some(BooleanBuffer::new_unset(rows)), sure: None },
+            Known::Lines { column, verdicts } => {
+                let Some(codes) = codes.get(column) else { return Rows::default() };
+                // A null matches no test of a needle that is not empty.
+                let verdict = |row: usize| match codes.get(row).copied().flatten() {
+                    Some(code) => verdicts.get(code as usize).copied().unwrap_or(Verdict::Maybe),
+                    None => Verdict::No,
                 };
-                Some(BooleanBuffer::collect_bool(rows, may))
+                Rows {
+                    may: Some(BooleanBuffer::collect_bool(rows, |row| verdict(row) != Verdict::No)),
+                    sure: Some(BooleanBuffer::collect_bool(rows, |row| verdict(row) == Verdict::Yes)),
+                }
             }
-            Narrowed::Both(parts) => {
-                let known = parts.iter().filter_map(|part| part.rows(rows, codes));
-                known.reduce(|left, right| &left & &right)
+            Known::Both { parts, is_whole } => {
+                let parts: Vec<Rows> = parts.iter().map(|part| part.rows(rows, codes)).collect();
+                let sure =
+                    parts.iter().map(|part| part.sure.as_ref()).collect::<Option<Vec<_>>>().filter(|_| *is_whole);
+                Rows {
+                    may: parts.iter().filter_map(|part| part.may.clone()).reduce(|left, right| &left & &right),
+                    sure: sure.and_then(|sure| sure.into_iter().cloned().reduce(|left, right| &left & &right)),
+                }
             }
-            Narrowed::Either(parts) => {
-                let known = parts.iter().map(|part| part.rows(rows, codes)).collect::<Option<Vec<_>>>()?;
-                known.into_iter().reduce(|left, right| &left | &right)
+            Known::Either { parts, is_whole } => {
+                let parts: Vec<Rows> = parts.iter().map(|part| part.rows(rows, codes)).collect();
+                let may = parts.iter().map(|part| part.may.clone()).collect::<Option<Vec<_>>>().filter(|_| *is_whole);
+                Rows {
+                    may: may.and_then(|may| may.into_iter().reduce(|left, right| &left | &right)),
+                    sure: parts.iter().filter_map(|part| part.sure.clone()).reduce(|left, right| &left | &right),
+                }
             }
         }
     }
@@ -145,20 +203,20 @@ impl Narrowed {
 
 /// Whether the templates of `block` exclude every row of it. Reads nothing.
 pub(crate) fn excludes(reader: &Reader, block: u32, predicate: &Predicate) -> bool {
-    matches!(Narrowed::of(reader, block, predicate), Narrowed::Nothing)
+    matches!(Known::of(reader, block, predicate), Known::Nothing)
 }
 
-/// The rows of `block`, among `among`, that may match; `None` when templates say nothing more.
+/// The rows of `block` that may match and that do, among `among`; `None` when templates say nothing.
 pub(crate) async fn rows(
     reader: &Reader,
     source: &dyn RangeReader,
     block: u32,
     request: &PruneRequest<'_>,
     among: Option<&BooleanBuffer>,
-) -> Result<Option<BooleanBuffer>> {
-    let narrowed = Narrowed::of(reader, block, request.predicate);
+) -> Result<Option<Narrowed>> {
+    let known = Known::of(reader, block, request.predicate);
     let mut columns = Vec::new();
-    narrowed.for_each_column(&mut |column| columns.push(column));
+    known.for_each_column(&mut |column| columns.push(column));
     columns.sort_unstable();
     columns.dedup();
     let Some(stored) = reader.footer.blocks.get(block as usize) else { return Ok(None) };
@@ -177,10 +235,13 @@ pub(crate) async fn rows(
         let read = answer.with(place, None, |fetched| encoding::template_codes(fetched, rows))?;
         codes.insert(column, read);
     }
-    let found = narrowed.rows(rows, &codes);
-    Ok(match (found, among) {
-        (Some(found), Some(among)) => Some(&found & among),
-        (Some(found), None) => Some(found),
-        (None, _) => None,
-    })
+    let found = known.rows(rows, &codes);
+    if found.may.is_none() && found.sure.is_none() {
+        return Ok(None);
+    }
+    let limited = |bits: BooleanBuffer| among.map_or_else(|| bits.clone(), |among| &bits & among);
+    Ok(Some(Narrowed {
+        rows: limited(found.may.unwrap_or_else(|| BooleanBuffer::new_set(rows))),
+        sure: limited(found.sure.unwrap_or(no_row)),
+    }))
 }

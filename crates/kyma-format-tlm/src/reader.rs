@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
 use kyma_core::format::{
-    OpenOptions, Pattern, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats,
+    Narrowed, OpenOptions, Pattern, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats,
 };
 use kyma_core::predicate::ColumnRef;
 use kyma_core::prune::Reason;
@@ -22,6 +22,7 @@ use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
 
 use crate::constants::encoding as encoding_tag;
+use crate::constants::index::source;
 use crate::describe;
 use crate::dynamic::paths::PathId;
 use crate::dynamic::read::{self, Lookup, Pieces};
@@ -29,7 +30,9 @@ use crate::dynamic::{presence, stats as dynamic_stats};
 use crate::encoding::template::slot::Base;
 use crate::encoding::{self, template};
 use crate::fetch::{Answer, Fetch, named};
-use crate::footer::{BaseColumn, Block, Footer};
+use crate::footer::{BaseColumn, Block, Footer, SubPiece};
+use crate::index::directory::{self, Directory};
+use crate::index::search::{Searched, Sources, search};
 use crate::narrow;
 use crate::writer::merge;
 
@@ -39,6 +42,7 @@ pub(crate) struct Reader {
     pub(crate) footer: Footer,
     pub(crate) length: u64,
     pub(crate) footer_length: u32,
+    pub(crate) verdicts: narrow::Verdicts,
     block_rows: Vec<u32>,
     columns: Vec<ColumnBounds>,
     memory_bytes: usize,
@@ -78,9 +82,11 @@ impl Reader {
             footer.blocks.iter().flat_map(|block| &block.columns).map(|column| 1 + column.shredded.len()).sum();
         let paths: usize = footer.paths.iter().map(crate::dynamic::paths::Paths::memory_bytes).sum();
         let templates: usize = footer.templates.iter().map(template::dictionary::Dictionary::memory_bytes).sum();
+        let indexes = footer.indexes.as_ref().map_or(0, Directory::memory_bytes);
         Reader {
+            verdicts: narrow::Verdicts::default(),
             block_rows: footer.blocks.iter().map(|block| block.rows).collect(),
-            memory_bytes: footer_bytes * 4 + pieces * 320 + paths + templates,
+            memory_bytes: footer_bytes * 4 + pieces * 320 + paths + templates + indexes,
             length: options.length,
             footer_length: options.footer_length,
             columns,
@@ -266,6 +272,9 @@ impl SegmentReader for Reader {
         if fallen > 0 {
             *pruned.reasons.entry(Reason::Templates).or_default() += fallen;
         }
+        if let Some(indexes) = &self.footer.indexes {
+            pruned = search(indexes, self, &self.block_rows, source, request, pruned).await?;
+        }
         presence::narrow(&self.footer, source, request, &mut pruned).await?;
         Ok(pruned)
     }
@@ -276,7 +285,7 @@ impl SegmentReader for Reader {
         block: u32,
         request: &PruneRequest<'_>,
         rows: Option<&BooleanBuffer>,
-    ) -> Result<Option<BooleanBuffer>> {
+    ) -> Result<Option<Narrowed>> {
         narrow::rows(self, source, block, request, rows).await
     }
 
@@ -344,6 +353,48 @@ impl SegmentReader for Reader {
 
     fn describe(&self) -> serde_json::Value {
         describe::describe(self)
+    }
+}
+
+impl Searched for Reader {
+    fn sources(&self, block: u32, column: &ColumnRef) -> Sources {
+        let at = self.footer.schema.index_of(&column.column);
+        let Some((at, stored)) = at.zip(self.footer.blocks.get(block as usize)) else { return Sources::Unknown };
+        let field = |source: u8, keys: &[String]| {
+            let fields = self.footer.indexes.iter().flat_map(|indexes| &indexes.fields);
+            let is_wanted = |field: &directory::Field| {
+                field.column as usize == at && field.source == source && field.keys.as_slice() == keys
+            };
+            fields.enumerate().find(|(_, field)| is_wanted(field)).map(|(number, _)| number)
+        };
+        let fields = match (self.footer.schema.columns()[at].ty, column.path.as_slice()) {
+            (Type::String | Type::Guid, []) => vec![field(source::COLUMN, &[])],
+            (Type::Dynamic, [_, ..]) => {
+                let paths = &self.footer.paths[at];
+                let path = |subs: &[&SubPiece]| match subs {
+                    [] => Some(Vec::new()),
+                    [sub] if sub.ty == Type::String && paths.find(&column.path) == Some(sub.path) => {
+                        Some(vec![field(source::PATH, &column.path)])
+                    }
+                    _ => None,
+                };
+                let (known, rest) = match read::lookup(&stored.columns[at], paths, &column.path) {
+                    Lookup::Absent => return Sources::None,
+                    Lookup::Complete(subs) => (path(&subs), None),
+                    Lookup::Parts(subs) => (path(&subs), Some(field(source::RESIDUE, &[]))),
+                };
+                let Some(known) = known else { return Sources::Unknown };
+                known.into_iter().chain(rest).collect()
+            }
+            _ => return Sources::Unknown,
+        };
+        fields.into_iter().collect::<Option<Vec<_>>>().map_or(Sources::Unknown, Sources::Fields)
+    }
+
+    fn field_name(&self, field: &directory::Field) -> String {
+        let column = self.footer.schema.columns().get(field.column as usize).map_or("?", |column| &column.name);
+        let name = ColumnRef::path(column, field.keys.clone());
+        if field.source == source::RESIDUE { format!("residues of {name}") } else { name.to_string() }
     }
 }
 

@@ -4,9 +4,9 @@
 //! 2. Cut the rows into blocks of exactly `block_rows`, whatever the batches were.
 //! 3. Per block and column: statistics, then the encoded piece, appended to the data. A dynamic column becomes its
 //!    sub-columns and its residue. Two columns of a block with the same bytes share one piece. Columns that look like log
-//!    lines come last, since their lines may repeat what the others say.
-//! 4. Number only the paths and templates that are used; append bitmaps of paths and sketches of columns, and write the
-//!    footer.
+//!    lines come last, since their lines may repeat what the others say. What is text goes by the index collector too.
+//! 4. Append the indexes, bitmaps of paths and sketches of columns. Number only the paths and templates that are used, and
+//!    write the footer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,6 +30,7 @@ use crate::encoding::template::slot::Base as Repeated;
 use crate::encoding::template::{self, Learner, dictionary::Dictionary};
 use crate::encoding::{self, Packed};
 use crate::footer::{BaseColumn, Block, BlockColumn, Footer, Frame, ListPiece, Piece, SubPiece};
+use crate::index::{self, collect::Collector};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
 use crate::sketches::Sketches;
 use crate::stats;
@@ -65,6 +66,7 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         blocks: 0,
         presence: BTreeMap::new(),
         sketches: Sketches::new(schema.len()),
+        index: Collector::new(options.level),
     };
     let mut blocks = Vec::new();
     for rows in cut(batches, options.block_rows) {
@@ -145,6 +147,7 @@ struct Writer {
     /// Bitmaps of paths, by block and column.
     presence: BTreeMap<(u32, u32), Vec<Presence>>,
     sketches: Sketches,
+    index: Collector,
 }
 
 impl Writer {
@@ -158,6 +161,11 @@ impl Writer {
         for (at, column) in schema.columns().iter().enumerate() {
             let array = gather(slices, at, column)?;
             self.sketches.add(at, column.ty, &array);
+            match column.ty {
+                Type::String => self.index.strings(at, array.as_string_view()),
+                Type::Guid => self.index.guids(at, array.as_fixed_size_binary()),
+                _ => {}
+            }
             if column.ty == Type::String && is_lines(&array) {
                 lines.push((at, array));
                 columns.push(None);
@@ -183,6 +191,7 @@ impl Writer {
         let columns = columns.into_iter().collect::<Option<Vec<_>>>();
         let columns = columns.ok_or_else(|| Error::internal("a column was not written"))?;
         self.blocks += 1;
+        self.index.end_block(rows);
         Ok(Block { rows: rows as u32, columns })
     }
 
@@ -210,6 +219,12 @@ impl Writer {
         for (sub, column) in taken.columns.iter().enumerate() {
             if let (Type::String, Ok(base)) = (column.ty, Repeated::of(&column.values)) {
                 self.repeated.push((BaseColumn { column: at as u32, sub: Some(sub as u32) }, base));
+            }
+        }
+        self.index.residues(at, &taken.remains.texts(ROOT, &self.paths[at])?);
+        for column in &taken.columns {
+            if let (Type::String, Some(texts)) = (column.ty, column.values.as_string_view_opt()) {
+                self.index.path(at, self.paths[at].keys(column.path), texts);
             }
         }
         let bitmaps = presence::affordable(std::mem::take(&mut taken.presence), packed.bytes());
@@ -322,7 +337,8 @@ fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef
 }
 
 fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
-    let Writer { mut data, paths, learners, mut presence, sketches, level, .. } = writer;
+    let Writer { mut data, paths, learners, mut presence, sketches, index, level, .. } = writer;
+    let indexes = index::build::write(index, &mut data)?;
     let paths = keep_paths(&mut blocks, &mut presence, paths);
     let templates = keep_templates(&mut blocks, learners);
     let presence = presence::Directory::write(presence, &mut data);
@@ -333,7 +349,7 @@ fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &Enco
             bounds.stats.distinct = Some(distinct);
         }
     }
-    let footer = Footer { identity: options.clone(), schema, blocks, paths, templates, presence, sketches };
+    let footer = Footer { identity: options.clone(), schema, blocks, paths, templates, presence, sketches, indexes };
     let footer_bytes = footer.write()?;
     let mut bytes = data;
     bytes.extend_from_slice(&footer_bytes);

@@ -44,6 +44,8 @@ pub(crate) struct ExtentScan {
     output: Vec<usize>,
     schema: SchemaRef,
     filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// Whether `query.predicate` says all that `filters` do.
+    predicate_is_filter: bool,
     extents: Arc<Vec<Arc<Extent>>>,
     statistics: Arc<Statistics>,
     planned: Arc<PlannedScan>,
@@ -74,6 +76,7 @@ impl ExtentScan {
         }
         Ok(ExtentScan {
             scope: Arc::clone(scope),
+            predicate_is_filter: !query.predicate.has_opaque(),
             query,
             columns: Arc::new(columns.to_vec()),
             output,
@@ -133,6 +136,7 @@ impl ExtentScan {
             output: self.output.clone(),
             schema: Arc::clone(&self.schema),
             filter: filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>),
+            predicate_is_filter: self.predicate_is_filter,
             fetch: self.fetch,
         })
     }
@@ -229,6 +233,7 @@ impl DataSource for ExtentScan {
     ) -> Result<FilterPushdownPropagation<Arc<dyn DataSource>>> {
         let mut scan = self.clone();
         let answers = vec![PushedDown::Yes; filters.len()];
+        scan.predicate_is_filter &= filters.is_empty();
         for filter in filters {
             scan.filters.push(renumber(filter, |place| self.output.get(place).copied())?);
         }

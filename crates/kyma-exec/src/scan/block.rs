@@ -1,12 +1,15 @@
 //! Reads one block: filter columns of the rows that may match, then the other columns of the rows that passed.
 //!
-//! 1. Rows that an index excludes were left out when the extent was pruned; the format narrows the rest down.
+//! 1. Rows that an index excludes were left out when the extent was pruned; the format narrows the rest down. Rows of which
+//!    it is sure pass without being looked at, where the predicate says all that the filter does.
 //! 2. The filter's columns are read for what is left, and the filter decides.
 //! 3. The other columns are read for the rows that passed.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions, StringViewBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions, StringViewBuilder,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
 use kyma_core::format::ReadColumn;
@@ -32,6 +35,15 @@ pub struct BlockRead {
     pub budget: Arc<dyn Budget>,
 }
 
+/// What is known of a block's rows before their values are read.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// Rows that may match; all when `None`.
+    candidates: Option<BooleanBuffer>,
+    /// Rows that do, some at least.
+    sure: Option<BooleanBuffer>,
+}
+
 impl BlockRead {
     /// The rows that match; `None` when none does.
     pub async fn run(self) -> Result<Option<RecordBatch>> {
@@ -54,15 +66,26 @@ impl BlockRead {
             let columns = self.read(&self.spec.output, None).await?;
             return self.assemble(columns, rows).map(Some);
         };
-        let Some(candidates) = self.narrow(rows).await? else {
+        let Some(narrowed) = self.narrow(rows).await? else {
             self.count(0, 0);
             return Ok(None);
         };
+        match narrowed.sure.filter(|_| self.spec.predicate_is_filter && row_filter.live().is_none()) {
+            Some(sure) => self.sure_rows(rows, narrowed.candidates, &sure, row_filter.as_ref()).await,
+            None => self.tested_rows(rows, narrowed.candidates, row_filter.as_ref()).await,
+        }
+    }
+
+    /// The rows that pass the filter, of those that may.
+    async fn tested_rows(
+        &self,
+        rows: usize,
+        candidates: Option<BooleanBuffer>,
+        row_filter: &dyn RowFilter,
+    ) -> Result<Option<RecordBatch>> {
         let looked_at = candidates.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
         let tested = row_filter.columns();
-        let tested_arrays = self.read(tested, candidates.as_ref()).await?;
-        let batch = batch_of(&tested_arrays, looked_at)?;
-        let passed = row_filter.evaluate(&batch)?;
+        let (tested_arrays, passed) = self.test(looked_at, candidates.as_ref(), row_filter).await?;
         let matched = passed.count_set_bits();
         self.count(looked_at, matched);
         if matched == 0 {
@@ -87,24 +110,65 @@ impl BlockRead {
         self.assemble(columns, matched).map(Some)
     }
 
-    /// The rows that may match: `None` when there are none, `Some(None)` when every row may.
-    async fn narrow(&self, rows: usize) -> Result<Option<Option<BooleanBuffer>>> {
+    /// The rows that pass when the format is `sure` of some: these are not looked at by the filter, whose columns are
+    /// read for the others.
+    async fn sure_rows(
+        &self,
+        rows: usize,
+        candidates: Option<BooleanBuffer>,
+        sure: &BooleanBuffer,
+        row_filter: &dyn RowFilter,
+    ) -> Result<Option<RecordBatch>> {
+        let candidates = candidates.unwrap_or_else(|| BooleanBuffer::new_set(rows));
+        let unsure = &candidates & &!sure;
+        let looked_at = unsure.count_set_bits();
+        let passed = match looked_at {
+            0 => sure.clone(),
+            _ => sure | &passed_among(&unsure, &self.test(looked_at, Some(&unsure), row_filter).await?.1),
+        };
+        let matched = passed.count_set_bits();
+        self.count(looked_at, matched);
+        if matched == 0 {
+            return Ok(None);
+        }
+        let columns = self.read(&self.spec.output, (matched < rows).then_some(&passed)).await?;
+        self.assemble(columns, matched).map(Some)
+    }
+
+    /// Reads the filter's columns for `looked_at` rows: their arrays, and which of these rows pass.
+    async fn test(
+        &self,
+        looked_at: usize,
+        selection: Option<&BooleanBuffer>,
+        row_filter: &dyn RowFilter,
+    ) -> Result<(Vec<ArrayRef>, BooleanBuffer)> {
+        let arrays = self.read(row_filter.columns(), selection).await?;
+        let passed = row_filter.evaluate(&batch_of(&arrays, looked_at)?)?;
+        Ok((arrays, passed))
+    }
+
+    /// The rows that may match; `None` when there are none.
+    async fn narrow(&self, rows: usize) -> Result<Option<Candidates>> {
         let is_none = |bits: &BooleanBuffer| bits.count_set_bits() == 0;
         if self.candidates.as_ref().is_some_and(is_none) {
             return Ok(None);
         }
         if !self.spec.scope.shared.settings.prune {
-            return Ok(Some(None));
+            return Ok(Some(Candidates::default()));
         }
         let blocks = [self.block];
         let request = self.spec.query.prune_request(&self.spec.query.predicate, &blocks);
         let (reader, source) = (&self.opened.reader, &*self.opened.source);
         let narrowed = reader.narrow(source, self.block, &request, self.candidates.as_ref()).await?;
-        let found = narrowed.or_else(|| self.candidates.clone());
+        let (found, sure) = match narrowed {
+            Some(narrowed) => (Some(narrowed.rows), Some(narrowed.sure)),
+            None => (self.candidates.clone(), None),
+        };
         if found.as_ref().is_some_and(is_none) {
             return Ok(None);
         }
-        Ok(Some(found.filter(|bits| bits.count_set_bits() < rows)))
+        let candidates = found.filter(|bits| bits.count_set_bits() < rows);
+        Ok(Some(Candidates { candidates, sure: sure.filter(|bits| !is_none(bits)) }))
     }
 
     fn count(&self, scanned: usize, matched: usize) {

@@ -65,6 +65,8 @@ pub struct ScanSpec {
     pub schema: SchemaRef,
     /// The filter.
     pub filter: Option<Arc<dyn RowFilter>>,
+    /// Whether the query's predicate says all that the filter does: a row of which it is certainly true passes.
+    pub predicate_is_filter: bool,
     /// Stop after this many rows, over all partitions.
     pub fetch: Option<usize>,
 }

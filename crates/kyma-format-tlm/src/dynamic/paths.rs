@@ -165,6 +165,11 @@ impl Paths {
         chain
     }
 
+    /// The keys of a path.
+    pub(crate) fn keys(&self, id: PathId) -> Vec<String> {
+        self.chain(id).into_iter().map(|at| self.key(at).to_owned()).collect()
+    }
+
     /// Whether `id` is `ancestor` or lies below it.
     pub(crate) fn is_within(&self, id: PathId, ancestor: PathId) -> bool {
         let mut at = id;

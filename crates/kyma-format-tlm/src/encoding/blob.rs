@@ -54,14 +54,32 @@ pub(crate) fn encode(bytes: &[u8], level: i32, out: &mut Writer) -> Result<()> {
 
 /// Reads what [`encode`] wrote.
 pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
-    let tag = reader.u8()?;
-    let length = reader.length(FRAME_BYTES_MAX)?;
-    match tag {
-        tag::RAW => Ok(reader.raw(length)?.to_vec()),
-        tag::ZSTD => {
-            let frame_length = reader.length(reader.remaining())?;
-            decompress(reader.raw(frame_length)?, length)
-        }
-        _ => Err(corrupt("unknown kind of blob")),
+    Packed::read(reader)?.decode()
+}
+
+/// Bytes that are decompressed when somebody wants them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Packed<'a> {
+    is_frame: bool,
+    /// How many bytes there are.
+    pub(crate) length: usize,
+    stored: &'a [u8],
+}
+
+impl<'a> Packed<'a> {
+    /// Finds the bytes that [`encode`] wrote.
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self> {
+        let tag = reader.u8()?;
+        let length = reader.length(FRAME_BYTES_MAX)?;
+        let stored = match tag {
+            tag::RAW => length,
+            tag::ZSTD => reader.length(reader.remaining())?,
+            _ => return Err(corrupt("unknown kind of blob")),
+        };
+        Ok(Packed { is_frame: tag == tag::ZSTD, length, stored: reader.raw(stored)? })
+    }
+
+    pub(crate) fn decode(&self) -> Result<Vec<u8>> {
+        if self.is_frame { decompress(self.stored, self.length) } else { Ok(self.stored.to_vec()) }
     }
 }

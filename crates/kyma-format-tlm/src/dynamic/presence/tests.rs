@@ -77,7 +77,7 @@ async fn rows_with_a_path_are_found() {
     };
     let rare: Vec<usize> = (0..8_000).filter(|row| row % 500 == 3).collect();
     assert_eq!(found(is_there(&["rare", "x"])).await, (Some(rare.clone()), 1));
-    assert_eq!(found(text(&["rare", "x"], "503")).await, (Some(rare.clone()), 1));
+    assert_eq!(found(text(&["rare", "x"], "503")).await, (Some(rare.clone()), 2), "terms and bitmap");
     assert_eq!(found(text(&["rare", "x"], "")).await, (None, 0), "null reads as the empty string");
     assert_eq!(found(is_there(&["n"])).await, (None, 0), "the sub-column knows");
     let (late, reads) = found(Predicate::And(vec![is_there(&["late"]), is_there(&["n"])])).await;

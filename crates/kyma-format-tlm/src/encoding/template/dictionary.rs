@@ -87,6 +87,11 @@ impl Template {
         self.text.split(|&byte| byte == HOLE)
     }
 
+    /// The static texts with [`HOLE`] between them.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// For people: `<*>` for each hole.
     pub(crate) fn pattern(&self) -> String {
         let segments: Vec<_> = self.segments().map(String::from_utf8_lossy).collect();

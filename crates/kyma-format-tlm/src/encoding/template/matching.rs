@@ -1,31 +1,53 @@
-//! Whether any line of a template can pass a test of text.
+//! Whether lines of a template pass a test of text: certainly not, maybe, or certainly.
 //!
 //! The template is a sequence of characters and holes; a hole stands for one or more characters of the classes it has seen.
-//! The needle is followed through that sequence as through an automaton: the answer is "certainly not" or "maybe". A "maybe"
-//! becomes certain only when the line is read.
+//! The needle runs through that sequence as an automaton whose states are the bits of one word: bit k says that the last
+//! characters so far are the needle's first k + 1 (Shift-And; Baeza-Yates and Gonnet, CACM 1992). A character moves the bits
+//! on by one, a hole by any number. "Certainly" needs the whole match inside one static text.
 
 use kyma_core::predicate::TextOp;
-use kyma_core::text::fold_char;
+use kyma_core::text::{TextTest, fold_char};
 
-use super::dictionary::{CLASSES, Classes, Template, class};
+use super::dictionary::{CLASSES, Classes, HOLE, Template, class};
 
 /// Classes that are letters and digits only.
 const ALPHANUMERIC: Classes = class::DIGIT | class::LOWER_HEX | class::LOWER | class::UPPER_HEX | class::UPPER;
-/// Longer needles are cut: what must contain the needle must contain its beginning.
-const NEEDLE_CHARS_MAX: usize = 256;
+/// Longer needles are cut: what contains the needle contains its beginning.
+const NEEDLE_CHARS_MAX: usize = 64;
+/// A letter that stands for whatever a hole may hold beside a static text. A needle that has it is never certain.
+const UNKNOWN_LETTER: char = '\u{10330}';
+
+/// What a template says of its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// No line passes.
+    No,
+    /// A line has to be read.
+    Maybe,
+    /// Every line passes.
+    Yes,
+}
 
 /// A test of text, prepared once for many templates.
 #[derive(Debug, Clone)]
 pub(crate) struct Needle {
     chars: Vec<char>,
+    op: TextOp,
     case_sensitive: bool,
     anchored_start: bool,
     anchored_end: bool,
     border_left: bool,
     border_right: bool,
+    /// By byte of ASCII: the places of the needle where it fits.
+    places: [u64; 128],
+    /// The whole test, for static texts; `None` when nothing is ever certain.
+    whole: Option<TextTest>,
 }
 
-enum Item {
+/// What stands next to a character.
+#[derive(Debug, Clone, Copy)]
+enum Neighbour {
+    Edge,
     Char(char),
     Hole(Classes),
 }
@@ -40,81 +62,133 @@ impl Needle {
         let mut chars: Vec<char> = chars.collect();
         let is_cut = chars.len() > NEEDLE_CHARS_MAX;
         chars.truncate(NEEDLE_CHARS_MAX);
+        let fits = |byte: u8| {
+            let c = if case_sensitive { char::from(byte) } else { fold_char(char::from(byte)) };
+            chars.iter().enumerate().fold(0, |places, (at, &wanted)| places | (u64::from(wanted == c) << at))
+        };
+        let whole = (!needle.contains(UNKNOWN_LETTER)).then(|| TextTest::new(op, needle, case_sensitive));
         Some(Needle {
-            chars,
+            op,
             case_sensitive,
             anchored_start: matches!(op, TextOp::StartsWith | TextOp::Equal),
             anchored_end: matches!(op, TextOp::EndsWith | TextOp::Equal) && !is_cut,
             border_left: matches!(op, TextOp::Has | TextOp::HasPrefix),
             border_right: matches!(op, TextOp::Has | TextOp::HasSuffix) && !is_cut,
+            places: std::array::from_fn(|byte| fits(byte as u8)),
+            whole,
+            chars,
         })
     }
 
-    /// Whether a line of `template` may pass.
-    pub(crate) fn may_match(&self, template: &Template) -> bool {
-        let items = self.items(template);
-        let length = self.chars.len();
-        // `reached[k]`: the last characters so far are the needle's first k.
-        let mut reached = vec![false; length + 1];
-        reached[0] = true;
-        for (at, item) in items.iter().enumerate() {
-            let before = at.checked_sub(1).and_then(|before| items.get(before));
-            let mut next = vec![false; length + 1];
-            next[0] = !self.anchored_start;
-            for k in 0..length {
-                let step = match item {
-                    Item::Char(c) => {
-                        let starts_at_border = k > 0 || !self.border_left || !joins(self.chars[0], before);
-                        reached[k] && *c == self.chars[k] && starts_at_border
-                    }
-                    Item::Hole(classes) => (reached[k] || (k > 0 && next[k])) && self.fits(self.chars[k], *classes),
+    /// What `template` says of its lines.
+    pub(crate) fn verdict(&self, template: &Template) -> Verdict {
+        match () {
+            () if !self.may_match(template) => Verdict::No,
+            () if self.must_match(template) => Verdict::Yes,
+            () => Verdict::Maybe,
+        }
+    }
+
+    fn may_match(&self, template: &Template) -> bool {
+        let (Some(&first), Some(&last)) = (self.chars.first(), self.chars.last()) else { return true };
+        let done = 1_u64 << (self.chars.len() - 1);
+        let mut holes = template.holes.iter().copied();
+        let mut reached = 0_u64;
+        let mut before = Neighbour::Edge;
+        let segments: Vec<&[u8]> = template.segments().collect();
+        for (at, segment) in segments.iter().enumerate() {
+            let text = String::from_utf8_lossy(segment);
+            let mut chars = text.chars().peekable();
+            let hole = if at + 1 < segments.len() { Some(holes.next().unwrap_or(Classes::MAX)) } else { None };
+            while let Some(c) = chars.next() {
+                let is_start = !self.anchored_start || matches!(before, Neighbour::Edge);
+                let start = u64::from(is_start && !(self.border_left && joins(first, before)));
+                reached = ((reached << 1) | start) & self.places_of(c);
+                let after = match (chars.peek(), hole) {
+                    (Some(&next), _) => Neighbour::Char(next),
+                    (None, Some(classes)) => Neighbour::Hole(classes),
+                    (None, None) => Neighbour::Edge,
                 };
-                next[k + 1] |= step;
-            }
-            if next[length] && !self.anchored_end {
-                let last = self.chars[length - 1];
-                let is_inside = matches!(item, Item::Char(_));
-                if !(self.border_right && is_inside && joins(last, items.get(at + 1))) {
+                if reached & done != 0 && !self.anchored_end && !(self.border_right && joins(last, after)) {
                     return true;
                 }
+                before = Neighbour::Char(c);
             }
-            reached = next;
+            let Some(classes) = hole else { break };
+            let fits = self.places_in(classes);
+            let start = u64::from(!self.anchored_start || matches!(before, Neighbour::Edge));
+            reached = ((reached << 1) | start) & fits;
+            loop {
+                let further = reached | ((reached << 1) & fits);
+                if further == reached {
+                    break;
+                }
+                reached = further;
+            }
+            if reached & done != 0 && !self.anchored_end {
+                return true;
+            }
+            before = Neighbour::Hole(classes);
         }
-        self.anchored_end && reached[length]
+        self.anchored_end && reached & done != 0
     }
 
-    fn items(&self, template: &Template) -> Vec<Item> {
-        let mut items = Vec::new();
-        let mut holes = template.holes.iter();
-        for (at, segment) in template.segments().enumerate() {
-            if at > 0 {
-                items.push(Item::Hole(holes.next().copied().unwrap_or(Classes::MAX)));
-            }
-            let text = String::from_utf8_lossy(segment);
-            items.extend(text.chars().map(|c| Item::Char(if self.case_sensitive { c } else { fold_char(c) })));
+    /// Whether some static text passes whatever stands in the holes.
+    fn must_match(&self, template: &Template) -> bool {
+        let Some(whole) = &self.whole else { return false };
+        let text = template.text();
+        if self.op == TextOp::Equal && text.contains(&HOLE) {
+            return false;
         }
-        items
+        let count = template.holes.len() + 1;
+        template.segments().enumerate().any(|(at, segment)| {
+            let (is_first, is_last) = (at == 0, at + 1 == count);
+            if self.op == TextOp::StartsWith && !is_first || self.op == TextOp::EndsWith && !is_last {
+                return false;
+            }
+            let mut text = String::new();
+            if !is_first {
+                text.push(UNKNOWN_LETTER);
+            }
+            text.push_str(&String::from_utf8_lossy(segment));
+            if !is_last {
+                text.push(UNKNOWN_LETTER);
+            }
+            whole.matches(&text)
+        })
     }
 
-    /// Whether `c` may stand in a hole of `classes`.
-    fn fits(&self, c: char, classes: Classes) -> bool {
+    /// The places of the needle where `c` fits.
+    fn places_of(&self, c: char) -> u64 {
+        if let Some(places) = u8::try_from(c).ok().and_then(|byte| self.places.get(usize::from(byte))) {
+            return *places;
+        }
+        let c = if self.case_sensitive { c } else { fold_char(c) };
+        self.chars.iter().enumerate().fold(0, |places, (at, &wanted)| places | (u64::from(wanted == c) << at))
+    }
+
+    /// The places of the needle that may stand in a hole of `classes`.
+    fn places_in(&self, classes: Classes) -> u64 {
         // Beyond ASCII a class says nothing about single characters, and some fold into ASCII.
         if classes & class::BEYOND != 0 {
-            return true;
+            return u64::MAX;
         }
         let class_of = |c: char| u8::try_from(c).ok().filter(u8::is_ascii).map_or(0, |byte| CLASSES[usize::from(byte)]);
-        let upper = if self.case_sensitive { 0 } else { class_of(c.to_ascii_uppercase()) };
-        classes & (class_of(c) | upper) != 0
+        let fits = |c: char| {
+            let upper = if self.case_sensitive { 0 } else { class_of(c.to_ascii_uppercase()) };
+            classes & (class_of(c) | upper) != 0
+        };
+        self.chars.iter().enumerate().fold(0, |places, (at, &c)| places | (u64::from(fits(c)) << at))
     }
 }
 
 /// Whether the neighbour of a match certainly makes one term with the match's outermost character.
-fn joins(outermost: char, neighbour: Option<&Item>) -> bool {
+fn joins(outermost: char, neighbour: Neighbour) -> bool {
     outermost.is_alphanumeric()
         && match neighbour {
-            None => false,
-            Some(Item::Char(c)) => c.is_alphanumeric(),
-            Some(Item::Hole(classes)) => *classes != 0 && classes & !ALPHANUMERIC == 0,
+            Neighbour::Edge => false,
+            Neighbour::Char(c) => c.is_alphanumeric(),
+            Neighbour::Hole(classes) => classes != 0 && classes & !ALPHANUMERIC == 0,
         }
 }
 
@@ -136,31 +210,42 @@ mod tests {
         TextOp::Equal,
     ];
 
-    fn may_match(lines: &[&str], op: TextOp, needle: &str) -> Vec<bool> {
+    fn verdicts(lines: &[&str], op: TextOp, needle: &str) -> String {
         let mut learner = Learner::new();
         let values: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
         learner.encode(&values, None, &[], 3, Writer::default()).unwrap();
         let needle = Needle::new(op, needle, false).unwrap();
-        (0..learner.dictionary.len() as u32).map(|at| needle.may_match(learner.dictionary.get(at).unwrap())).collect()
+        let said = |at: u32| match needle.verdict(learner.dictionary.get(at).unwrap()) {
+            Verdict::No => 'n',
+            Verdict::Maybe => '?',
+            Verdict::Yes => 'y',
+        };
+        (0..learner.dictionary.len() as u32).map(said).collect()
     }
 
     #[test]
     fn static_text_decides() {
         let lines = ["user 17 logged in", "user 18 logged in", "timed out after 12.5ms at 0a1b2c3d4e"];
-        assert_eq!(may_match(&lines, TextOp::Has, "LOGGED"), [true, false]);
-        assert_eq!(may_match(&lines, TextOp::Has, "log"), [false, true]);
-        assert_eq!(may_match(&lines, TextOp::HasPrefix, "log"), [true, true]);
-        assert_eq!(may_match(&lines, TextOp::Contains, "7 log"), [true, false]);
-        assert_eq!(may_match(&lines, TextOp::Contains, "x log"), [false, false]);
-        assert_eq!(may_match(&lines, TextOp::EndsWith, "d in"), [true, false]);
-        assert_eq!(may_match(&lines, TextOp::EndsWith, "4e"), [false, true]);
-        assert_eq!(may_match(&lines, TextOp::Equal, "user 99 logged in"), [true, false]);
-        assert_eq!(may_match(&lines, TextOp::StartsWith, "timed OUT after 3"), [false, true]);
+        for (op, needle, expected) in [
+            (TextOp::Has, "LOGGED", "yn"),
+            (TextOp::Has, "log", "n?"),
+            (TextOp::HasPrefix, "log", "y?"),
+            (TextOp::Has, "timed out", "ny"),
+            (TextOp::Contains, "7 log", "?n"),
+            (TextOp::Contains, "x log", "nn"),
+            (TextOp::EndsWith, "d in", "yn"),
+            (TextOp::EndsWith, "4e", "n?"),
+            (TextOp::Equal, "user 99 logged in", "?n"),
+            (TextOp::StartsWith, "timed OUT after 3", "n?"),
+            (TextOp::StartsWith, "timed OUT", "ny"),
+        ] {
+            assert_eq!(verdicts(&lines, op, needle), expected, "{op:?} {needle}");
+        }
     }
 
     proptest! {
         #[test]
-        fn never_rules_out_a_line_that_passes(
+        fn never_wrong_of_a_line(
             lines in proptest::collection::vec("[abAB \u{212A}kK.0-9é:-]{0,14}", 1..12),
             needle in "[abAB kK.0-9é:]{1,4}",
             case_sensitive in any::<bool>(),
@@ -174,8 +259,11 @@ mod tests {
                 let prepared = Needle::new(op, &needle, case_sensitive).unwrap();
                 for (line, code) in lines.iter().zip(&codes) {
                     let template = learner.dictionary.get(packed.templates[*code as usize].0).unwrap();
+                    let verdict = prepared.verdict(template);
                     if test.matches(line) {
-                        prop_assert!(prepared.may_match(template), "{:?} {:?} {:?} {}", op, needle, line, template.pattern());
+                        prop_assert!(verdict != Verdict::No, "{:?} {:?} {:?} {}", op, needle, line, template.pattern());
+                    } else {
+                        prop_assert!(verdict != Verdict::Yes, "{:?} {:?} {:?} {}", op, needle, line, template.pattern());
                     }
                 }
             }

@@ -439,13 +439,14 @@ impl Frame<'_> {
         let mut reader = Reader::new(bytes);
         let parts = FrameParts::read(&mut reader, self.codes.len(), self.context.bases)?;
         let mut values = Vec::with_capacity(self.templates.len());
-        let mut pooled = 0;
+        let (mut pooled, mut is_pool_wanted) = (0, false);
         for (code, template) in self.templates.iter().enumerate() {
             let lines = lines_of[code];
             values.push(match lines {
                 0 => Values::Unread,
                 _ if is_pooled(lines, template.holes.len()) => {
                     pooled += lines * template.holes.len();
+                    is_pool_wanted |= is_wanted[code];
                     Values::Pooled(pooled - lines * template.holes.len())
                 }
                 _ => {
@@ -461,7 +462,7 @@ impl Frame<'_> {
                 }
             });
         }
-        let pool = if pooled > 0 { Some(Pool::read(&mut reader, pooled, &parts)?) } else { None };
+        let pool = if is_pool_wanted && pooled > 0 { Some(Pool::read(&mut reader, pooled, &parts)?) } else { None };
         let segments: Vec<Vec<&[u8]>> = self.templates.iter().map(|template| template.segments().collect()).collect();
 
         let count = wanted.map_or(self.codes.len(), <[u32]>::len);
@@ -521,16 +522,16 @@ impl Pool {
             base => Err(base as usize - 1),
         };
         let places: Vec<Result<usize, usize>> = tags.into_iter().map(&mut place).collect();
-        let first = reader.length(parts.heap.len())?;
+        let first = reader.length(parts.heap_length())?;
         let lengths = codes::decode(reader, texts)?;
-        let ends = slot::ends(lengths.into_iter().map(i64::from), first, parts.heap.len())?;
+        let ends = slot::ends(lengths.into_iter().map(i64::from), first, parts.heap_length())?;
         Ok(Pool { first, ends, places })
     }
 
     fn write(&self, at: usize, row: usize, parts: &FrameParts<'_>, out: &mut Vec<u8>) -> Result<()> {
         match self.places.get(at).ok_or_else(|| corrupt("the pool has too few values"))? {
             Ok(place) => {
-                let text = slot::heap_value(&parts.heap, self.first, &self.ends, *place);
+                let text = slot::heap_value(parts.heap()?, self.first, &self.ends, *place);
                 out.extend_from_slice(text.ok_or_else(|| corrupt("the pool has too few texts"))?);
                 Ok(())
             }

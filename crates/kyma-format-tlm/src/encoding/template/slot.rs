@@ -25,6 +25,7 @@
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
 use arrow::datatypes::TimestampNanosecondType;
 use kyma_core::error::Result;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use xxhash_rust::xxh3::Xxh3Builder;
 
@@ -32,7 +33,7 @@ use super::codes;
 use super::spelling::{self, POWERS, TimeFormat, TimeShape};
 use crate::constants::{slot as kind, transform as spelled};
 use crate::encoding::wanted::Wanted;
-use crate::encoding::{integers, transform};
+use crate::encoding::{blob, integers, transform};
 use crate::limits::{DICTIONARY_VALUES_MAX, SLOT_DEPTH_MAX};
 use crate::wire::{Reader, Writer, corrupt};
 
@@ -125,7 +126,7 @@ impl<'b, 'a> Shared<'b, 'a> {
     pub(crate) fn write_ids(&self, out: &mut Writer) -> Result<()> {
         out.length(self.id_lengths.len());
         integers::encode(&self.id_lengths, out);
-        crate::encoding::blob::encode(&self.id_bytes, self.level, out)
+        blob::encode(&self.id_bytes, self.level, out)
     }
 
     /// Encodes `values`, which stand in `rows` of the block.
@@ -403,7 +404,8 @@ fn affixes(values: &[&[u8]]) -> (usize, usize) {
 /// What the slots of one frame share while it is read.
 #[derive(Debug)]
 pub(crate) struct FrameParts<'a> {
-    pub(crate) heap: Vec<u8>,
+    heap: blob::Packed<'a>,
+    heap_bytes: OnceCell<Vec<u8>>,
     /// End of each id in `id_bytes`.
     id_ends: Vec<usize>,
     id_bytes: Vec<u8>,
@@ -412,13 +414,27 @@ pub(crate) struct FrameParts<'a> {
 
 impl<'a> FrameParts<'a> {
     /// Reads heap and ids.
-    pub(crate) fn read(reader: &mut Reader<'_>, lines: usize, bases: &'a [Base]) -> Result<Self> {
-        let heap = crate::encoding::blob::decode(reader)?;
+    pub(crate) fn read(reader: &mut Reader<'a>, lines: usize, bases: &'a [Base]) -> Result<Self> {
+        let heap = blob::Packed::read(reader)?;
         let count = reader.length(lines.saturating_mul(crate::limits::TEMPLATE_HOLES_MAX))?;
         let lengths = integers::decode(reader, count, &Wanted::All)?;
-        let id_bytes = crate::encoding::blob::decode(reader)?;
+        let id_bytes = blob::decode(reader)?;
         let id_ends = ends(lengths.into_iter(), 0, id_bytes.len())?;
-        Ok(FrameParts { heap, id_ends, id_bytes, bases })
+        Ok(FrameParts { heap, heap_bytes: OnceCell::new(), id_ends, id_bytes, bases })
+    }
+
+    /// Bytes of the heap.
+    pub(crate) fn heap_length(&self) -> usize {
+        self.heap.length
+    }
+
+    /// The heap, decompressed when it is first looked into: many slots need none of it.
+    pub(crate) fn heap(&self) -> Result<&[u8]> {
+        if self.heap_bytes.get().is_none() {
+            let bytes = self.heap.decode()?;
+            return Ok(self.heap_bytes.get_or_init(|| bytes));
+        }
+        Ok(self.heap_bytes.get().map(Vec::as_slice).unwrap_or_default())
     }
 
     fn id(&self, place: i64) -> Result<&[u8]> {
@@ -508,15 +524,15 @@ impl<'a> Slot<'a> {
             }
             kind::ID => Slot::Id(reader.u8()?, all(reader)?),
             kind::DICTIONARY => {
-                let first = reader.length(parts.heap.len())?;
+                let first = reader.length(parts.heap_length())?;
                 let values = reader.length(DICTIONARY_VALUES_MAX.min(count))?;
                 let lengths = integers::decode(reader, values, &Wanted::All)?;
-                let ends = ends(lengths.into_iter(), first, parts.heap.len())?;
+                let ends = ends(lengths.into_iter(), first, parts.heap_length())?;
                 Slot::Dictionary { first, ends, codes: codes::decode(reader, count)? }
             }
             kind::TEXT => {
-                let first = reader.length(parts.heap.len())?;
-                Slot::Text { first, ends: ends(all(reader)?.into_iter(), first, parts.heap.len())? }
+                let first = reader.length(parts.heap_length())?;
+                Slot::Text { first, ends: ends(all(reader)?.into_iter(), first, parts.heap_length())? }
             }
             kind::SAME => Slot::Same(base(reader)?),
             kind::MIXED => {
@@ -567,10 +583,10 @@ impl<'a> Slot<'a> {
             Slot::Id(spelling, numbers) => transform::write(*spelling, parts.id(number(numbers)?)?, out),
             Slot::Dictionary { first, ends, codes } => {
                 let code = *codes.get(nth).ok_or_else(missing)? as usize;
-                out.extend_from_slice(heap_value(&parts.heap, *first, ends, code).ok_or_else(missing)?);
+                out.extend_from_slice(heap_value(parts.heap()?, *first, ends, code).ok_or_else(missing)?);
             }
             Slot::Text { first, ends } => {
-                out.extend_from_slice(heap_value(&parts.heap, *first, ends, nth).ok_or_else(missing)?);
+                out.extend_from_slice(heap_value(parts.heap()?, *first, ends, nth).ok_or_else(missing)?);
             }
             Slot::Same(base) => {
                 out.extend_from_slice(parts.bases.get(*base).and_then(|base| base.text(row)).ok_or_else(missing)?);

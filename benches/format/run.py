@@ -33,7 +33,7 @@ CACHE = pathlib.Path(tempfile.gettempdir()) / "kyma-bench-format"
 NAMES = ["nezha_logs", "nezha_spans", "zeek", "zeek_by_type", "sentinel", "generated"]
 # A string column with at most so many values is LowCardinality in ClickHouse.
 LOW_CARDINALITY_MAX = 10_000
-REPEAT_SECONDS = 0.5
+REPEAT_SECONDS, REPEATS_MIN = 0.5, 5
 TIME_NAMES = ["timestamp", "@timestamp", "time", "ts", "_time", "timegenerated", "datetime", "eventtime", "event_time"]
 IDENTITY_NAMES = ["service", "app", "application", "pod", "container", "host", "hostname", "computer", "source", "system"]
 # What must hold, from the design: the bound of each figure.
@@ -153,7 +153,7 @@ def cpu_seconds(run, seconds=REPEAT_SECONDS, pick=statistics.mean):
     """CPU seconds of `run`, picked of runs that take `seconds` together after a first one, and its answer."""
     answer = run()
     times = []
-    while sum(times) < seconds or len(times) < 3:
+    while sum(times) < seconds or len(times) < REPEATS_MIN:
         before = time.process_time()
         run()
         times.append(time.process_time() - before)

@@ -18,6 +18,10 @@ use kyma_core::limits::BLOCK_ROWS;
 use kyma_core::types::{DECIMAL_PRECISION, DECIMAL_SCALE, Type};
 use kyma_format_tlm::Tlm;
 
+/// The allocator of the kyma binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LEVELS: [u8; 2] = [0, 1];
 const COLUMN: &str = "c";
 const WORDS: [&str; 8] = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel"];

@@ -158,7 +158,7 @@ impl Stored {
 }
 
 /// Decodes of an extent, of which the fastest counts.
-const DECODES: usize = 3;
+const DECODES: usize = 5;
 
 impl Extent {
     /// Opens the extent with its footer at hand.

@@ -26,6 +26,10 @@ use std::io::Read;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+/// The allocator of the kyma binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What the command line says.
 #[derive(Debug, Default)]
 struct Arguments {

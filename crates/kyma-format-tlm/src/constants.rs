@@ -31,6 +31,8 @@ pub(crate) mod section {
     pub(crate) const SKETCHES: u16 = 8;
     /// Templates of lines, and which each block has.
     pub(crate) const TEMPLATES: u16 = 9;
+    /// Dictionaries that columns of several blocks share.
+    pub(crate) const DICTIONARIES: u16 = 20;
     /// Flag of a section that a reader must understand.
     pub(crate) const REQUIRED: u16 = 1;
 }
@@ -59,6 +61,20 @@ pub(crate) mod encoding {
     pub(crate) const DIFFERENCE: u8 = 9;
     /// Lines as templates and variables.
     pub(crate) const TEMPLATE: u8 = 10;
+    /// Codes of a dictionary that the whole extent shares, which the footer names.
+    pub(crate) const SHARED: u8 = 11;
+    /// Integers: what remains when the differences of an earlier column are divided by a unit; the footer names it.
+    pub(crate) const QUOTIENT: u8 = 12;
+    /// Strings that spell integers.
+    pub(crate) const SPELLED: u8 = 13;
+    /// Reals as a dictionary and integer codes.
+    pub(crate) const DICTIONARY_REAL: u8 = 14;
+    /// Reals as integers of the same order.
+    pub(crate) const ORDERED_REAL: u8 = 15;
+    /// Reals as pages of their exclusive or with the value before.
+    pub(crate) const XOR_REAL: u8 = 16;
+    /// A dictionary of front-coded values and integer codes.
+    pub(crate) const FRONT_DICTIONARY: u8 = 18;
     /// What remains of the rows of a dynamic column.
     pub(crate) const RESIDUE: u8 = 20;
 }
@@ -147,6 +163,26 @@ pub(crate) mod transform {
     pub(crate) const HEX: u8 = 1;
     /// Lower-case hyphenated UUIDs became 16 bytes.
     pub(crate) const UUID: u8 = 2;
+    /// Pairs of upper-case hexadecimal digits became bytes.
+    pub(crate) const UPPER_HEX: u8 = 3;
+    /// Upper-case hyphenated UUIDs became 16 bytes.
+    pub(crate) const UPPER_UUID: u8 = 4;
+}
+
+/// What strings of [`encoding::SPELLED`] spell.
+pub(crate) mod spelled {
+    /// A decimal integer without leading zeros.
+    pub(crate) const INTEGER: u8 = 0;
+    /// A decimal integer with leading zeros up to a fixed number of digits.
+    pub(crate) const PADDED: u8 = 1;
+    /// A decimal number with a fixed number of digits after the point.
+    pub(crate) const FIXED: u8 = 2;
+    /// `YYYY-MM-DDThh:mm:ss` with a fixed number of digits of the second, as nanoseconds.
+    pub(crate) const TIME: u8 = 3;
+    /// The same with a blank between date and time.
+    pub(crate) const BLANK_TIME: u8 = 4;
+    /// An IPv4 address.
+    pub(crate) const IPV4: u8 = 5;
 }
 
 /// How a blob of bytes is compressed.
@@ -165,6 +201,8 @@ pub(crate) mod integers {
     pub(crate) const RUNS: u8 = 1;
     /// Pages.
     pub(crate) const PAGES: u8 = 2;
+    /// Byte planes, compressed.
+    pub(crate) const PLANES: u8 = 3;
     /// Page of differences to the page's minimum.
     pub(crate) const PAGE_FRAME: u8 = 0;
     /// Page of differences to the value before.
@@ -309,9 +347,25 @@ mod tests {
         assert_eq!(places, [0, 1, 2, 3]);
         assert_eq!([index::source::COLUMN, index::source::PATH, index::source::RESIDUE], [0, 1, 2]);
         assert_eq!([index::UUID_PARTS, index::PAGE_POSTINGS, index::SHARD_OPEN, index::SHARD_FUSE], [1, 2, 0, 1]);
+        assert_eq!(
+            [
+                encoding::SHARED,
+                encoding::QUOTIENT,
+                encoding::SPELLED,
+                encoding::DICTIONARY_REAL,
+                encoding::ORDERED_REAL,
+                encoding::XOR_REAL,
+                encoding::FRONT_DICTIONARY
+            ],
+            [11, 12, 13, 14, 15, 16, 18]
+        );
+        assert_eq!(section::DICTIONARIES, 20);
         assert_eq!([transform::NONE, transform::HEX, transform::UUID], [0, 1, 2]);
+        assert_eq!([transform::UPPER_HEX, transform::UPPER_UUID], [3, 4]);
+        assert_eq!([spelled::INTEGER, spelled::PADDED, spelled::FIXED], [0, 1, 2]);
+        assert_eq!([spelled::TIME, spelled::BLANK_TIME, spelled::IPV4], [3, 4, 5]);
         assert_eq!([blob::RAW, blob::ZSTD, validity::ALL, validity::BITMAP], [0, 1, 0, 1]);
-        assert_eq!([integers::CONSTANT, integers::RUNS, integers::PAGES], [0, 1, 2]);
+        assert_eq!([integers::CONSTANT, integers::RUNS, integers::PAGES, integers::PLANES], [0, 1, 2, 3]);
         assert_eq!([integers::PAGE_FRAME, integers::PAGE_DELTA, integers::PAGE_RISE], [0, 1, 2]);
     }
 

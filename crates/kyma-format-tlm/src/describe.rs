@@ -40,10 +40,28 @@ pub(crate) fn describe(reader: &Reader) -> Value {
             { "name": "sketches", "bytes": sketch_bytes },
             { "name": "footer", "bytes": reader.footer_length },
         ],
+        "dictionaries": dictionaries(reader),
         "columns": columns(reader),
         "indexes": footer.indexes.as_ref().map(|indexes| describe_indexes(reader, indexes)),
         "blocks": footer.blocks.iter().map(|block| describe_block(reader, block)).collect::<Vec<_>>(),
     })
+}
+
+/// What columns of several blocks share, and which columns do.
+fn dictionaries(reader: &Reader) -> Vec<Value> {
+    let footer = &reader.footer;
+    let users = |number: usize| {
+        let uses =
+            |at: &usize| footer.blocks.iter().any(|block| block.columns[*at].piece.dictionary == Some(number as u32));
+        (0..footer.schema.len()).filter(uses).map(|at| footer.schema.columns()[at].name.as_str()).collect::<Vec<_>>()
+    };
+    let describe = |(number, shared): (usize, &crate::shared::Dictionary)| {
+        let mut described = describe_piece(&number.to_string(), &shared.piece);
+        described["values"] = json!(shared.values);
+        described["columns"] = json!(users(number));
+        described
+    };
+    footer.dictionaries.iter().enumerate().map(describe).collect()
 }
 
 /// Bytes per column over all blocks, and their share of the extent.
@@ -108,6 +126,9 @@ fn describe_block(reader: &Reader, block: &Block) -> Value {
         let mut described = describe_piece(&column.name, &stored.piece);
         if let Some(base) = stored.piece.base.and_then(|base| reader.footer.schema.columns().get(base as usize)) {
             described["difference_to"] = json!(base.name);
+        }
+        if let Some(dictionary) = stored.piece.dictionary {
+            described["dictionary"] = json!(dictionary);
         }
         described["nulls"] = json!(stored.stats.nulls);
         described["distinct"] = json!(stored.stats.distinct);

@@ -15,10 +15,11 @@
 //!            present varint (0 unknown, else one more than the count), (difference of ascending paths varint)*
 //! sub-column = path varint, type u8, complete u8, piece; or a list: path varint, LIST u8, complete u8, piece of lengths,
 //!            elements varint, piece of their residue, sub-columns varint, sub-column*
-//! piece    = encoding u8, [base column varint: DIFFERENCE], [bases varint, (column varint, sub-column varint)*: TEMPLATE],
-//!            offset varint, head bytes varint, head crc u32,
+//! piece    = encoding u8, [base column varint: DIFFERENCE, QUOTIENT], [dictionary varint: SHARED],
+//!            [bases varint, (column varint, sub-column varint)*: TEMPLATE], offset varint, head bytes varint, head crc u32,
 //!            frames varint, (rows varint, bytes varint, crc u32)*
 //!            a base's sub-column is 0 for the column itself, else one more than its place
+//! DICTIONARIES = dictionaries varint, (type u8, values varint, piece)*       only when there are any
 //! INDEXES  = what indexes there are; may be missing; see `index`
 //! STATS    = per block and column: statistics, then those of its complete sub-columns; see `stats`
 //! TEMPLATES = columns varint, (column varint, path varint, templates, per block: (templates varint, (template varint, lines varint)*))*
@@ -43,12 +44,13 @@ use kyma_core::types::Type;
 use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, encoding, section, sub_column};
 use crate::dynamic::paths::{PathId, Paths, ROOT};
 use crate::dynamic::presence;
-use crate::encoding::template::dictionary::Dictionary;
+use crate::encoding::template::dictionary::Dictionary as Templates;
 use crate::index::directory::Directory;
 use crate::limits::{
-    BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, ELEMENTS_MAX, FOOTER_BYTES_MAX, LIST_DEPTH_MAX, SHREDDED_PATHS_MAX,
-    TEMPLATES_MAX, TRACKED_PATHS_MAX,
+    BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, ELEMENTS_MAX, FOOTER_BYTES_MAX, LIST_DEPTH_MAX, SHARED_DICTIONARIES_MAX,
+    SHARED_VALUES_MAX, SHREDDED_PATHS_MAX, TEMPLATES_MAX, TRACKED_PATHS_MAX,
 };
+use crate::shared::Dictionary;
 use crate::sketches;
 use crate::stats;
 use crate::wire::{Reader, Writer, checksum, corrupt};
@@ -64,8 +66,10 @@ pub(crate) struct Piece {
     pub(crate) head_bytes: u32,
     pub(crate) head_crc: u32,
     pub(crate) frames: Vec<Frame>,
-    /// Of differences: the column of the block that they are differences to.
+    /// Of differences: the column of the block that they are differences to; of quotients: whose differences they divide.
     pub(crate) base: Option<u32>,
+    /// Of codes in a dictionary that the extent shares: which one.
+    pub(crate) dictionary: Option<u32>,
     /// Of templates: the columns of the block whose values the lines repeat.
     pub(crate) repeats: Vec<BaseColumn>,
 }
@@ -161,13 +165,15 @@ pub(crate) struct Footer {
     /// Per column; only the root for columns that are not dynamic.
     pub(crate) paths: Vec<Paths>,
     /// Per column: the templates of its lines.
-    pub(crate) templates: Vec<Dictionary>,
+    pub(crate) templates: Vec<Templates>,
     /// Where bitmaps of paths are.
     pub(crate) presence: presence::Directory,
     /// Where sketches of columns are.
     pub(crate) sketches: sketches::Directory,
     /// Where the indexes are, if there are any.
     pub(crate) indexes: Option<Directory>,
+    /// What columns of several blocks share.
+    pub(crate) dictionaries: Vec<Dictionary>,
 }
 
 impl Footer {
@@ -189,8 +195,11 @@ impl Footer {
         if !self.sketches.is_empty() {
             optional.push((section::SKETCHES, self.sketches.write_section()));
         }
-        if self.templates.iter().any(|dictionary| dictionary.len() > 0) {
+        if self.templates.iter().any(|templates| templates.len() > 0) {
             sections.push((section::TEMPLATES, self.write_templates()));
+        }
+        if !self.dictionaries.is_empty() {
+            sections.push((section::DICTIONARIES, self.write_dictionaries()));
         }
         let required = sections.into_iter().map(|(kind, payload)| (kind, section::REQUIRED, payload));
         for (kind, flags, payload) in required.chain(optional.into_iter().map(|(kind, payload)| (kind, 0, payload))) {
@@ -271,6 +280,17 @@ impl Footer {
         out.bytes
     }
 
+    fn write_dictionaries(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.length(self.dictionaries.len());
+        for dictionary in &self.dictionaries {
+            out.u8(stats::type_tag(dictionary.ty));
+            out.varint(u64::from(dictionary.values));
+            write_piece(&dictionary.piece, &mut out);
+        }
+        out.bytes
+    }
+
     fn write_stats(&self) -> Vec<u8> {
         let mut out = Writer::default();
         for column in self.blocks.iter().flat_map(|block| &block.columns) {
@@ -309,7 +329,8 @@ impl Footer {
             let (kind, flags) = (reader.u16()?, reader.u16()?);
             let length = reader.u32()? as usize;
             let payload = reader.raw(length)?;
-            let is_known = (section::IDENTITY..=section::PATHS).contains(&kind) || kind == section::TEMPLATES;
+            let is_known = (section::IDENTITY..=section::PATHS).contains(&kind)
+                || matches!(kind, section::TEMPLATES | section::DICTIONARIES);
             if !is_known && flags & section::REQUIRED != 0 {
                 return Err(too_new(&format!("section={kind}")));
             }
@@ -322,16 +343,21 @@ impl Footer {
         let paths = read_paths(part(section::PATHS)?, schema.len())?;
         let mut blocks = read_blocks(part(section::BLOCKS)?, &paths, data_bytes)?;
         read_stats(part(section::STATS)?, &mut blocks)?;
-        let mut templates = vec![Dictionary::default(); schema.len()];
+        let mut templates = vec![Templates::default(); schema.len()];
         if let Some(payload) = sections.get(&section::TEMPLATES) {
             read_templates(Reader::new(payload), &mut templates, &mut blocks)?;
         }
+        let dictionaries = match sections.get(&section::DICTIONARIES) {
+            Some(payload) => read_dictionaries(Reader::new(payload), data_bytes)?,
+            None => Vec::new(),
+        };
         let indexes = match sections.get(&section::INDEXES) {
             Some(payload) => Directory::read(Reader::new(payload), schema.len(), data_bytes)?,
             None => None,
         };
         let (presence, sketches) = Default::default();
-        let mut footer = Footer { identity, schema, blocks, paths, templates, presence, sketches, indexes };
+        let mut footer =
+            Footer { identity, schema, blocks, paths, templates, presence, sketches, indexes, dictionaries };
         if let Some(payload) = sections.get(&section::PRESENCE) {
             let columns: Vec<(u32, usize)> = footer.dynamic_columns().collect();
             let blocks = footer.blocks.len();
@@ -470,6 +496,20 @@ fn read_blocks(mut reader: Reader<'_>, paths: &[Paths], data_bytes: u64) -> Resu
     Ok(blocks)
 }
 
+fn read_dictionaries(mut reader: Reader<'_>, data_bytes: u64) -> Result<Vec<Dictionary>> {
+    let count = reader.length(SHARED_DICTIONARIES_MAX)?;
+    let mut dictionaries = Vec::new();
+    for _ in 0..count {
+        let ty = stats::type_of(reader.u8()?)?;
+        let values = reader.length(SHARED_VALUES_MAX)? as u32;
+        if !matches!(ty, Type::String | Type::Guid) {
+            return Err(corrupt("a shared dictionary has the wrong type"));
+        }
+        dictionaries.push(Dictionary { ty, values, piece: read_piece(&mut reader, values, data_bytes, 0)? });
+    }
+    Ok(dictionaries)
+}
+
 fn read_stats(mut reader: Reader<'_>, blocks: &mut [Block]) -> Result<()> {
     for column in blocks.iter_mut().flat_map(|block| &mut block.columns) {
         column.stats = stats::read(&mut reader)?;
@@ -480,11 +520,11 @@ fn read_stats(mut reader: Reader<'_>, blocks: &mut [Block]) -> Result<()> {
     Ok(())
 }
 
-fn read_templates(mut reader: Reader<'_>, dictionaries: &mut [Dictionary], blocks: &mut [Block]) -> Result<()> {
+fn read_templates(mut reader: Reader<'_>, dictionaries: &mut [Templates], blocks: &mut [Block]) -> Result<()> {
     for _ in 0..reader.length(dictionaries.len())? {
         let at = reader.length(dictionaries.len().saturating_sub(1))?;
         let path = reader.varint()?;
-        let dictionary = Dictionary::read(&mut reader)?;
+        let dictionary = Templates::read(&mut reader)?;
         let Some(slot) = dictionaries.get_mut(at).filter(|slot| slot.len() == 0 && path == u64::from(ROOT)) else {
             return Err(corrupt("templates of no column"));
         };
@@ -559,6 +599,9 @@ fn write_piece(piece: &Piece, out: &mut Writer) {
     if let Some(base) = piece.base {
         out.varint(u64::from(base));
     }
+    if let Some(dictionary) = piece.dictionary {
+        out.varint(u64::from(dictionary));
+    }
     if piece.encoding == encoding::TEMPLATE {
         out.length(piece.repeats.len());
         for base in &piece.repeats {
@@ -581,10 +624,14 @@ fn write_piece(piece: &Piece, out: &mut Writer) {
 fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: usize) -> Result<Piece> {
     let encoding = reader.u8()?;
     let base = match encoding {
-        encoding::DIFFERENCE => {
+        encoding::DIFFERENCE | encoding::QUOTIENT => {
             let last = bases.checked_sub(1).ok_or_else(|| corrupt("differences to no column"))?;
             Some(reader.length(last)? as u32)
         }
+        _ => None,
+    };
+    let dictionary = match encoding {
+        encoding::SHARED => Some(reader.length(SHARED_DICTIONARIES_MAX)? as u32),
         _ => None,
     };
     let mut repeats = Vec::new();
@@ -610,7 +657,7 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: 
         rows += frame.rows as usize;
         frames.push(frame);
     }
-    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base, repeats };
+    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base, dictionary, repeats };
     let is_inside = offset.checked_add(piece.bytes()).is_some_and(|end| end <= data_bytes);
     if is_inside { Ok(piece) } else { Err(corrupt("a piece lies outside the extent")) }
 }

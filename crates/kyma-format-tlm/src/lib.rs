@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! extent  = data, indexes, footer
-//! data    = block*            block = piece of each column, in schema order
+//! data    = block*, dictionary*                block = piece of each column, in schema order
 //! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue (`dynamic`)
 //! indexes = filters and dictionaries of terms (`index`), bitmaps of paths (`dynamic::presence`), sketches of columns
 //!           (`sketches`); footer sections say where they are
@@ -41,6 +41,7 @@ mod index;
 mod limits;
 mod narrow;
 mod reader;
+mod shared;
 mod sketches;
 mod stats;
 mod wire;

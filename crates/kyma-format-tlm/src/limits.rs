@@ -30,6 +30,10 @@ pub(crate) const TEMPLATE_HOLES_MAX: usize = 255;
 pub(crate) const TEMPLATE_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Slots inside one another.
 pub(crate) const SLOT_DEPTH_MAX: usize = 3;
+/// Values of one dictionary that an extent shares.
+pub(crate) const SHARED_VALUES_MAX: usize = 1 << 22;
+/// Dictionaries that one extent shares.
+pub(crate) const SHARED_DICTIONARIES_MAX: usize = 128;
 /// Bytes of all texts of a dynamic column in one block.
 pub(crate) const BLOCK_TEXT_BYTES_MAX: u64 = 1 << 33;
 /// Sub-columns of one dynamic column in one block.

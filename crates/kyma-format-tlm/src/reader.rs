@@ -1,8 +1,11 @@
 //! An open extent.
 //!
-//! A read of one block goes: plan every column (which pieces, see `Plan`) → fetch once → decode each column. How a dynamic
-//! column is read says `dynamic::read`.
+//! A read of one block goes: plan every column (which pieces, see `Plan`) → fetch once → decode each column. Columns of a
+//! shared dictionary need a second fetch: of the dictionary's pages that their codes lie in. Lines are read after the
+//! columns that they repeat. How a dynamic column is read says `dynamic::read`.
 
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
@@ -34,6 +37,9 @@ use crate::footer::{BaseColumn, Block, Footer, SubPiece};
 use crate::index::directory::{self, Directory};
 use crate::index::search::{Searched, Sources, search};
 use crate::narrow;
+use crate::shared::Dictionary;
+use crate::shared::reader::{Codes, WantedValues};
+use crate::wire::corrupt;
 use crate::writer::merge;
 
 /// An open TLM extent.
@@ -130,8 +136,10 @@ impl Reader {
             let name = format!("data, block={block}, column={}", column.source.column);
             let place = fetch.add(&stored.piece, name, selection);
             if stored.piece.encoding == encoding_tag::TEMPLATE {
-                let bases = stored.piece.repeats.iter().map(|base| self.plan_base(fetch, block, *base, selection));
-                return Ok(Plan::Lines { column: at, place, bases: bases.collect::<Result<_>>()? });
+                return Ok(Plan::Lines { column: at, place, bases: 0..0 });
+            }
+            if let Some(dictionary) = stored.piece.dictionary {
+                return self.plan_shared(place, dictionary, ty);
             }
             let base = stored.piece.base.and_then(|base| block_columns.get(base as usize));
             let base = base.map(|base| {
@@ -152,6 +160,36 @@ impl Reader {
         Ok(pieces.map_or(Plan::Null, |pieces| Plan::Dynamic { column: at, pieces }))
     }
 
+    /// A column whose codes lie in a dictionary that the extent shares.
+    fn plan_shared(&self, place: usize, dictionary: u32, ty: Type) -> Result<Plan<'_>> {
+        let shared = self.footer.dictionaries.get(dictionary as usize).filter(|shared| shared.ty == ty);
+        let shared = shared.ok_or_else(|| corrupt("a column's shared dictionary is missing"))?;
+        Ok(Plan::Shared { place, dictionary, shared })
+    }
+
+    /// Plans `columns`, and after them those that lines among them repeat.
+    fn plan_all<'a>(
+        &'a self,
+        fetch: &mut Fetch<'a>,
+        block: u32,
+        columns: &[ReadColumn],
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<Vec<(Plan<'a>, ReadColumn)>> {
+        let mut plans = Vec::with_capacity(columns.len());
+        for column in columns {
+            plans.push((self.plan(fetch, block, column, selection)?, column.clone()));
+        }
+        for at in 0..columns.len() {
+            let Plan::Lines { column, place, .. } = plans[at].0 else { continue };
+            let start = plans.len();
+            for base in &self.block(block)?.columns[column].piece.repeats {
+                plans.push(self.plan_base(fetch, block, *base, selection)?);
+            }
+            plans[at].0 = Plan::Lines { column, place, bases: start..plans.len() };
+        }
+        Ok(plans)
+    }
+
     /// A column that lines repeat.
     fn plan_base<'a>(
         &'a self,
@@ -159,21 +197,46 @@ impl Reader {
         block: u32,
         base: BaseColumn,
         selection: Option<&BooleanBuffer>,
-    ) -> Result<(usize, Type)> {
+    ) -> Result<(Plan<'a>, ReadColumn)> {
         let at = base.column as usize;
-        let stored = self.block(block)?.columns.get(at).ok_or_else(|| Error::corrupt("lines repeat no column"))?;
+        let stored = self.block(block)?.columns.get(at).ok_or_else(|| corrupt("lines repeat no column"))?;
+        let column = &self.footer.schema.columns()[at];
         let (piece, ty) = match base.sub {
-            None => (&stored.piece, self.footer.schema.columns()[at].ty),
+            None => (&stored.piece, column.ty),
             Some(sub) => {
-                let sub = stored.shredded.get(sub as usize).ok_or_else(|| Error::corrupt("lines repeat no column"))?;
+                let sub = stored.shredded.get(sub as usize).ok_or_else(|| corrupt("lines repeat no column"))?;
                 (&sub.piece, sub.ty)
             }
         };
-        if matches!(piece.encoding, encoding_tag::TEMPLATE | encoding_tag::DIFFERENCE) {
-            return Err(Error::corrupt("lines repeat a column that is itself made of others"));
+        if piece.encoding == encoding_tag::TEMPLATE || piece.base.is_some() {
+            return Err(corrupt("lines repeat a column that is itself made of others"));
         }
-        let name = format!("data, block={block}, column={} that lines repeat", self.footer.schema.columns()[at].name);
-        Ok((fetch.add(piece, name, selection), ty))
+        let section = format!("data, block={block}, column={} that lines repeat", column.name);
+        let place = fetch.add(piece, section, selection);
+        let plan = match piece.dictionary {
+            Some(dictionary) => self.plan_shared(place, dictionary, ty)?,
+            None => Plan::Plain { place, base: None, ty },
+        };
+        Ok((plan, ReadColumn::column(&column.name, ty)))
+    }
+
+    /// Lines of the column and place `at`, over the columns that they repeat.
+    fn decode_lines(
+        &self,
+        answer: &Answer<'_>,
+        block: u32,
+        at: (usize, usize),
+        bases: &[Option<ArrayRef>],
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<ArrayRef> {
+        let (column, place) = at;
+        let stored = self.block(block)?;
+        let (rows, templates) = (stored.rows as usize, &stored.columns[column].templates);
+        let bases = bases.iter().flatten().map(Base::of).collect::<Result<Vec<_>>>()?;
+        let context = template::Context { dictionary: &self.footer.templates[column], templates, bases: &bases };
+        answer.with_lines(place, &context, |fetched| {
+            encoding::decode(fetched, rows, Type::String, Type::String, selection)
+        })
     }
 
     fn decode(
@@ -191,15 +254,7 @@ impl Reader {
         match plan {
             Plan::Null => Ok(new_null_array(&column.ty.arrow(), selection.map_or(rows, BooleanBuffer::count_set_bits))),
             Plan::Plain { place, base, ty } => read_with(place, base, ty, column.ty),
-            Plan::Lines { column: at, place, bases } => {
-                let of = |&(place, ty): &(usize, Type)| Base::of(&read_with(place, None, ty, ty)?);
-                let bases = bases.iter().map(of).collect::<Result<Vec<_>>>()?;
-                let context = self.lines_context(block, at, &bases)?;
-                let decode = |fetched: &encoding::Fetched<'_>| {
-                    encoding::decode(fetched, rows, Type::String, Type::String, selection)
-                };
-                answer.with_lines(place, &context, decode)
-            }
+            Plan::Shared { .. } | Plan::Lines { .. } => Err(Error::internal("a column of several parts is read apart")),
             Plan::Dynamic { column: at, pieces } => pieces
                 .read(answer, &self.footer.paths[at], &column.source.path, column.ty, rows, selection)
                 .map_err(|error| named(error, &format!("data, block={block}, column={}", column.source.column))),
@@ -207,22 +262,29 @@ impl Reader {
     }
 }
 
-impl Reader {
-    /// What decodes the lines of a column of a block.
-    fn lines_context<'a>(&'a self, block: u32, column: usize, bases: &'a [Base]) -> Result<template::Context<'a>> {
-        let stored = self.block(block)?.columns.get(column);
-        let dictionary = self.footer.templates.get(column);
-        let (stored, dictionary) = stored.zip(dictionary).ok_or_else(|| Error::corrupt("lines of no column"))?;
-        Ok(template::Context { dictionary, templates: &stored.templates, bases })
-    }
-}
-
 /// How a column of a read is answered; places are those of [`Fetch::add`].
 enum Plan<'a> {
     Null,
-    Plain { place: usize, base: Option<usize>, ty: Type },
-    Lines { column: usize, place: usize, bases: Vec<(usize, Type)> },
-    Dynamic { column: usize, pieces: Pieces<'a> },
+    Plain {
+        place: usize,
+        base: Option<usize>,
+        ty: Type,
+    },
+    Shared {
+        place: usize,
+        dictionary: u32,
+        shared: &'a Dictionary,
+    },
+    /// The places of the plans of `bases`.
+    Lines {
+        column: usize,
+        place: usize,
+        bases: Range<usize>,
+    },
+    Dynamic {
+        column: usize,
+        pieces: Pieces<'a>,
+    },
 }
 
 #[async_trait]
@@ -326,15 +388,32 @@ impl SegmentReader for Reader {
         }
         let wanted_rows = selection.map_or(rows, BooleanBuffer::count_set_bits);
         let mut fetch = Fetch::default();
-        let mut plans = Vec::with_capacity(columns.len());
-        for column in columns {
-            plans.push(if wanted_rows == 0 { Plan::Null } else { self.plan(&mut fetch, block, column, selection)? });
-        }
+        let wanted: &[ReadColumn] = if wanted_rows == 0 { &[] } else { columns };
+        let plans = self.plan_all(&mut fetch, block, wanted, selection)?;
         let answer = fetch.run(source).await?;
-        let mut arrays = Vec::with_capacity(columns.len());
-        for (plan, column) in plans.into_iter().zip(columns) {
-            arrays.push(self.decode(&answer, plan, block, column, selection)?);
+        let mut shared = self.read_shared(source, &answer, &plans, rows, selection).await?;
+        let (mut arrays, mut lines) = (Vec::with_capacity(plans.len()), Vec::new());
+        for (at, (plan, column)) in plans.into_iter().enumerate() {
+            let is_shared = shared.remove(&at);
+            arrays.push(match (is_shared, plan) {
+                (Some(array), _) => Some(array),
+                (None, Plan::Lines { column, place, bases }) => {
+                    lines.push((at, column, place, bases));
+                    None
+                }
+                (None, plan) => Some(self.decode(&answer, plan, block, &column, selection)?),
+            });
         }
+        // Lines come after what they repeat.
+        for (at, column, place, bases) in lines {
+            let bases = arrays.get(bases).unwrap_or_default();
+            arrays[at] = Some(self.decode_lines(&answer, block, (column, place), bases, selection)?);
+        }
+        arrays.truncate(columns.len());
+        arrays.resize(columns.len(), None);
+        let arrays = columns.iter().zip(arrays);
+        let null = |column: &ReadColumn| new_null_array(&column.ty.arrow(), wanted_rows);
+        let arrays: Vec<ArrayRef> = arrays.map(|(column, array)| array.unwrap_or_else(|| null(column))).collect();
         let fields: Vec<Field> =
             columns.iter().enumerate().map(|(at, column)| column.ty.field(format!("c{at}"))).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(wanted_rows));
@@ -343,11 +422,10 @@ impl SegmentReader for Reader {
 
     fn read_bytes(&self, block: u32, columns: &[ReadColumn]) -> u64 {
         let mut fetch = Fetch::default();
-        for column in columns {
-            if self.plan(&mut fetch, block, column, None).is_err() {
-                return 0;
-            }
+        if self.plan_all(&mut fetch, block, columns, None).is_err() {
+            return 0;
         }
+        self.add_dictionaries(&mut fetch, block, columns);
         fetch.bytes()
     }
 
@@ -399,6 +477,62 @@ impl Searched for Reader {
 }
 
 impl Reader {
+    /// The columns of `plans` that have codes in a shared dictionary, by place.
+    async fn read_shared(
+        &self,
+        source: &dyn RangeReader,
+        answer: &Answer<'_>,
+        plans: &[(Plan<'_>, ReadColumn)],
+        rows: usize,
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<HashMap<usize, ArrayRef>> {
+        let mut columns = Vec::new();
+        let mut wanted: BTreeMap<u32, (&Dictionary, WantedValues)> = BTreeMap::new();
+        for (at, (plan, _)) in plans.iter().enumerate() {
+            let Plan::Shared { place, dictionary, shared } = plan else { continue };
+            let codes = answer.with(*place, None, |fetched| {
+                let (codes, nulls) = encoding::decode_codes(fetched, rows, selection)?;
+                Codes::checked(*dictionary, &codes, nulls, shared.values)
+            })?;
+            let entry = wanted.entry(*dictionary);
+            entry.or_insert_with(|| (*shared, WantedValues::new(shared.values))).1.add(&codes);
+            columns.push((at, codes));
+        }
+        let mut fetch = Fetch::default();
+        let mut places = BTreeMap::new();
+        for (&dictionary, (shared, wanted)) in &wanted {
+            let selection = wanted.selection();
+            let place = fetch.add(&shared.piece, format!("data, dictionary={dictionary}"), Some(&selection));
+            places.insert(dictionary, (place, selection));
+        }
+        let answer = fetch.run(source).await?;
+        let mut values = BTreeMap::new();
+        for (dictionary, (place, selection)) in places {
+            let (shared, _) = &wanted[&dictionary];
+            let decoded = answer.with(place, None, |fetched| {
+                encoding::decode(fetched, shared.values as usize, shared.ty, shared.ty, Some(&selection))
+            })?;
+            values.insert(dictionary, decoded);
+        }
+        let rows = |codes: Codes| {
+            let dictionary = codes.dictionary;
+            wanted[&dictionary].1.rows(codes, &values[&dictionary])
+        };
+        columns.into_iter().map(|(at, codes)| Ok((at, rows(codes)?))).collect()
+    }
+
+    /// Asks for the whole of each dictionary that a read of `columns` may touch.
+    fn add_dictionaries<'a>(&'a self, fetch: &mut Fetch<'a>, block: u32, columns: &[ReadColumn]) {
+        let Some(block) = self.footer.blocks.get(block as usize) else { return };
+        for column in columns.iter().filter(|column| column.source.path.is_empty()) {
+            let stored = self.footer.schema.index_of(&column.source.column).and_then(|at| block.columns.get(at));
+            let dictionary = stored.and_then(|stored| stored.piece.dictionary);
+            if let Some(shared) = dictionary.and_then(|number| self.footer.dictionaries.get(number as usize)) {
+                fetch.add(&shared.piece, String::new(), None);
+            }
+        }
+    }
+
     fn path_stats(&self, block: &Block, at: usize, keys: &[String]) -> Option<(Type, ColumnStats)> {
         match read::lookup(&block.columns[at], &self.footer.paths[at], keys) {
             Lookup::Absent => Some((Type::Dynamic, ColumnStats::all_null(u64::from(block.rows)))),

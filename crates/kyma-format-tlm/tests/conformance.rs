@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
 use arrow::buffer::BooleanBuffer;
 use kyma_core::error::Kind;
-use kyma_core::format::{ReadColumn, SegmentFormat};
+use kyma_core::format::{EncodeOptions, ReadColumn, SegmentFormat};
 use kyma_core::predicate::ColumnRef;
 use kyma_core::types::Type;
 use kyma_format_tlm::Tlm;
@@ -81,4 +81,33 @@ async fn distinct_values_are_known() {
     many.merge(&other_many);
     assert_eq!(few.estimate(), 9);
     assert!((55_000..=65_000).contains(&many.estimate()), "{}", many.estimate());
+}
+
+/// Start, end and duration: the end is stored as differences, and the duration as nothing beside these.
+#[tokio::test]
+async fn a_duration_beside_its_start_and_end_takes_few_bytes() {
+    let start = |row: i64| 1_700_000_000_000_000_000 + row * 1_000_003 + row * row % 977;
+    let nanos = |row: i64| row.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64) >> 30;
+    let starts: ArrayRef = Arc::new((0..5_000).map(start).map(Some).collect::<TimestampNanosecondArray>());
+    let end = |row: i64| Some(start(row) + nanos(row));
+    let ends: ArrayRef = Arc::new((0..5_000).map(end).collect::<TimestampNanosecondArray>());
+    let duration = |row: i64| Some(nanos(row).div_euclid(1_000) + i64::from(row % 1_500 == 7));
+    let durations: ArrayRef = Arc::new((0..5_000).map(duration).collect::<Int64Array>());
+    let batch =
+        RecordBatch::try_from_iter([("start", starts.clone()), ("end", ends.clone()), ("us", durations.clone())]);
+    let encoded = Tlm.encode(&[batch.unwrap()], &EncodeOptions { level: 1, ..options(8_192) }).unwrap();
+    let source = CountingReader::new(encoded.bytes.clone());
+    let reader = Tlm.open(source.clone(), &open_options(&encoded)).await.unwrap();
+    let described = reader.describe();
+    let pieces = &described["blocks"][0]["columns"];
+    assert_eq!((&pieces[1]["encoding"], &pieces[1]["difference_to"]), (&"difference".into(), &"start".into()));
+    assert_eq!((&pieces[2]["encoding"], &pieces[2]["difference_to"]), (&"quotient".into(), &"end".into()));
+    assert!(pieces[2]["bytes"].as_u64() < Some(200), "{}", pieces[2]);
+
+    let columns = [ReadColumn::column("us", Type::Long), ReadColumn::column("end", Type::Datetime)];
+    let read = reader.read(source.as_ref(), 0, &columns, None).await.unwrap();
+    assert_eq!(read.columns(), [durations.clone(), ends]);
+    let selection: BooleanBuffer = (0..5_000).map(|row| row % 1_500 == 7 || row == 4_999).collect();
+    let read = reader.read(source.as_ref(), 0, &columns[..1], Some(&selection)).await.unwrap();
+    assert_eq!(read.column(0), &arrow::compute::filter(&durations, &selection.into()).unwrap());
 }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray};
+use arrow::array::{
+    ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray,
+};
 use kyma_core::format::{EncodeOptions, OpenOptions, PruneRequest, ReadColumn, SegmentFormat, SegmentReader};
 use kyma_core::ids::ExtentId;
 use kyma_core::predicate::{ColumnRef, Predicate, TextOp};
@@ -123,6 +125,67 @@ async fn indexes_open_and_answer() {
 /// Gives the description, for what else a fixture shows.
 async fn check(name: &str, expected: &RecordBatch) -> serde_json::Value {
     check_at(name, expected, 0).await
+}
+
+/// Rows that a thorough writer stores in every way it has.
+fn rows_of_spans() -> RecordBatch {
+    let mixed = |n: i64| (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let noise = |n: i64| ((mixed(n) ^ mixed(n) >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40) as i64;
+    let start = |n: i64| 1_700_000_000_000_000_000 + n * 1_000_003 + noise(n);
+    let span = |n: i64| format!("{:016x}", (n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let numbers = || 0..ROWS as i64;
+    let longs = |value: &dyn Fn(i64) -> i64| -> ArrayRef {
+        Arc::new(numbers().map(|n| Some(value(n))).collect::<Int64Array>())
+    };
+    let texts = |value: &dyn Fn(i64) -> Option<String>| -> ArrayRef {
+        Arc::new(numbers().map(value).collect::<StringViewArray>())
+    };
+    let reals = |value: &dyn Fn(i64) -> f64| -> ArrayRef {
+        Arc::new(numbers().map(|n| Some(value(n))).collect::<Float64Array>())
+    };
+    let rows = rows();
+    let columns: [(&str, Type, ArrayRef); 11] = [
+        ("start", Type::Long, longs(&start)),
+        ("end", Type::Long, longs(&|n| start(n) + noise(n * 7))),
+        ("took", Type::Long, longs(&|n| noise(n * 7) / 1_000)),
+        ("skewed", Type::Long, longs(&|n| i64::from((noise(n) as u32).leading_zeros()))),
+        ("span", Type::String, texts(&|n| Some(span(n)))),
+        ("parent", Type::String, texts(&|n| (n % 9 != 0).then(|| span(n * 7 % ROWS as i64)))),
+        ("order", Type::String, texts(&|n| Some(format!("Z{}", noise(n))))),
+        (
+            "stamp",
+            Type::String,
+            texts(&|n| Some(format!("2026-11-26 17:{:02}:{:02}.{:03}", n / 60 % 60, n % 60, n % 997))),
+        ),
+        ("path", Type::String, texts(&|n| Some(format!("/api/v{}/orders/{}/items", noise(n) % 3, noise(n) % 200)))),
+        ("few", Type::Real, reals(&|n| (noise(n) % 50) as f64 / 7.0)),
+        ("root", Type::Real, reals(&|n| f64::from((n as f32).sqrt()))),
+    ];
+    let named = columns.iter().map(|(name, ty, _)| Column::new(*name, *ty));
+    let schema = Schema::new(Schema::of_arrow(&rows.schema()).columns().iter().cloned().chain(named).collect());
+    let arrays = rows.columns().iter().cloned().chain(columns.iter().map(|(_, _, array)| array.clone())).collect();
+    RecordBatch::try_new(schema.arrow(), arrays).unwrap()
+}
+
+#[tokio::test]
+async fn thorough_encodings_open_and_answer() {
+    let described = check_at("v1.1-encodings.tlm", &rows_of_spans(), 1).await;
+    let columns = described["blocks"][0]["columns"].as_array().unwrap();
+    let encodings: Vec<&str> = columns.iter().skip(5).map(|column| column["encoding"].as_str().unwrap()).collect();
+    let expected = [
+        "integers",
+        "difference",
+        "quotient",
+        "integers",
+        "shared-dictionary",
+        "shared-dictionary",
+        "spelled",
+        "spelled",
+        "front-dictionary",
+        "dictionary-real",
+        "ordered-real",
+    ];
+    assert_eq!(encodings, expected);
 }
 
 async fn open(name: &str) -> (Arc<CountingReader>, Arc<dyn SegmentReader>) {

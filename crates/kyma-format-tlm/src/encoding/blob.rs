@@ -46,10 +46,27 @@ pub(crate) fn encode(bytes: &[u8], level: i32, out: &mut Writer) -> Result<()> {
             return Ok(());
         }
     }
+    encode_raw(bytes, out);
+    Ok(())
+}
+
+/// Appends `bytes` to `out` as they are.
+pub(crate) fn encode_raw(bytes: &[u8], out: &mut Writer) {
     out.u8(tag::RAW);
     out.length(bytes.len());
     out.raw(bytes);
-    Ok(())
+}
+
+/// Steps over what [`encode`] wrote.
+pub(crate) fn skip(reader: &mut Reader<'_>) -> Result<()> {
+    let tag = reader.u8()?;
+    let length = reader.length(FRAME_BYTES_MAX)?;
+    let stored = match tag {
+        tag::RAW => length,
+        tag::ZSTD => reader.length(reader.remaining())?,
+        _ => return Err(corrupt("unknown kind of blob")),
+    };
+    reader.raw(stored).map(|_| ())
 }
 
 /// Reads what [`encode`] wrote.

@@ -6,6 +6,8 @@
 //!
 //! `head = validity u8 [, blob bitmap], values`. The values of `DIFFERENCE` are `integers` to be added, modulo 2^64, to
 //! those of an earlier column of the block; neither column has nulls, and the earlier one is not a `DIFFERENCE` itself.
+//! The values of `QUOTIENT` are `unit varint, integers` to be added to what an earlier `DIFFERENCE` of the block holds, divided
+//! by the unit and rounded down: a duration in microseconds beside start and end in nanoseconds takes nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,12 +27,14 @@ use super::filler::Filler;
 use super::text::FrameBytes;
 use super::views::{Content, Views};
 use super::wanted::Wanted;
-use super::{blob, integers, numbers, template, text};
+use super::{blob, integers, numbers, reals, spelled, template, text};
 use crate::constants::{encoding, validity};
 use crate::wire::{Reader, Writer, corrupt};
 
 /// Rows looked at before differences to another column are tried.
 const DIFFERENCE_SAMPLE: usize = 64;
+/// Nanoseconds of the units that durations are kept in.
+const QUOTIENT_UNITS: [i64; 4] = [1, 1_000, 1_000_000, 1_000_000_000];
 
 /// What a footer says of a piece takes about this many bytes.
 const PIECE_BYTES: usize = 14;
@@ -88,6 +92,13 @@ pub(crate) fn name(encoding: u8) -> &'static str {
         encoding::DIFFERENCE => "difference",
         encoding::TEMPLATE => "template",
         encoding::RESIDUE => "residue",
+        encoding::SHARED => "shared-dictionary",
+        encoding::QUOTIENT => "quotient",
+        encoding::SPELLED => "spelled",
+        encoding::DICTIONARY_REAL => "dictionary-real",
+        encoding::ORDERED_REAL => "ordered-real",
+        encoding::XOR_REAL => "xor-real",
+        encoding::FRONT_DICTIONARY => "front-dictionary",
         _ => "unknown",
     }
 }
@@ -104,20 +115,45 @@ pub(crate) fn encode(ty: Type, array: &dyn Array, level: i32) -> Result<Packed> 
 
 /// A head that says which rows are null, the places of the others, and the bits of both where some row is null.
 pub(crate) fn start(array: &dyn Array, level: i32) -> Result<(Writer, Vec<usize>, Option<BooleanBuffer>)> {
-    let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
     let mut out = Writer::default();
+    let valid = encode_validity(array, level, &mut out)?;
     let places = match &valid {
-        None => {
-            out.u8(validity::ALL);
-            (0..array.len()).collect()
-        }
-        Some(bits) => {
-            out.u8(validity::BITMAP);
-            blob::encode(bitmap_bytes(bits).as_slice(), level, &mut out)?;
-            bits.set_indices().collect()
-        }
+        None => (0..array.len()).collect(),
+        Some(bits) => bits.set_indices().collect(),
     };
     Ok((out, places, valid))
+}
+
+/// Appends which rows of `array` are valid; gives the bits unless all are.
+fn encode_validity(array: &dyn Array, level: i32, out: &mut Writer) -> Result<Option<BooleanBuffer>> {
+    let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
+    match &valid {
+        None => out.u8(validity::ALL),
+        Some(bits) => {
+            out.u8(validity::BITMAP);
+            blob::encode(bitmap_bytes(bits).as_slice(), level, out)?;
+        }
+    }
+    Ok(valid)
+}
+
+/// Encodes the `codes` that the valid rows of `array` have in a shared dictionary.
+pub(crate) fn encode_codes(array: &dyn Array, codes: &[i64], level: i32) -> Result<Packed> {
+    if array.null_count() == array.len() {
+        return Ok(Packed::default());
+    }
+    let mut out = Writer::default();
+    encode_validity(array, level, &mut out)?;
+    integers::encode_at(codes, level, &mut out)?;
+    Ok(Packed { encoding: encoding::SHARED, head: out.bytes, frames: Vec::new() })
+}
+
+/// Encodes the values of a shared dictionary, a page to a frame.
+pub(crate) fn encode_pages(ty: Type, values: &[&[u8]], level: i32) -> Result<Packed> {
+    let mut out = Writer::default();
+    out.u8(validity::ALL);
+    let frames = text::encode_pages(values, ty == Type::String, level, &mut out)?;
+    Ok(Packed { encoding: encoding::FRAMES, head: out.bytes, frames })
 }
 
 /// The bits from the first byte on, zero after the last: slices of one array give the same bytes.
@@ -135,12 +171,12 @@ fn encode_values(
 ) -> Result<(u8, Vec<PackedFrame>)> {
     let encoding = match ty {
         Type::Bool | Type::Int | Type::Long | Type::Datetime | Type::Timespan => {
-            integers::encode(&integers_of(ty, array, places), out);
+            integers::encode_at(&integers_of(ty, array, places), level, out)?;
             encoding::INTEGERS
         }
         Type::Real => {
             let reals = array.as_primitive::<Float64Type>().values();
-            numbers::encode_reals(&places.iter().map(|&at| reals[at]).collect::<Vec<_>>(), level, out)?
+            reals::encode(&places.iter().map(|&at| reals[at]).collect::<Vec<_>>(), level, out)?
         }
         Type::Decimal => {
             let decimals = array.as_primitive::<Decimal128Type>().values();
@@ -187,18 +223,58 @@ pub(crate) fn wide_integers(ty: Type, array: &dyn Array) -> Option<ScalarBuffer<
     }
 }
 
-/// Encodes `values` as differences to `base`; `None` when a sample says that these are many.
-pub(crate) fn encode_difference(values: &[i64], base: &[i64]) -> Option<Packed> {
+/// Encodes `values` as differences to `base`, and gives these too; `None` when a sample says that they are many and only
+/// few are asked for.
+pub(crate) fn encode_difference(
+    values: &[i64],
+    base: &[i64],
+    only_few: bool,
+    level: i32,
+) -> Result<Option<(Packed, Vec<i64>)>> {
     let difference = |at: usize| values[at].wrapping_sub(base[at]);
-    let step = values.len().div_ceil(DIFFERENCE_SAMPLE).max(1);
-    let sample: HashSet<i64> = (0..values.len()).step_by(step).map(difference).collect();
-    if sample.len() > DIFFERENCE_SAMPLE / 4 {
-        return None;
+    if only_few && !are_few(values.len(), difference) {
+        return Ok(None);
     }
+    let differences: Vec<i64> = (0..values.len()).map(difference).collect();
     let mut out = Writer::default();
     out.u8(validity::ALL);
-    integers::encode(&(0..values.len()).map(difference).collect::<Vec<_>>(), &mut out);
-    Some(Packed { encoding: encoding::DIFFERENCE, head: out.bytes, frames: Vec::new() })
+    integers::encode_at(&differences, level, &mut out)?;
+    Ok(Some((Packed { encoding: encoding::DIFFERENCE, head: out.bytes, frames: Vec::new() }, differences)))
+}
+
+/// Encodes `values` as what remains of them beside the quotients of `differences`; `None` when a sample says that what
+/// remains is many numbers for every unit.
+pub(crate) fn encode_quotient(values: &[i64], differences: &[i64], level: i32) -> Result<Option<Packed>> {
+    for unit in QUOTIENT_UNITS {
+        let remaining = |at: usize| values[at].wrapping_sub(differences[at].div_euclid(unit));
+        if !are_few(values.len(), remaining) {
+            continue;
+        }
+        let mut out = Writer::default();
+        out.u8(validity::ALL);
+        out.varint(unit as u64);
+        integers::encode_at(&(0..values.len()).map(remaining).collect::<Vec<_>>(), level, &mut out)?;
+        return Ok(Some(Packed { encoding: encoding::QUOTIENT, head: out.bytes, frames: Vec::new() }));
+    }
+    Ok(None)
+}
+
+/// Whether `durations` are the differences of `ends` and `starts` in some unit, by a sample. Equal columns are none.
+pub(crate) fn is_span(starts: &[i64], ends: &[i64], durations: &[i64]) -> bool {
+    let difference = |at: usize| ends[at].wrapping_sub(starts[at]);
+    if are_few(starts.len(), difference) || are_few(durations.len(), |at| durations[at]) {
+        return false;
+    }
+    QUOTIENT_UNITS
+        .iter()
+        .any(|&unit| are_few(durations.len(), |at| durations[at].wrapping_sub(difference(at).div_euclid(unit))))
+}
+
+/// Whether a sample of `count` numbers holds few different ones.
+fn are_few(count: usize, number: impl Fn(usize) -> i64) -> bool {
+    let step = count.div_ceil(DIFFERENCE_SAMPLE).max(1);
+    let sample: HashSet<i64> = (0..count).step_by(step).map(number).collect();
+    sample.len() <= DIFFERENCE_SAMPLE / 4
 }
 
 /// Decodes a column of `rows` rows stored as `from`, read as `to` (the same, or one it promotes to); all rows, or those
@@ -222,6 +298,24 @@ pub(crate) fn decode(
     let filler = Filler { nulls, wanted_rows };
     let column = Column { fetched, reader, rows, values, wanted, valid };
     column.decode(from, to, filler)
+}
+
+/// Decodes the codes that the wanted rows have in a shared dictionary, 0 where they are null.
+pub(crate) fn decode_codes(
+    fetched: &Fetched<'_>,
+    rows: usize,
+    selection: Option<&BooleanBuffer>,
+) -> Result<(Vec<i64>, Option<NullBuffer>)> {
+    if fetched.encoding != encoding::SHARED {
+        return Err(corrupt("the encoding has no codes"));
+    }
+    let mut reader = Reader::new(fetched.head);
+    let valid = decode_validity(&mut reader, rows)?;
+    let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+    let (wanted, nulls) = places(valid.as_ref(), selection);
+    let codes = integers::decode(&mut reader, values, &wanted)?;
+    let filler = Filler { nulls, wanted_rows: selection.map_or(rows, BooleanBuffer::count_set_bits) };
+    Ok((filler.fill(codes)?, filler.nulls))
 }
 
 fn decode_validity(reader: &mut Reader<'_>, rows: usize) -> Result<Option<BooleanBuffer>> {
@@ -275,22 +369,26 @@ impl Column<'_, '_> {
     fn decode(mut self, from: Type, to: Type, filler: Filler) -> Result<ArrayRef> {
         match from {
             Type::Bool | Type::Int | Type::Long | Type::Datetime | Type::Timespan => {
-                self.expect(&[encoding::INTEGERS, encoding::DIFFERENCE])?;
+                self.expect(&[encoding::INTEGERS, encoding::DIFFERENCE, encoding::QUOTIENT])?;
+                let unit = match self.fetched.encoding {
+                    encoding::QUOTIENT => self.reader.varint()?,
+                    _ => 1,
+                };
                 let mut integers = integers::decode(&mut self.reader, self.values, &self.wanted)?;
-                if self.fetched.encoding == encoding::DIFFERENCE {
-                    self.add_base(&mut integers)?;
+                match self.fetched.encoding {
+                    encoding::DIFFERENCE => self.add_base(&mut integers, encoding::INTEGERS, |base| base)?,
+                    encoding::QUOTIENT => {
+                        let unit = i64::try_from(unit).ok().filter(|&unit| unit > 0);
+                        let unit = unit.ok_or_else(|| corrupt("a unit is out of bounds"))?;
+                        self.add_base(&mut integers, encoding::DIFFERENCE, |base| base.div_euclid(unit))?;
+                    }
+                    _ => {}
                 }
                 let integers = filler.fill(integers)?;
                 integer_array(to, integers, filler.nulls)
             }
             Type::Real => {
-                self.expect(&[encoding::DECIMAL_REAL, encoding::PLANES_REAL])?;
-                let reals = match self.fetched.encoding {
-                    encoding::DECIMAL_REAL => {
-                        numbers::decode_decimal_reals(&mut self.reader, self.values, &self.wanted)?
-                    }
-                    _ => numbers::decode_planes(&mut self.reader, self.values, &self.wanted)?,
-                };
+                let reals = reals::decode(&mut self.reader, self.fetched.encoding, self.values, &self.wanted)?;
                 let reals = filler.fill(reals)?;
                 Ok(Arc::new(Float64Array::new(reals.into(), filler.nulls)))
             }
@@ -312,17 +410,18 @@ impl Column<'_, '_> {
         }
     }
 
-    /// Turns differences into values. Neither column has nulls, so that one's rows are the other's.
-    fn add_base(&self, differences: &mut [i64]) -> Result<()> {
+    /// Adds what the base column, encoded as `expected`, contributes. Neither column has nulls, so that one's rows are the
+    /// other's.
+    fn add_base(&self, integers: &mut [i64], expected: u8, share: impl Fn(i64) -> i64) -> Result<()> {
         let (base_encoding, head) = self.fetched.base.ok_or_else(|| corrupt("differences without a base"))?;
         let mut reader = Reader::new(head);
         let has_nulls = self.valid.is_some() || reader.u8()? != validity::ALL;
-        if base_encoding != encoding::INTEGERS || has_nulls {
+        if base_encoding != expected || has_nulls {
             return Err(corrupt("a base does not fit its differences"));
         }
         let base = integers::decode(&mut reader, self.rows, &self.wanted)?;
-        for (difference, base) in differences.iter_mut().zip(base) {
-            *difference = difference.wrapping_add(base);
+        for (integer, base) in integers.iter_mut().zip(base) {
+            *integer = integer.wrapping_add(share(base));
         }
         Ok(())
     }
@@ -335,7 +434,11 @@ impl Column<'_, '_> {
     fn views(&mut self, content: Content) -> Result<Views> {
         match self.fetched.encoding {
             encoding::CONSTANT_TEXT => text::decode_constant(&mut self.reader, content, self.wanted.count(self.values)),
-            encoding::DICTIONARY => text::decode_dictionary(&mut self.reader, content, self.values, &self.wanted),
+            encoding::DICTIONARY | encoding::FRONT_DICTIONARY => {
+                let is_front = self.fetched.encoding == encoding::FRONT_DICTIONARY;
+                text::decode_dictionary(&mut self.reader, content, is_front, self.values, &self.wanted)
+            }
+            encoding::SPELLED => spelled::decode(&mut self.reader, content, self.values, &self.wanted),
             encoding::FRAMES => {
                 let frames = self.frames_by_value()?;
                 let mut reader = self.reader;

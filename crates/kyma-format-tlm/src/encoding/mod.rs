@@ -10,13 +10,19 @@ mod column;
 mod filler;
 pub(crate) mod integers;
 mod numbers;
+mod reals;
+mod spelled;
 pub(crate) mod template;
 mod text;
 mod transform;
 mod views;
 mod wanted;
 
+/// zstd levels from here on say that bytes matter more than time: more layouts are tried.
+pub(crate) const THOROUGH: i32 = 9;
+
 pub(crate) use column::{
-    Fetched, Packed, PackedFrame, decode, encode, encode_difference, name, start, template_codes, wide_integers,
+    Fetched, Packed, PackedFrame, decode, decode_codes, encode, encode_codes, encode_difference, encode_pages,
+    encode_quotient, is_span, name, start, template_codes, wide_integers,
 };
 pub(crate) use wanted::Wanted;

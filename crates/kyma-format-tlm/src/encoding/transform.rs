@@ -1,4 +1,4 @@
-//! Strings that spell bytes: lower-case hexadecimal of even length, and hyphenated lower-case UUIDs.
+//! Strings that spell bytes: hexadecimal of even length, and hyphenated UUIDs; all in lower case, or all in upper case.
 //!
 //! A transform applies to every value of a column in a block, or to none; the empty string stands for itself.
 
@@ -15,8 +15,10 @@ const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 /// Where each byte's digits are in a UUID's text.
 const UUID_PLACES: [usize; UUID_BYTES] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 /// The two digits of each byte.
-const DIGITS: [[u8; 2]; 256] = {
-    let digits = b"0123456789abcdef";
+static LOWER: [[u8; 2]; 256] = pairs_of(b"0123456789abcdef");
+static UPPER: [[u8; 2]; 256] = pairs_of(b"0123456789ABCDEF");
+
+const fn pairs_of(digits: &[u8; 16]) -> [[u8; 2]; 256] {
     let mut pairs = [[0; 2]; 256];
     let mut byte = 0;
     while byte < pairs.len() {
@@ -24,32 +26,48 @@ const DIGITS: [[u8; 2]; 256] = {
         byte += 1;
     }
     pairs
-};
+}
+
+/// The two digits of each byte in the case of `transform`.
+fn pairs(transform: u8) -> &'static [[u8; 2]; 256] {
+    if matches!(transform, tag::UPPER_HEX | tag::UPPER_UUID) { &UPPER } else { &LOWER }
+}
 
 /// The transform that every one of `values` allows.
 pub(crate) fn choose(values: &[&[u8]]) -> u8 {
-    let any = |test: fn(&[u8]) -> bool| values.iter().all(|value| value.is_empty() || test(value));
-    if values.iter().all(|value| value.is_empty()) {
-        tag::NONE
-    } else if any(is_hex) {
-        tag::HEX
-    } else if any(is_uuid) {
-        tag::UUID
-    } else {
-        tag::NONE
+    let Some(first) = values.iter().find(|value| !value.is_empty()) else { return tag::NONE };
+    let is_upper = first.iter().any(u8::is_ascii_uppercase);
+    let all = |fits: fn(&[u8], bool) -> bool| values.iter().all(|value| value.is_empty() || fits(value, is_upper));
+    match is_upper {
+        // Digits alone are of either case: values without a letter are common at first.
+        false if all(is_hex) => tag::HEX,
+        false if all(is_uuid) => tag::UUID,
+        _ => {
+            let all = |fits: fn(&[u8], bool) -> bool| values.iter().all(|value| value.is_empty() || fits(value, true));
+            if all(is_hex) {
+                tag::UPPER_HEX
+            } else if all(is_uuid) {
+                tag::UPPER_UUID
+            } else {
+                tag::NONE
+            }
+        }
     }
 }
 
-fn is_digit(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+fn is_digit(byte: u8, is_upper: bool) -> bool {
+    byte.is_ascii_digit() || if is_upper { matches!(byte, b'A'..=b'F') } else { matches!(byte, b'a'..=b'f') }
 }
 
-fn is_hex(value: &[u8]) -> bool {
-    value.len().is_multiple_of(2) && value.iter().all(|&byte| is_digit(byte))
+fn is_hex(value: &[u8], is_upper: bool) -> bool {
+    value.len().is_multiple_of(2) && value.iter().all(|&byte| is_digit(byte, is_upper))
 }
 
-fn is_uuid(value: &[u8]) -> bool {
-    let fits = |(at, &byte): (usize, &u8)| if HYPHENS.contains(&at) { byte == b'-' } else { is_digit(byte) };
+fn is_uuid(value: &[u8], is_upper: bool) -> bool {
+    let fits = |(at, &byte): (usize, &u8)| match HYPHENS.contains(&at) {
+        true => byte == b'-',
+        false => is_digit(byte, is_upper),
+    };
     value.len() == UUID_TEXT_BYTES && value.iter().enumerate().all(fits)
 }
 
@@ -58,7 +76,7 @@ pub(crate) fn apply(transform: u8, value: &[u8]) -> Cow<'_, [u8]> {
     if transform == tag::NONE {
         return Cow::Borrowed(value);
     }
-    let nibble = |byte: u8| if byte <= b'9' { byte - b'0' } else { byte - b'a' + 10 };
+    let nibble = |byte: u8| if byte <= b'9' { byte - b'0' } else { (byte | 0x20) - b'a' + 10 };
     let digits: Vec<u8> = value.iter().filter(|&&byte| byte != b'-').map(|&byte| nibble(byte)).collect();
     Cow::Owned(digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect())
 }
@@ -67,9 +85,9 @@ pub(crate) fn apply(transform: u8, value: &[u8]) -> Cow<'_, [u8]> {
 pub(crate) fn text_bytes(transform: u8, stored: usize) -> Result<usize> {
     match (transform, stored) {
         (tag::NONE, stored) => Ok(stored),
-        (tag::HEX, stored) => Ok(stored * 2),
-        (tag::UUID, 0) => Ok(0),
-        (tag::UUID, UUID_BYTES) => Ok(UUID_TEXT_BYTES),
+        (tag::HEX | tag::UPPER_HEX, stored) => Ok(stored * 2),
+        (tag::UUID | tag::UPPER_UUID, 0) => Ok(0),
+        (tag::UUID | tag::UPPER_UUID, UUID_BYTES) => Ok(UUID_TEXT_BYTES),
         _ => Err(corrupt("a transformed string has the wrong length")),
     }
 }
@@ -79,32 +97,36 @@ pub(crate) fn undo(transform: u8, bytes: Vec<u8>) -> Vec<u8> {
     if transform == tag::NONE {
         return bytes;
     }
-    if transform == tag::HEX {
+    let pairs = pairs(transform);
+    if matches!(transform, tag::HEX | tag::UPPER_HEX) {
         let mut text = vec![0; bytes.len() * 2];
         for (digits, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
-            *digits = DIGITS[usize::from(byte)];
+            *digits = pairs[usize::from(byte)];
         }
         return text;
     }
     let mut text = Vec::with_capacity(bytes.len() * UUID_TEXT_BYTES / UUID_BYTES + UUID_TEXT_BYTES);
     // Bytes that are no whole UUIDs make no whole text: the lengths of the values will not fit.
-    bytes.as_chunks::<UUID_BYTES>().0.iter().for_each(|uuid| text.extend_from_slice(&uuid_text(uuid)));
+    bytes.as_chunks::<UUID_BYTES>().0.iter().for_each(|uuid| text.extend_from_slice(&uuid_text(uuid, pairs)));
     text
 }
 
 /// Appends the text that `stored` bytes spell.
 pub(crate) fn write(transform: u8, stored: &[u8], out: &mut Vec<u8>) {
+    let pairs = pairs(transform);
     match (transform, stored.first_chunk::<UUID_BYTES>()) {
-        (tag::HEX, _) => stored.iter().for_each(|&byte| out.extend_from_slice(&DIGITS[usize::from(byte)])),
-        (tag::UUID, Some(uuid)) => out.extend_from_slice(&uuid_text(uuid)),
+        (tag::HEX | tag::UPPER_HEX, _) => {
+            stored.iter().for_each(|&byte| out.extend_from_slice(&pairs[usize::from(byte)]))
+        }
+        (tag::UUID | tag::UPPER_UUID, Some(uuid)) => out.extend_from_slice(&uuid_text(uuid, pairs)),
         _ => out.extend_from_slice(stored),
     }
 }
 
-fn uuid_text(uuid: &[u8; UUID_BYTES]) -> [u8; UUID_TEXT_BYTES] {
+fn uuid_text(uuid: &[u8; UUID_BYTES], pairs: &[[u8; 2]; 256]) -> [u8; UUID_TEXT_BYTES] {
     let mut text = [b'-'; UUID_TEXT_BYTES];
     for (&place, &byte) in UUID_PLACES.iter().zip(uuid) {
-        text[place..place + 2].copy_from_slice(&DIGITS[usize::from(byte)]);
+        text[place..place + 2].copy_from_slice(&pairs[usize::from(byte)]);
     }
     text
 }
@@ -119,7 +141,11 @@ mod tests {
         for (values, expected) in [
             (vec![b"00ff".as_slice(), b"", b"0a"], tag::HEX),
             (vec![uuid, b"", uuid], tag::UUID),
-            (vec![b"00FF".as_slice()], tag::NONE),
+            (vec![b"00FF".as_slice()], tag::UPPER_HEX),
+            (vec![b"0012".as_slice(), b"00FF"], tag::UPPER_HEX),
+            (vec![b"00Ff".as_slice()], tag::NONE),
+            (vec![b"aa".as_slice(), b"AA"], tag::NONE),
+            (vec![b"FC488AAA-165F-4927-A4C6-E6F25B196A7C".as_slice(), b""], tag::UPPER_UUID),
             (vec![b"abc".as_slice()], tag::NONE),
             (vec![b"".as_slice()], tag::NONE),
             (vec![uuid, b"00".as_slice()], tag::NONE),

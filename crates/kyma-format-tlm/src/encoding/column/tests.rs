@@ -1,7 +1,9 @@
+use arrow::array::StringViewArray;
 use kyma_testkit::format::{random_array, same};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::super::THOROUGH;
 use super::*;
 
 fn fetched<'a>(packed: &'a Packed, base: Option<(u8, &'a [u8])>) -> Fetched<'a> {
@@ -29,15 +31,63 @@ fn damage(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
     }
 }
 
+/// Columns that ask for each encoding of more than one kind of value, each twice: for the quick and the thorough writer.
+fn typical_columns() -> Vec<(Type, ArrayRef)> {
+    let noise = |row: u32| row.wrapping_mul(2_654_435_769);
+    let text = |text: fn(u32, u32) -> String| -> ArrayRef {
+        Arc::new((0..3_000).map(|row| (row % 17 != 5).then(|| text(row, noise(row)))).collect::<StringViewArray>())
+    };
+    let columns: [(Type, ArrayRef); 8] = [
+        (Type::String, text(|_, noise| format!("{noise:08X}"))),
+        (Type::String, text(|_, noise| format!("Z{}", noise >> 8))),
+        (
+            Type::String,
+            text(|row, noise| format!("2026-11-26 17:{:02}:{:02}.{:03}", row / 60 % 60, row % 60, noise >> 23)),
+        ),
+        (Type::String, text(|_, noise| format!("/api/v1/{}/orders/{}", noise >> 26, noise >> 23 & 7))),
+        (
+            Type::Real,
+            Arc::new((0..3_000).map(|row| Some(f64::from(noise(row) >> 24).sqrt())).collect::<Float64Array>()),
+        ),
+        (
+            Type::Real,
+            Arc::new((0..3_000).map(|row| Some(f64::from(row) + f64::from(noise(row)))).collect::<Float64Array>()),
+        ),
+        (Type::Real, Arc::new((0..3_000).map(|row| Some(f64::from((row as f32).sqrt()))).collect::<Float64Array>())),
+        (
+            Type::Long,
+            Arc::new((0..9_000).map(|row| Some(i64::from(noise(row).leading_zeros()))).collect::<Int64Array>()),
+        ),
+    ];
+    columns.iter().flat_map(|column| [column.clone(), column.clone()]).collect()
+}
+
+#[test]
+fn typical_columns_get_their_encoding() {
+    let mut found = Vec::new();
+    for (round, (ty, array)) in typical_columns().iter().enumerate() {
+        found.push(name(encode(*ty, array, [3, THOROUGH][round % 2]).unwrap().encoding));
+    }
+    for expected in
+        ["frames", "spelled", "dictionary", "front-dictionary", "dictionary-real", "decimal-real", "integers"]
+    {
+        assert!(found.contains(&expected), "{expected}: {found:?}");
+    }
+}
+
 /// What gets past the checksums gives an error or some valid array, never a panic or an invalid array.
 #[test]
 fn damaged_columns_are_errors_or_valid_arrays() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
+    let mut columns: Vec<(Type, ArrayRef)> = Vec::new();
     for round in 0..60 {
         let ty = Type::ALL[round % Type::ALL.len()];
-        let rows = [1, 40, 1_500][round % 3];
-        let array = random_array(ty, rows, &mut random);
-        let packed = encode(ty, &array, 3).unwrap();
+        columns.push((ty, random_array(ty, [1, 40, 1_500][round % 3], &mut random)));
+    }
+    columns.extend(typical_columns());
+    for (round, (ty, array)) in columns.into_iter().enumerate() {
+        let rows = array.len();
+        let packed = encode(ty, &array, [3, THOROUGH][round % 2]).unwrap();
         let whole = decode(&fetched(&packed, None), rows, ty, ty, None).unwrap();
         assert!(same(ty, &whole, &array));
         let selection: BooleanBuffer = (0..rows).map(|_| random.random_bool(0.2)).collect();
@@ -51,7 +101,7 @@ fn damaged_columns_are_errors_or_valid_arrays() {
                 _ => damage(&mut broken.head, &mut random),
             }
             if random.random_bool(0.1) {
-                broken.encoding = random.random_range(0..11);
+                broken.encoding = random.random_range(0..20);
             }
             for selection in [None, Some(&selection)] {
                 match decode(&fetched(&broken, Some((encoding::INTEGERS, &packed.head))), rows, ty, ty, selection) {

@@ -58,12 +58,12 @@ const LINES_PER_NEW_TEMPLATE: usize = 16;
 /// New templates that a shape gets in any case.
 const NEW_TEMPLATES_MIN: usize = 64;
 
-/// Whether `values` look like lines that templates are worth trying on.
-pub(crate) fn is_worth_trying(values: &[&[u8]]) -> bool {
-    let step = values.len().div_ceil(TRIED_LINES).max(1);
+/// Whether the texts of so many rows look like lines that templates are worth trying on.
+pub(crate) fn is_worth_trying<'v>(rows: usize, text: impl Fn(usize) -> Option<&'v [u8]>) -> bool {
+    let step = rows.div_ceil(TRIED_LINES).max(1);
     let mut words = Vec::new();
     let mut lines = 0;
-    for value in values.iter().step_by(step) {
+    for value in (0..rows).step_by(step).filter_map(text) {
         tokens(&value[..value.len().min(TEMPLATE_LINE_BYTES_MAX)], &mut words);
         lines += 1;
     }

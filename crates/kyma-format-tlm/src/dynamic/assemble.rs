@@ -65,17 +65,19 @@ impl Assembly {
         self.sort(&printer.ranks);
         let at = paths.find(keys);
         let failed = RefCell::new(None);
+        let this = &*self;
         let array = match to {
-            Type::Dynamic => self.texts(at, keys, &printer)?,
+            Type::Dynamic => this.texts(at, keys, &printer)?,
             to => {
-                let mut member = |row| match self.member(row, at, keys, &printer) {
+                let mut leaves = Vec::new();
+                let mut member = |row| match this.member(row, at, keys, &printer, &mut leaves) {
                     Ok(member) => member,
                     Err(error) => {
                         failed.replace(Some(error));
                         None
                     }
                 };
-                convert(self.rows, &mut member, to)?
+                convert(this.rows, &mut member, to)?
             }
         };
         failed.into_inner().map_or(Ok(array), Err)
@@ -118,9 +120,10 @@ impl Assembly {
         at: Option<PathId>,
         keys: &[String],
         printer: &Printer<'_>,
+        leaves: &mut Leaves<'a>,
     ) -> Result<Option<Member<'a>>> {
-        let mut leaves = Vec::new();
-        self.gather(row, at, keys, printer, &mut leaves);
+        leaves.clear();
+        self.gather(row, at, keys, printer, leaves);
         if leaves.is_empty() {
             return Ok(None);
         }
@@ -131,7 +134,7 @@ impl Assembly {
             return Ok((!member.is_null()).then_some(member));
         }
         let mut text = String::new();
-        write(&leaves, at.unwrap_or(ROOT), printer, &mut text)?;
+        write(leaves, at.unwrap_or(ROOT), printer, &mut text)?;
         printer.take(text.len())?;
         Ok(Some(Member::Json(text.into())))
     }

@@ -87,7 +87,7 @@ impl Presence {
         }
         let mut kept = Vec::new();
         for (path, with) in rows_of.into_iter().enumerate() {
-            let bitmap = with.map(|with| RoaringBitmap::from_iter(with));
+            let bitmap = with.map(RoaringBitmap::from_iter);
             kept.extend(bitmap.and_then(|bitmap| Presence::encode(path as PathId, bitmap, rows)));
         }
         kept

@@ -71,6 +71,10 @@ impl<'a> Remains<'a> {
         let mut out = StringViewBuilder::with_capacity(self.rows.len());
         let (mut text, mut leaves) = (String::new(), Vec::new());
         for (row, whole) in self.rows.iter().enumerate() {
+            if whole.is_none() {
+                out.append_null();
+                continue;
+            }
             text.clear();
             leaves.clear();
             leaves.extend(self.leaves_of(row).iter().map(|leaf| (leaf.path, self.text_of(row, leaf))));
@@ -79,7 +83,7 @@ impl<'a> Remains<'a> {
                 out.push_str(raw);
                 Ok(())
             })?;
-            out.append_option(whole.map(|_| text.as_str()));
+            out.append_value(&text);
         }
         Ok(out.finish())
     }
@@ -115,11 +119,15 @@ fn encode_leaves(remains: &Remains<'_>, base: PathId, paths: &Paths, level: i32)
     let mut frames = Vec::new();
     let mut frame = FrameWriter::new(keys.list.len());
     let mut leaves: Vec<(u32, &Leaf)> = Vec::new();
+    let nothing = shapes.code(std::iter::empty());
     for row in 0..remains.rows.len() {
         leaves.clear();
         leaves.extend(remains.leaves_of(row).iter().map(|leaf| (keys.local(leaf.path), leaf)));
         leaves.sort_unstable_by_key(|&(path, _)| path);
-        codes.push(shapes.code(leaves.iter().map(|&(path, _)| path)));
+        codes.push(match leaves.is_empty() {
+            true => nothing,
+            false => shapes.code(leaves.iter().map(|&(path, _)| path)),
+        });
         for &(path, leaf) in &leaves {
             frame.push(path, leaf.kind, remains.text_of(row, leaf));
         }

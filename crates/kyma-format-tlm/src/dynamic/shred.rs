@@ -81,7 +81,6 @@ fn shred_rows<'a>(
     let mut builders: Vec<Builder> = chosen.iter().map(|&(_, kind)| Builder::new(kind)).collect();
     let mut arrays: Vec<Vec<(usize, &'a str)>> = vec![Vec::new(); chosen.len()];
     let mut in_residue = scanned.in_opaque.clone();
-    in_residue.resize(paths.len(), false);
     scanned.objects.iter().for_each(|&path| in_residue[path as usize] = true);
     let mut remains = Remains { rows, leaves: Vec::new(), ends: Vec::new() };
     for (row, text) in remains.rows.iter().enumerate() {
@@ -195,18 +194,22 @@ impl Leaves {
         let mut objects = Vec::new();
         for (row, text) in rows.iter().enumerate() {
             let start = all.leaves.len();
+            let Some(text) = text else {
+                all.ends.push(start);
+                continue;
+            };
             objects.clear();
-            let outcome = text.map(|text| scan(text, base, paths, &mut all.leaves, &mut objects));
+            let outcome = scan(text, base, paths, &mut all.leaves, &mut objects);
             all.seen.resize(paths.len(), false);
             all.in_opaque.resize(paths.len(), false);
             is_object.resize(paths.len(), false);
             match outcome {
-                None | Some(Scanned::Leaves) => {}
-                Some(Scanned::Duplicates) => {
+                Scanned::Leaves => {}
+                Scanned::Duplicates => {
                     all.leaves[start..].iter().for_each(|leaf| all.in_opaque[leaf.path as usize] = true);
                     all.duplicates.push(row as u32);
                 }
-                Some(Scanned::Opaque) => all.is_opaque = true,
+                Scanned::Opaque => all.is_opaque = true,
             }
             for path in all.leaves[start..].iter().map(|leaf| leaf.path).chain(objects.iter().copied()) {
                 all.seen[path as usize] = true;
@@ -216,13 +219,14 @@ impl Leaves {
                     all.objects.push(path);
                 }
             }
-            if matches!(outcome, Some(Scanned::Duplicates | Scanned::Opaque)) {
-                let end = text.map_or(0, str::len) as u32;
+            if outcome != Scanned::Leaves {
                 all.leaves.truncate(start);
-                all.leaves.push(Leaf { path: base, kind: Kind::Raw, start: 0, end });
+                all.leaves.push(Leaf { path: base, kind: Kind::Raw, start: 0, end: text.len() as u32 });
             }
             all.ends.push(all.leaves.len());
         }
+        all.seen.resize(paths.len(), false);
+        all.in_opaque.resize(paths.len(), false);
         all
     }
 

@@ -12,6 +12,10 @@ use crate::index::filter::Filter;
 use crate::index::search::Searched;
 use crate::reader::Reader;
 
+/// Templates of a column that are shown, and characters of each.
+const SHOWN_TEMPLATES: usize = 50;
+const SHOWN_TEMPLATE_CHARS: usize = 200;
+
 /// Sections, identity, columns and blocks of `reader`.
 pub(crate) fn describe(reader: &Reader) -> Value {
     let footer = &reader.footer;
@@ -41,6 +45,7 @@ pub(crate) fn describe(reader: &Reader) -> Value {
             { "name": "footer", "bytes": reader.footer_length },
         ],
         "dictionaries": dictionaries(reader),
+        "templates": templates(reader),
         "columns": columns(reader),
         "indexes": footer.indexes.as_ref().map(|indexes| describe_indexes(reader, indexes)),
         "blocks": footer.blocks.iter().map(|block| describe_block(reader, block)).collect::<Vec<_>>(),
@@ -78,9 +83,44 @@ fn columns(reader: &Reader) -> Vec<Value> {
             "bytes": bytes,
             "bytes_per_row": (bytes as f64 / rows as f64 * 100.0).round() / 100.0,
             "share": (bytes as f64 / reader.length.max(1) as f64 * 1000.0).round() / 1000.0,
+            "encodings": encodings(reader, at),
         }));
     }
     columns
+}
+
+/// The encodings of a column with the number of blocks that have each, the most frequent first.
+fn encodings(reader: &Reader, at: usize) -> String {
+    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for block in &reader.footer.blocks {
+        *counts.entry(encoding::name(block.columns[at].piece.encoding)).or_default() += 1;
+    }
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    let shown =
+        |&(name, count): &(&str, usize)| if counts.len() == 1 { name.to_owned() } else { format!("{name} ×{count}") };
+    counts.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+/// The most frequent templates of each column of lines.
+fn templates(reader: &Reader) -> Vec<Value> {
+    let mut templates = Vec::new();
+    for column in reader.footer.schema.columns() {
+        let patterns = reader.patterns(&column.name);
+        for pattern in patterns.iter().take(SHOWN_TEMPLATES) {
+            let mut text: String = pattern.text.chars().take(SHOWN_TEMPLATE_CHARS).collect();
+            if text.len() < pattern.text.len() {
+                text.push('…');
+            }
+            templates.push(json!({ "column": column.name, "rows": pattern.rows, "template": text }));
+        }
+        if patterns.len() > SHOWN_TEMPLATES {
+            let rest: u64 = patterns.iter().skip(SHOWN_TEMPLATES).map(|pattern| pattern.rows).sum();
+            let more = format!("({} more)", patterns.len() - SHOWN_TEMPLATES);
+            templates.push(json!({ "column": column.name, "rows": rest, "template": more }));
+        }
+    }
+    templates
 }
 
 /// The filters, and per field its dictionary and where its terms are.

@@ -218,10 +218,7 @@ impl Footer {
         if body.bytes.len() > FOOTER_BYTES_MAX {
             return Err(too_large());
         }
-        let mut out = Writer { bytes: crate::encoding::blob::compress(&body.bytes, FOOTER_LEVEL)? };
-        let compressed = out.bytes.len();
-        write_tail(compressed, body.bytes.len(), &mut out);
-        Ok(out.bytes)
+        seal(&body.bytes)
     }
 
     fn write_identity(&self) -> Vec<u8> {
@@ -322,8 +319,12 @@ impl Footer {
 
     /// Reads a footer: the last bytes of an extent of `data_bytes` bytes before it.
     pub(crate) fn read(bytes: &[u8], data_bytes: u64) -> Result<Footer> {
-        let body = read_tail(bytes)?;
-        let mut reader = Reader::new(&body);
+        Footer::parse(&read_tail(bytes)?, data_bytes)
+    }
+
+    /// Reads the decompressed body of a footer.
+    pub(crate) fn parse(body: &[u8], data_bytes: u64) -> Result<Footer> {
+        let mut reader = Reader::new(body);
         let mut sections = std::collections::BTreeMap::new();
         while reader.remaining() > 0 {
             let (kind, flags) = (reader.u16()?, reader.u16()?);
@@ -386,6 +387,14 @@ fn too_new(what: &str) -> Error {
     Error::corrupt(format!("extent footer was written by a newer kyma: {what}"))
 }
 
+/// A footer of this body: compressed, with its tail.
+pub(crate) fn seal(body: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Writer { bytes: crate::encoding::blob::compress(body, FOOTER_LEVEL)? };
+    let compressed = out.bytes.len();
+    write_tail(compressed, body.len(), &mut out);
+    Ok(out.bytes)
+}
+
 /// Appends the tail to a compressed body.
 fn write_tail(compressed: usize, decompressed: usize, out: &mut Writer) {
     out.u32(compressed as u32);
@@ -398,7 +407,7 @@ fn write_tail(compressed: usize, decompressed: usize, out: &mut Writer) {
 }
 
 /// Checks the tail and gives the decompressed body.
-fn read_tail(bytes: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn read_tail(bytes: &[u8]) -> Result<Vec<u8>> {
     let (body, tail) = bytes
         .len()
         .checked_sub(TAIL_BYTES)

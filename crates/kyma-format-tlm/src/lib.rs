@@ -37,6 +37,8 @@ mod dynamic;
 mod encoding;
 mod fetch;
 mod footer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod index;
 mod limits;
 mod narrow;

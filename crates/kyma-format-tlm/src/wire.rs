@@ -7,8 +7,11 @@ pub(crate) fn corrupt(what: &str) -> Error {
     Error::corrupt(what)
 }
 
-/// The CRC-32C of `bytes`.
+/// The CRC-32C of `bytes`; nothing is checked while fuzzing, so that damage gets further.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    if cfg!(feature = "fuzzing") {
+        return 0;
+    }
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 

@@ -11,9 +11,9 @@ use arrow::datatypes::{DataType, Int64Type};
 use kyma_core::{Error, Result, Type, Value, dynamic};
 use kyma_plan::BinaryOp;
 
-use kyma_core::text::fold;
 use crate::view::{Bools, DECIMAL_ONE, Decimals, Guids, Jsons, Longs, Reals, Texts};
 use crate::{Arg, build};
+use kyma_core::text::fold;
 
 /// Computes `left op right`, with Kusto's meaning as documented on [`BinaryOp`].
 pub fn binary(op: BinaryOp, left: (&Arg, Type), right: (&Arg, Type), out: Type, rows: usize) -> Result<ArrayRef> {

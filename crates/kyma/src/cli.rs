@@ -261,6 +261,7 @@ pub(crate) enum GenerateFormat {
     kyma query '.show table Logs extents'                  find an extent\n  \
     kyma inspect 019a7c1e-...                              ask the node about it\n  \
     kyma inspect .kyma/objects/...                         look into an object's file\n  \
+    kyma inspect --hex 019a7c1e-...                        its footer's bytes too\n  \
     kyma inspect --json 019a7c1e-... | jq .columns")]
 pub(crate) struct InspectArgs {
     /// The node to ask about an extent id
@@ -269,6 +270,9 @@ pub(crate) struct InspectArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the footer's bytes in hexadecimal too
+    #[arg(long)]
+    pub(crate) hex: bool,
     /// An extent's id, or an object's file
     #[arg(value_name = "FILE|EXTENT")]
     pub(crate) what: String,

@@ -116,9 +116,9 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
     Ok(Node::start(parts).await?)
 }
 
-/// Describes the extents of an object's file.
-pub(crate) async fn describe_file(path: &Path) -> anyhow::Result<serde_json::Value> {
-    crate::object_file::describe(path, Arc::new(kyma_format_tlm::Tlm)).await
+/// Describes the extents of an object's file, with their footers' bytes when wanted.
+pub(crate) async fn describe_file(path: &Path, with_footer: bool) -> anyhow::Result<serde_json::Value> {
+    crate::object_file::describe(path, Arc::new(kyma_format_tlm::Tlm), with_footer).await
 }
 
 /// The private PostgreSQL of `kyma dev`.

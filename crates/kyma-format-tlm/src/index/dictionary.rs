@@ -84,6 +84,13 @@ impl DictionaryWriter {
         Ok(())
     }
 
+    /// The first block and its compressed bytes.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn first_block(&self) -> Option<(&Block, &[u8])> {
+        let block = self.blocks.first()?;
+        Some((block, self.bytes.get(..block.part.bytes as usize)?))
+    }
+
     /// Closes the block at hand.
     pub(crate) fn close(&mut self) -> Result<()> {
         if self.terms == 0 {

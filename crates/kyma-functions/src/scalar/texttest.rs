@@ -7,9 +7,9 @@ use kyma_core::{Result, Type, Value};
 
 use super::{Kernel, kernel};
 use crate::pattern::Patterns;
-use kyma_core::text::TextTest;
 use crate::view::{Jsons, Texts};
 use crate::{Arg, Call, build};
+use kyma_core::text::TextTest;
 
 pub(super) static KERNELS: &[Kernel] = &[
     kernel("has", |call| test(call, TextOp::Has, false)),

@@ -1,9 +1,10 @@
-//! `GET /v1/extents/{id}`: what the catalog knows of an extent, and how its bytes are laid out.
+//! `GET /v1/extents/{id}`: what the catalog knows of an extent, and how its bytes are laid out; with `?footer=true` also
+//! the footer's bytes in hexadecimal.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use futures::TryStreamExt;
 use kyma_core::catalog::{ExtentOrder, ExtentQuery};
 use kyma_core::extent::Extent;
@@ -16,7 +17,17 @@ use serde_json::{Value as Json_, json};
 use crate::failure::Failure;
 use crate::state::{Shared, State as Node};
 
-pub(crate) async fn describe(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Json_>, Failure> {
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Wanted {
+    footer: bool,
+}
+
+pub(crate) async fn describe(
+    State(state): State<Shared>,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Json_>, Failure> {
     let id = id.parse().map(ExtentId).map_err(|_| {
         Error::invalid("extent.id", format!("not an extent's id: id={id:?}")).hint("`.show extents` lists them")
     })?;
@@ -25,8 +36,15 @@ pub(crate) async fn describe(State(state): State<Shared>, Path(id): Path<String>
     let reader = state.store.reader(&extent.location, Arc::new(IoCounters::default()));
     let options =
         OpenOptions { extent: id, length: extent.location.length, footer_length: extent.footer_length, footer: None };
-    let opened = format.open(reader, &options).await?;
-    Ok(Json(json!({ "extent": extent, "layout": opened.describe() })))
+    let opened = format.open(reader.clone(), &options).await?;
+    let mut described = json!({ "extent": extent, "layout": opened.describe() });
+    if wanted.footer {
+        let start = options.length.saturating_sub(u64::from(options.footer_length));
+        let read = reader.read(std::slice::from_ref(&(start..options.length))).await?;
+        let digits = read.iter().flatten().map(|byte| format!("{byte:02x}"));
+        described["footer"] = digits.collect::<String>().into();
+    }
+    Ok(Json(described))
 }
 
 /// Looks through every table's visible extents: for people, not for queries.

@@ -132,7 +132,16 @@ impl Client {
 
     /// Gets a JSON document.
     pub(crate) async fn get(&self, path: &[&str]) -> anyhow::Result<Json> {
-        let response = self.http.get(self.at(path)?).send().await.map_err(|error| self.unreachable(error))?;
+        self.get_with(path, &[]).await
+    }
+
+    /// The same with a query of names and values.
+    pub(crate) async fn get_with(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Json> {
+        let mut url = self.at(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let response = self.http.get(url).send().await.map_err(|error| self.unreachable(error))?;
         accepted(response).await?.json().await.context("the node's answer cannot be read")
     }
 

@@ -12,18 +12,51 @@ use crate::{components, output};
 pub(crate) async fn run(args: InspectArgs) -> anyhow::Result<()> {
     let is_id = args.what.parse::<uuid::Uuid>().is_ok();
     let described = if is_id {
-        Client::new(&args.url)?.get(&["v1", "extents", &args.what]).await?
+        let query = if args.hex { &[("footer", "true")][..] } else { &[] };
+        Client::new(&args.url)?.get_with(&["v1", "extents", &args.what], query).await?
     } else {
-        components::describe_file(Path::new(&args.what))
+        components::describe_file(Path::new(&args.what), args.hex)
             .await
             .with_context(|| format!("cannot inspect {}", args.what))?
     };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&described)?);
     } else {
-        print!("{}", shown(&described));
+        let mut described = described;
+        let dumps = take_footers(&mut described);
+        print!("{}{dumps}", shown(&described));
     }
     Ok(())
+}
+
+/// Takes the footers out of a description and shows them as hexadecimal dumps.
+fn take_footers(described: &mut Json) -> String {
+    let mut dumps = String::new();
+    let Some(members) = described.as_object_mut() else { return dumps };
+    if let Some(Json::String(digits)) = members.get("footer") {
+        dumps = format!("\nfooter\n{}", dump(digits));
+        members.remove("footer");
+    }
+    members.values_mut().for_each(|member| dumps.push_str(&take_footers(member)));
+    dumps
+}
+
+/// Lines of 16 bytes: offset, bytes, characters.
+fn dump(digits: &str) -> String {
+    let bytes: Vec<u8> = digits
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for (line, bytes) in bytes.chunks(16).enumerate() {
+        let hex: Vec<String> =
+            bytes.chunks(8).map(|half| half.iter().map(|byte| format!("{byte:02x} ")).collect()).collect();
+        let shown = |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
+        let characters: String = bytes.iter().map(shown).collect();
+        text.push_str(&format!("  {:08x}  {:<49} |{characters}|\n", line * 16, hex.join(" ")));
+    }
+    text
 }
 
 /// A description as nested headings; lists of like objects become tables.
@@ -110,6 +143,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn footers_become_dumps() {
+        let mut described = json!({ "extent": { "1": { "rows": 5, "footer": "6b796d61544c4d31ff00" } } });
+        let dumps = take_footers(&mut described);
+        assert_eq!(described, json!({ "extent": { "1": { "rows": 5 } } }));
+        assert!(
+            dumps.contains("00000000  6b 79 6d 61 54 4c 4d 31  ff 00") && dumps.contains("|kymaTLM1..|"),
+            "{dumps}"
+        );
+    }
 
     #[test]
     fn lists_of_objects_become_tables() {

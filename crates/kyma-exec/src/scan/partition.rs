@@ -143,7 +143,12 @@ impl Partition {
         let opened = scope.shared.footers.open(scope, extent).await?;
         let candidates: Vec<u32> = (0..opened.reader.block_rows().len() as u32).collect();
         let pruned = match scope.shared.settings.prune && spec.query.predicate != Predicate::True {
-            true => opened.reader.prune(&*opened.source, &spec.query.prune_request(&spec.query.predicate, &candidates)).await?,
+            true => {
+                opened
+                    .reader
+                    .prune(&*opened.source, &spec.query.prune_request(&spec.query.predicate, &candidates))
+                    .await?
+            }
             false => Pruned { blocks: candidates.clone(), ..Pruned::default() },
         };
         let kept = pruned.blocks.len() as u64;

@@ -387,3 +387,6 @@ fn read_filter(fetched: &Fetched, piece: &Piece) -> Result<Sbbf> {
     let filter = decode::guarded(|| Sbbf::from_bytes(&bytes))?;
     if filter.num_blocks() > 0 { Ok(filter) } else { Err(Error::corrupt("it is empty")) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,8 +208,11 @@ fn properties(
             _ => builder,
         };
         if has_filter(column.ty, stats, *text_bytes) {
+            // The most a row group can hold: a filter is made for so many, then folded to what it needs.
+            let distinct_max = (stats.rows - stats.nulls).min(group_rows(options.block_rows) as u64);
             builder = builder
                 .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_max_ndv(path.clone(), distinct_max)
                 .set_column_bloom_filter_fpp(path, FILTER_FALSE_SHARE);
         }
     }

@@ -28,6 +28,7 @@ use crate::ids::{DatabaseId, ExtentId, TableId};
 use crate::predicate::{ColumnRef, Predicate};
 use crate::prune::Reason;
 use crate::schema::Schema;
+use crate::sketch::Sketch;
 use crate::stats::ColumnStats;
 use crate::time::TimeRange;
 use crate::types::Type;
@@ -170,6 +171,12 @@ pub trait SegmentReader: Send + Sync + fmt::Debug {
     /// Statistics of a column or path over one block, or over the extent; in the stored type, which comes with
     /// them. `None` when nothing is known. What certainly does not occur is all null.
     fn stats(&self, block: Option<u32>, column: &ColumnRef) -> Option<(Type, ColumnStats)>;
+
+    /// What the extent knows of a column's distinct non-null values, in a form that merges with other extents'. `None`
+    /// when it keeps nothing. May read from `source`.
+    async fn sketch(&self, _source: &dyn RangeReader, _column: &ColumnRef) -> Result<Option<Sketch>> {
+        Ok(None)
+    }
 
     /// Blocks of `candidates` that may hold a row for which `predicate` is true. `schema` is the one the query reads
     /// with; `null_strings_are_empty` as in [`crate::prune::StatsSource`]. May read index sections from `source`.

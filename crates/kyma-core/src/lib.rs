@@ -21,6 +21,7 @@ pub mod predicate;
 pub mod profile;
 pub mod prune;
 pub mod schema;
+pub mod sketch;
 pub mod stats;
 pub mod text;
 pub mod time;

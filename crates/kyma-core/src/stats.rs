@@ -72,7 +72,8 @@ impl ColumnStats {
         }
     }
 
-    /// The statistics of both sets of rows together.
+    /// The statistics of both sets of rows together. Their distinct values are at least those of either; a
+    /// [`crate::sketch::Sketch`] knows better.
     pub fn merge(&self, other: &ColumnStats) -> ColumnStats {
         if !self.is_known() || !other.is_known() {
             return ColumnStats::unknown(self.rows + other.rows);

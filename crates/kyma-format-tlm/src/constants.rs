@@ -5,7 +5,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"kymaTLM1";
 /// A reader refuses a larger major version.
 pub(crate) const VERSION_MAJOR: u16 = 1;
 /// A larger minor version adds only sections that may be skipped.
-pub(crate) const VERSION_MINOR: u16 = 0;
+pub(crate) const VERSION_MINOR: u16 = 1;
 /// Bytes of the tail: footer lengths, version, flags, checksum, magic.
 pub(crate) const TAIL_BYTES: usize = 28;
 /// Rows of a page of packed integers (fixed by FastLanes).
@@ -23,9 +23,14 @@ pub(crate) mod section {
     pub(crate) const STATS: u16 = 4;
     /// Key paths of dynamic columns.
     pub(crate) const PATHS: u16 = 5;
-    /// Where index sections are. Reserved: not written yet.
-    #[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
+    /// Where indexes are, and what they cover. May be missing.
     pub(crate) const INDEXES: u16 = 6;
+    /// Which rows have a path: where the bitmaps are.
+    pub(crate) const PRESENCE: u16 = 7;
+    /// How many distinct values columns have, and where their sketches are.
+    pub(crate) const SKETCHES: u16 = 8;
+    /// Templates of lines, and which each block has.
+    pub(crate) const TEMPLATES: u16 = 9;
     /// Flag of a section that a reader must understand.
     pub(crate) const REQUIRED: u16 = 1;
 }
@@ -52,6 +57,86 @@ pub(crate) mod encoding {
     pub(crate) const FRAMES: u8 = 8;
     /// Integers: differences to an earlier column of the block, which the footer names.
     pub(crate) const DIFFERENCE: u8 = 9;
+    /// Lines as templates and variables.
+    pub(crate) const TEMPLATE: u8 = 10;
+    /// What remains of the rows of a dynamic column.
+    pub(crate) const RESIDUE: u8 = 20;
+}
+
+/// How the values of one variable of a template are laid out: see `encoding::template::slot`.
+pub(crate) mod slot {
+    /// One text.
+    pub(crate) const CONSTANT: u8 = 0;
+    /// Canonical whole numbers.
+    pub(crate) const INTEGER: u8 = 1;
+    /// Digits of one width.
+    pub(crate) const PADDED: u8 = 2;
+    /// Numbers with one count of digits after the dot.
+    pub(crate) const DECIMAL: u8 = 3;
+    /// Addresses of IPv4.
+    pub(crate) const IPV4: u8 = 4;
+    /// Times.
+    pub(crate) const TIME: u8 = 5;
+    /// Times near the row's.
+    pub(crate) const TIME_NEAR: u8 = 6;
+    /// Numbers that count time near the row's.
+    pub(crate) const EPOCH_NEAR: u8 = 7;
+    /// Ids of the frame.
+    pub(crate) const ID: u8 = 8;
+    /// Values that repeat.
+    pub(crate) const DICTIONARY: u8 = 9;
+    /// Any values.
+    pub(crate) const TEXT: u8 = 10;
+    /// What another column says.
+    pub(crate) const SAME: u8 = 11;
+    /// Mostly what another column says.
+    pub(crate) const MIXED: u8 = 12;
+    /// Between constant texts.
+    pub(crate) const AFFIXED: u8 = 13;
+    /// A template of at most this many lines in a frame shares its values' place with others.
+    pub(crate) const POOLED_LINES_MAX: usize = 3;
+    /// So does a template of more variables than this.
+    pub(crate) const COLUMNS_MAX: usize = 32;
+}
+
+/// The type of a sub-column.
+pub(crate) mod sub_column {
+    /// Instead of a type: arrays, as lengths and elements.
+    pub(crate) const LIST: u8 = 0x80;
+}
+
+/// Leaves of a residue.
+pub(crate) mod residue {
+    /// `null`.
+    pub(crate) const NULL: u8 = 0;
+    /// `false`.
+    pub(crate) const FALSE: u8 = 1;
+    /// `true`.
+    pub(crate) const TRUE: u8 = 2;
+    /// An integer of 64 bits.
+    pub(crate) const LONG: u8 = 3;
+    /// An integer over a power of ten.
+    pub(crate) const DECIMAL: u8 = 4;
+    /// A string.
+    pub(crate) const TEXT: u8 = 5;
+    /// JSON, as it is.
+    pub(crate) const JSON: u8 = 6;
+
+    /// How the shapes of rows are laid out.
+    pub(crate) mod codes {
+        /// As integers.
+        pub(crate) const INTEGERS: u8 = 0;
+        /// As one compressed run of variable-length integers.
+        pub(crate) const VARINTS: u8 = 1;
+    }
+}
+
+/// Which rows of a block have a path.
+pub(crate) mod presence {
+    /// A roaring bitmap of rows.
+    pub(crate) const ROWS: u8 = 0;
+    /// A roaring bitmap of pages that hold such rows.
+    pub(crate) const PAGES: u8 = 1;
 }
 
 /// How strings became the bytes that an encoding stores.
@@ -88,6 +173,65 @@ pub(crate) mod integers {
     pub(crate) const PAGE_RISE: u8 = 2;
 }
 
+/// Indexes: see `index`.
+pub(crate) mod index {
+    /// Layout of the index sections; a reader ignores those of another.
+    pub(crate) const VERSION: u8 = 1;
+    /// Lengths that classes of terms tell apart; the last one is "this or longer".
+    pub(crate) const LENGTHS: u8 = 16;
+    /// Classes of terms.
+    pub(crate) const CLASSES: u8 = 97;
+
+    /// Kinds of characters of a term.
+    pub(crate) mod kind {
+        /// ASCII digits only.
+        pub(crate) const DIGITS: u8 = 0;
+        /// Digits and letters up to `f`.
+        pub(crate) const HEX: u8 = 1;
+        /// ASCII digits and letters.
+        pub(crate) const MIXED: u8 = 2;
+        /// ASCII letters only.
+        pub(crate) const WORD: u8 = 3;
+        /// Other characters too.
+        pub(crate) const OTHER: u8 = 4;
+        /// Anything too long for a dictionary; one class for all lengths.
+        pub(crate) const LONG: u8 = 5;
+        /// Four runs of at most three digits with a dot between them: beside its runs, an address is a term of its own.
+        pub(crate) const ADDRESS: u8 = 6;
+    }
+
+    /// Where the terms of one class of one field are.
+    pub(crate) mod place {
+        /// There are none.
+        pub(crate) const ABSENT: u8 = 0;
+        /// In the field's dictionary.
+        pub(crate) const DICTIONARY: u8 = 1;
+        /// In the filter of pages.
+        pub(crate) const PAGES: u8 = 2;
+        /// In the filter of blocks.
+        pub(crate) const BLOCKS: u8 = 3;
+    }
+
+    /// What a field's texts are.
+    pub(crate) mod source {
+        /// The values of a column.
+        pub(crate) const COLUMN: u8 = 0;
+        /// The texts of a sub-column of a dynamic column.
+        pub(crate) const PATH: u8 = 1;
+        /// The residues of a dynamic column, as JSON text and with their strings' escapes undone.
+        pub(crate) const RESIDUE: u8 = 2;
+    }
+
+    /// Flag of a field: parts of UUIDs are left out.
+    pub(crate) const UUID_PARTS: u8 = 1;
+    /// Flag of a field: its dictionary's postings are pages, not blocks.
+    pub(crate) const PAGE_POSTINGS: u8 = 2;
+    /// Kind of a filter's shard: answers nothing but "maybe".
+    pub(crate) const SHARD_OPEN: u8 = 0;
+    /// Kind of a filter's shard: a binary-fuse filter.
+    pub(crate) const SHARD_FUSE: u8 = 1;
+}
+
 /// Whether rows are null.
 pub(crate) mod validity {
     /// No row is null.
@@ -107,6 +251,21 @@ mod tests {
             [section::IDENTITY, section::SCHEMA, section::BLOCKS, section::STATS, section::PATHS, section::INDEXES],
             [1, 2, 3, 4, 5, 6]
         );
+        assert_eq!([section::PRESENCE, section::SKETCHES], [7, 8]);
+        assert_eq!([residue::codes::INTEGERS, residue::codes::VARINTS], [0, 1]);
+        assert_eq!((encoding::RESIDUE, presence::ROWS, presence::PAGES, sub_column::LIST), (20, 0, 1, 0x80));
+        assert_eq!(
+            [
+                residue::NULL,
+                residue::FALSE,
+                residue::TRUE,
+                residue::LONG,
+                residue::DECIMAL,
+                residue::TEXT,
+                residue::JSON
+            ],
+            [0, 1, 2, 3, 4, 5, 6]
+        );
         assert_eq!(section::REQUIRED, 1);
         assert_eq!(
             [
@@ -119,10 +278,37 @@ mod tests {
                 encoding::CONSTANT_TEXT,
                 encoding::DICTIONARY,
                 encoding::FRAMES,
-                encoding::DIFFERENCE
+                encoding::DIFFERENCE,
+                encoding::TEMPLATE
             ],
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
         );
+        assert_eq!((section::TEMPLATES, slot::POOLED_LINES_MAX, slot::COLUMNS_MAX), (9, 3, 32));
+        let slots = [
+            slot::CONSTANT,
+            slot::INTEGER,
+            slot::PADDED,
+            slot::DECIMAL,
+            slot::IPV4,
+            slot::TIME,
+            slot::TIME_NEAR,
+            slot::EPOCH_NEAR,
+            slot::ID,
+            slot::DICTIONARY,
+            slot::TEXT,
+            slot::SAME,
+            slot::MIXED,
+            slot::AFFIXED,
+        ];
+        assert_eq!(slots, std::array::from_fn(|at| at as u8));
+        assert_eq!((index::VERSION, index::LENGTHS, index::CLASSES), (1, 16, 97));
+        let kinds = [index::kind::DIGITS, index::kind::HEX, index::kind::MIXED, index::kind::WORD];
+        assert_eq!((kinds, index::kind::OTHER), ([0, 1, 2, 3], 4));
+        assert_eq!((index::kind::LONG, index::kind::ADDRESS), (5, 6));
+        let places = [index::place::ABSENT, index::place::DICTIONARY, index::place::PAGES, index::place::BLOCKS];
+        assert_eq!(places, [0, 1, 2, 3]);
+        assert_eq!([index::source::COLUMN, index::source::PATH, index::source::RESIDUE], [0, 1, 2]);
+        assert_eq!([index::UUID_PARTS, index::PAGE_POSTINGS, index::SHARD_OPEN, index::SHARD_FUSE], [1, 2, 0, 1]);
         assert_eq!([transform::NONE, transform::HEX, transform::UUID], [0, 1, 2]);
         assert_eq!([blob::RAW, blob::ZSTD, validity::ALL, validity::BITMAP], [0, 1, 0, 1]);
         assert_eq!([integers::CONSTANT, integers::RUNS, integers::PAGES], [0, 1, 2]);

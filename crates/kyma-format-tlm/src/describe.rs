@@ -3,15 +3,24 @@
 use kyma_core::format::SegmentReader;
 use serde_json::{Value, json};
 
+use crate::constants::index::place;
 use crate::constants::{VERSION_MAJOR, VERSION_MINOR};
 use crate::encoding;
-use crate::footer::{Block, Piece};
+use crate::footer::{Block, Piece, SubPiece};
+use crate::index::directory::Directory;
+use crate::index::filter::Filter;
+use crate::index::search::Searched;
 use crate::reader::Reader;
 
 /// Sections, identity, columns and blocks of `reader`.
 pub(crate) fn describe(reader: &Reader) -> Value {
     let footer = &reader.footer;
     let identity = &footer.identity;
+    let (bitmaps, bitmap_bytes) = footer.presence.size();
+    let sketch_bytes = footer.sketches.bytes();
+    let index_bytes = footer.indexes.as_ref().map_or(0, Directory::bytes);
+    let data_bytes = reader.length - u64::from(reader.footer_length);
+    let data_bytes = data_bytes.saturating_sub(bitmap_bytes + sketch_bytes + index_bytes);
     json!({
         "format": "tlm",
         "version": format!("{VERSION_MAJOR}.{VERSION_MINOR}"),
@@ -25,10 +34,14 @@ pub(crate) fn describe(reader: &Reader) -> Value {
         "rows": reader.rows(),
         "bytes": reader.length,
         "sections": [
-            { "name": "data", "bytes": reader.length - u64::from(reader.footer_length) },
+            { "name": "data", "bytes": data_bytes },
+            { "name": "indexes", "bytes": index_bytes },
+            { "name": "path bitmaps", "bytes": bitmap_bytes, "bitmaps": bitmaps },
+            { "name": "sketches", "bytes": sketch_bytes },
             { "name": "footer", "bytes": reader.footer_length },
         ],
         "columns": columns(reader),
+        "indexes": footer.indexes.as_ref().map(|indexes| describe_indexes(reader, indexes)),
         "blocks": footer.blocks.iter().map(|block| describe_block(reader, block)).collect::<Vec<_>>(),
     })
 }
@@ -38,9 +51,8 @@ fn columns(reader: &Reader) -> Vec<Value> {
     let mut columns = Vec::new();
     for (at, column) in reader.footer.schema.columns().iter().enumerate() {
         let stored = reader.footer.blocks.iter().map(|block| &block.columns[at]);
-        let bytes: u64 = stored
-            .map(|column| column.piece.bytes() + column.shredded.iter().map(|sub| sub.piece.bytes()).sum::<u64>())
-            .sum();
+        let bytes: u64 =
+            stored.map(|column| column.piece.bytes() + column.shredded.iter().map(SubPiece::bytes).sum::<u64>()).sum();
         let rows = reader.rows().max(1);
         columns.push(json!({
             "name": column.name,
@@ -51,6 +63,42 @@ fn columns(reader: &Reader) -> Vec<Value> {
         }));
     }
     columns
+}
+
+/// The filters, and per field its dictionary and where its terms are.
+fn describe_indexes(reader: &Reader, indexes: &Directory) -> Value {
+    let filter =
+        |filter: &Filter| json!({ "bytes": filter.bytes(), "shards": filter.shards.len(), "bits": filter.width });
+    let fields = indexes.fields.iter().map(|field| {
+        let count = |place: u8| field.places.iter().filter(|found| **found == place).count();
+        let dictionary = &field.dictionary;
+        json!({
+            "field": reader.field_name(field),
+            "dictionary": {
+                "bytes": dictionary.bytes(),
+                "blocks": dictionary.blocks.len(),
+                "terms": dictionary.terms,
+                "postings": match dictionary.terms {
+                    0 => "none",
+                    _ if field.has_page_postings => "pages",
+                    _ => "blocks",
+                },
+            },
+            "classes": {
+                "dictionary": count(place::DICTIONARY),
+                "filter_of_pages": count(place::PAGES),
+                "filter_of_blocks": count(place::BLOCKS),
+            },
+            "left_out_uuid_parts": field.left_out_uuid_parts,
+        })
+    });
+    json!({
+        "bytes": indexes.bytes(),
+        "share": (indexes.bytes() as f64 / reader.length.max(1) as f64 * 1000.0).round() / 1000.0,
+        "filter_of_pages": filter(&indexes.pages),
+        "filter_of_blocks": filter(&indexes.blocks),
+        "fields": fields.collect::<Vec<_>>(),
+    })
 }
 
 fn describe_block(reader: &Reader, block: &Block) -> Value {
@@ -69,7 +117,8 @@ fn describe_block(reader: &Reader, block: &Block) -> Value {
             let name = |path| reader.footer.paths[at].dotted(&column.name, path);
             let subs = stored.shredded.iter().map(|sub| {
                 let mut described = describe_piece(&name(sub.path), &sub.piece);
-                described["type"] = json!(sub.ty.name());
+                described["type"] = json!(if sub.list.is_some() { "list" } else { sub.ty.name() });
+                described["bytes"] = json!(sub.bytes());
                 described["complete"] = json!(sub.complete);
                 described
             });

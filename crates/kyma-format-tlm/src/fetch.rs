@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kyma_core::error::{Error, Result};
 use kyma_core::format::RangeReader;
 
-use crate::encoding::Fetched;
+use crate::encoding::{Fetched, template};
 use crate::footer::Piece;
 use crate::wire::checksum;
 
@@ -154,6 +154,26 @@ impl<'a> Answer<'a> {
         base: Option<usize>,
         decode: impl FnOnce(&Fetched<'_>) -> Result<T>,
     ) -> Result<T> {
+        self.with_all(place, base, None, decode)
+    }
+
+    /// The same for a piece that is made of templates.
+    pub(crate) fn with_lines<T>(
+        &self,
+        place: usize,
+        lines: &template::Context<'_>,
+        decode: impl FnOnce(&Fetched<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.with_all(place, None, Some(lines), decode)
+    }
+
+    fn with_all<T>(
+        &self,
+        place: usize,
+        base: Option<usize>,
+        lines: Option<&template::Context<'_>>,
+        decode: impl FnOnce(&Fetched<'_>) -> Result<T>,
+    ) -> Result<T> {
         let (piece, section, parts) = self.piece(place)?;
         let base = match base {
             None => None,
@@ -161,7 +181,7 @@ impl<'a> Answer<'a> {
         };
         let frames = piece.frames.iter().zip(parts.iter().skip(1));
         let frames = frames.map(|(frame, bytes)| (frame.rows, bytes.as_ref().map(AsRef::as_ref))).collect();
-        decode(&Fetched { encoding: piece.encoding, head: head_of(parts), frames, base })
+        decode(&Fetched { encoding: piece.encoding, head: head_of(parts), frames, base, lines })
             .map_err(|error| named(error, section))
     }
 }

@@ -8,15 +8,27 @@
 //! IDENTITY = extent [16], database u64, table u64, names of database, table and event-time column (text),
 //!            level u8, block rows varint, sort columns (count varint, text*)
 //! SCHEMA   = columns varint, (type u8, name text)*
-//! PATHS    = per column: paths varint, (parent varint, key text)*       a path's number is its place, from 1; 0 is the value
+//! PATHS    = per column: paths varint, path*       a path's number is its place, from 1; 0 is the value
+//! path     = parent varint, key text; or of elements: parent + own number varint
 //! BLOCKS   = blocks varint, (rows varint, column*)*
-//! column   = piece, sub-columns varint, (path varint, type u8, complete u8, piece)*,
+//! column   = piece, sub-columns varint, sub-column*,
 //!            present varint (0 unknown, else one more than the count), (difference of ascending paths varint)*
-//! piece    = encoding u8, [base column varint: DIFFERENCE], offset varint, head bytes varint, head crc u32,
+//! sub-column = path varint, type u8, complete u8, piece; or a list: path varint, LIST u8, complete u8, piece of lengths,
+//!            elements varint, piece of their residue, sub-columns varint, sub-column*
+//! piece    = encoding u8, [base column varint: DIFFERENCE], [bases varint, (column varint, sub-column varint)*: TEMPLATE],
+//!            offset varint, head bytes varint, head crc u32,
 //!            frames varint, (rows varint, bytes varint, crc u32)*
+//!            a base's sub-column is 0 for the column itself, else one more than its place
+//! INDEXES  = what indexes there are; may be missing; see `index`
 //! STATS    = per block and column: statistics, then those of its complete sub-columns; see `stats`
+//! TEMPLATES = columns varint, (column varint, path varint, templates, per block: (templates varint, (template varint, lines varint)*))*
+//!            where a column or path has lines stored as templates; see `encoding::template`
+//! PRESENCE = where bitmaps of paths are, if there are any; see `dynamic::presence`
+//! SKETCHES = distinct values of columns, if known; see `sketches`
 //! text     = bytes varint, UTF-8
 //! ```
+//!
+//! Version 1.0 has no elements, lists, PRESENCE and SKETCHES. What it has is laid out the same.
 //!
 //! The checksum covers the body and the tail before it. A section that is unknown is skipped, unless its `REQUIRED`
 //! flag is set: then the reader is too old and says so.
@@ -28,9 +40,16 @@ use kyma_core::schema::{Column, Schema};
 use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
 
-use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, encoding, section};
-use crate::dynamic::paths::{PathId, Paths};
-use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, FOOTER_BYTES_MAX, TRACKED_PATHS_MAX};
+use crate::constants::{MAGIC, TAIL_BYTES, VERSION_MAJOR, VERSION_MINOR, encoding, section, sub_column};
+use crate::dynamic::paths::{PathId, Paths, ROOT};
+use crate::dynamic::presence;
+use crate::encoding::template::dictionary::Dictionary;
+use crate::index::directory::Directory;
+use crate::limits::{
+    BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, ELEMENTS_MAX, FOOTER_BYTES_MAX, LIST_DEPTH_MAX, SHREDDED_PATHS_MAX,
+    TEMPLATES_MAX, TRACKED_PATHS_MAX,
+};
+use crate::sketches;
 use crate::stats;
 use crate::wire::{Reader, Writer, checksum, corrupt};
 
@@ -47,6 +66,16 @@ pub(crate) struct Piece {
     pub(crate) frames: Vec<Frame>,
     /// Of differences: the column of the block that they are differences to.
     pub(crate) base: Option<u32>,
+    /// Of templates: the columns of the block whose values the lines repeat.
+    pub(crate) repeats: Vec<BaseColumn>,
+}
+
+/// A column of a block that lines repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BaseColumn {
+    pub(crate) column: u32,
+    /// Its sub-column by place; `None` for the column itself.
+    pub(crate) sub: Option<u32>,
 }
 
 impl Piece {
@@ -73,6 +102,33 @@ pub(crate) struct SubPiece {
     pub(crate) piece: Piece,
     /// Only when complete.
     pub(crate) stats: Option<ColumnStats>,
+    /// Of a list: its elements. The piece holds lengths.
+    pub(crate) list: Option<Box<ListPiece>>,
+}
+
+impl SubPiece {
+    /// Bytes of all of its pieces.
+    pub(crate) fn bytes(&self) -> u64 {
+        let elements =
+            self.list.iter().map(|list| list.residue.bytes() + list.shredded.iter().map(SubPiece::bytes).sum::<u64>());
+        self.piece.bytes() + elements.sum::<u64>()
+    }
+
+    /// It and the sub-columns of its elements.
+    pub(crate) fn for_each(&mut self, visit: &mut impl FnMut(&mut SubPiece)) {
+        visit(self);
+        for sub in self.list.iter_mut().flat_map(|list| &mut list.shredded) {
+            sub.for_each(visit);
+        }
+    }
+}
+
+/// The elements of a list sub-column in a block.
+#[derive(Debug, Clone)]
+pub(crate) struct ListPiece {
+    pub(crate) elements: u32,
+    pub(crate) residue: Piece,
+    pub(crate) shredded: Vec<SubPiece>,
 }
 
 /// A column of a block.
@@ -85,6 +141,8 @@ pub(crate) struct BlockColumn {
     pub(crate) shredded: Vec<SubPiece>,
     /// Of a dynamic column: the paths that occur, when that is known.
     pub(crate) present: Option<Vec<PathId>>,
+    /// The templates of its lines by code, with the number of lines; empty when it has none.
+    pub(crate) templates: Vec<(u32, u32)>,
 }
 
 /// A block.
@@ -102,22 +160,49 @@ pub(crate) struct Footer {
     pub(crate) blocks: Vec<Block>,
     /// Per column; only the root for columns that are not dynamic.
     pub(crate) paths: Vec<Paths>,
+    /// Per column: the templates of its lines.
+    pub(crate) templates: Vec<Dictionary>,
+    /// Where bitmaps of paths are.
+    pub(crate) presence: presence::Directory,
+    /// Where sketches of columns are.
+    pub(crate) sketches: sketches::Directory,
+    /// Where the indexes are, if there are any.
+    pub(crate) indexes: Option<Directory>,
 }
 
 impl Footer {
     /// The footer's bytes, tail included.
     pub(crate) fn write(&self) -> Result<Vec<u8>> {
         let mut body = Writer::default();
-        let sections = [
+        let mut sections = vec![
             (section::IDENTITY, self.write_identity()),
             (section::SCHEMA, self.write_schema()),
             (section::PATHS, self.write_paths()),
             (section::BLOCKS, self.write_blocks()),
             (section::STATS, self.write_stats()),
         ];
-        for (kind, payload) in sections {
+        let mut optional = Vec::new();
+        if !self.presence.is_empty() {
+            let columns: Vec<u32> = self.dynamic_columns().map(|(column, _)| column).collect();
+            optional.push((section::PRESENCE, self.presence.write_section(self.blocks.len(), &columns)));
+        }
+        if !self.sketches.is_empty() {
+            optional.push((section::SKETCHES, self.sketches.write_section()));
+        }
+        if self.templates.iter().any(|dictionary| dictionary.len() > 0) {
+            sections.push((section::TEMPLATES, self.write_templates()));
+        }
+        let required = sections.into_iter().map(|(kind, payload)| (kind, section::REQUIRED, payload));
+        for (kind, flags, payload) in required.chain(optional.into_iter().map(|(kind, payload)| (kind, 0, payload))) {
             body.u16(kind);
-            body.u16(section::REQUIRED);
+            body.u16(flags);
+            body.u32(u32::try_from(payload.len()).map_err(|_| too_large())?);
+            body.raw(&payload);
+        }
+        if let Some(indexes) = &self.indexes {
+            let payload = indexes.write();
+            body.u16(section::INDEXES);
+            body.u16(0);
             body.u32(u32::try_from(payload.len()).map_err(|_| too_large())?);
             body.raw(&payload);
         }
@@ -161,8 +246,12 @@ impl Footer {
         for paths in &self.paths {
             out.length(paths.len() - 1);
             for id in 1..paths.len() as PathId {
-                out.varint(u64::from(paths.parent(id)));
-                out.text(paths.key(id));
+                if paths.is_elements(id) {
+                    out.varint(u64::from(paths.parent(id)) + u64::from(id));
+                } else {
+                    out.varint(u64::from(paths.parent(id)));
+                    out.text(paths.key(id));
+                }
             }
         }
         out.bytes
@@ -175,13 +264,7 @@ impl Footer {
             out.varint(u64::from(block.rows));
             for column in &block.columns {
                 write_piece(&column.piece, &mut out);
-                out.length(column.shredded.len());
-                for sub in &column.shredded {
-                    out.varint(u64::from(sub.path));
-                    out.u8(stats::type_tag(sub.ty));
-                    out.u8(u8::from(sub.complete));
-                    write_piece(&sub.piece, &mut out);
-                }
+                write_subs(&column.shredded, &mut out);
                 write_present(column.present.as_deref(), &mut out);
             }
         }
@@ -197,6 +280,26 @@ impl Footer {
         out.bytes
     }
 
+    fn write_templates(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        let used = self.templates.iter().enumerate().filter(|(_, dictionary)| dictionary.len() > 0);
+        out.length(used.clone().count());
+        for (at, dictionary) in used {
+            out.length(at);
+            out.varint(u64::from(ROOT));
+            dictionary.write(&mut out);
+            for block in &self.blocks {
+                let templates = &block.columns[at].templates;
+                out.length(templates.len());
+                for &(template, lines) in templates {
+                    out.varint(u64::from(template));
+                    out.varint(u64::from(lines));
+                }
+            }
+        }
+        out.bytes
+    }
+
     /// Reads a footer: the last bytes of an extent of `data_bytes` bytes before it.
     pub(crate) fn read(bytes: &[u8], data_bytes: u64) -> Result<Footer> {
         let body = read_tail(bytes)?;
@@ -206,7 +309,7 @@ impl Footer {
             let (kind, flags) = (reader.u16()?, reader.u16()?);
             let length = reader.u32()? as usize;
             let payload = reader.raw(length)?;
-            let is_known = (section::IDENTITY..=section::PATHS).contains(&kind);
+            let is_known = (section::IDENTITY..=section::PATHS).contains(&kind) || kind == section::TEMPLATES;
             if !is_known && flags & section::REQUIRED != 0 {
                 return Err(too_new(&format!("section={kind}")));
             }
@@ -219,7 +322,32 @@ impl Footer {
         let paths = read_paths(part(section::PATHS)?, schema.len())?;
         let mut blocks = read_blocks(part(section::BLOCKS)?, &paths, data_bytes)?;
         read_stats(part(section::STATS)?, &mut blocks)?;
-        Ok(Footer { identity, schema, blocks, paths })
+        let mut templates = vec![Dictionary::default(); schema.len()];
+        if let Some(payload) = sections.get(&section::TEMPLATES) {
+            read_templates(Reader::new(payload), &mut templates, &mut blocks)?;
+        }
+        let indexes = match sections.get(&section::INDEXES) {
+            Some(payload) => Directory::read(Reader::new(payload), schema.len(), data_bytes)?,
+            None => None,
+        };
+        let (presence, sketches) = Default::default();
+        let mut footer = Footer { identity, schema, blocks, paths, templates, presence, sketches, indexes };
+        if let Some(payload) = sections.get(&section::PRESENCE) {
+            let columns: Vec<(u32, usize)> = footer.dynamic_columns().collect();
+            let blocks = footer.blocks.len();
+            footer.presence = presence::Directory::read_section(Reader::new(payload), blocks, &columns, data_bytes)?;
+        }
+        if let Some(payload) = sections.get(&section::SKETCHES) {
+            footer.sketches = sketches::Directory::read_section(Reader::new(payload), footer.schema.len(), data_bytes)?;
+        }
+        Ok(footer)
+    }
+
+    /// The dynamic columns by place, with the number of their paths.
+    fn dynamic_columns(&self) -> impl Iterator<Item = (u32, usize)> {
+        let columns = self.schema.columns().iter().zip(&self.paths).enumerate();
+        let dynamic = columns.filter(|(_, (column, _))| column.ty == Type::Dynamic);
+        dynamic.map(|(at, (_, paths))| (at as u32, paths.len()))
     }
 }
 
@@ -305,9 +433,12 @@ fn read_paths(mut reader: Reader<'_>, columns: usize) -> Result<Vec<Paths>> {
         let count = reader.length(TRACKED_PATHS_MAX)?;
         let mut paths = Paths::new(count);
         for id in 1..=count {
-            let parent = reader.length(id - 1)? as PathId;
-            let key = reader.text()?;
-            if paths.intern(parent, key) != Some(id as PathId) {
+            let parent = reader.length(2 * id - 1)?;
+            let interned = match parent.checked_sub(id) {
+                Some(parent) => paths.intern_elements(parent as PathId),
+                None => paths.intern(parent as PathId, reader.text()?),
+            };
+            if interned != Some(id as PathId) {
                 return Err(corrupt("a key path is listed twice"));
             }
         }
@@ -324,19 +455,15 @@ fn read_blocks(mut reader: Reader<'_>, paths: &[Paths], data_bytes: u64) -> Resu
         let mut columns = Vec::new();
         for (at, paths) in paths.iter().enumerate() {
             let piece = read_piece(&mut reader, rows, data_bytes, at)?;
-            let mut shredded = Vec::new();
-            for _ in 0..reader.length(paths.len() - 1)? {
-                let path = reader.length(paths.len() - 1)? as PathId;
-                let ty = stats::type_of(reader.u8()?)?;
-                if !matches!(ty, Type::Long | Type::Real | Type::Bool | Type::String) {
-                    return Err(corrupt("a sub-column has the wrong type"));
-                }
-                let complete = reader.u8()? != 0;
-                let piece = read_piece(&mut reader, rows, data_bytes, 0)?;
-                shredded.push(SubPiece { path, ty, complete, piece, stats: None });
-            }
+            let shredded = read_subs(&mut reader, rows, data_bytes, paths, ROOT, 0)?;
             let present = read_present(&mut reader, paths.len())?;
-            columns.push(BlockColumn { piece, stats: ColumnStats::unknown(u64::from(rows)), shredded, present });
+            columns.push(BlockColumn {
+                piece,
+                stats: ColumnStats::unknown(u64::from(rows)),
+                shredded,
+                present,
+                templates: Vec::new(),
+            });
         }
         blocks.push(Block { rows, columns });
     }
@@ -353,10 +480,91 @@ fn read_stats(mut reader: Reader<'_>, blocks: &mut [Block]) -> Result<()> {
     Ok(())
 }
 
+fn read_templates(mut reader: Reader<'_>, dictionaries: &mut [Dictionary], blocks: &mut [Block]) -> Result<()> {
+    for _ in 0..reader.length(dictionaries.len())? {
+        let at = reader.length(dictionaries.len().saturating_sub(1))?;
+        let path = reader.varint()?;
+        let dictionary = Dictionary::read(&mut reader)?;
+        let Some(slot) = dictionaries.get_mut(at).filter(|slot| slot.len() == 0 && path == u64::from(ROOT)) else {
+            return Err(corrupt("templates of no column"));
+        };
+        for block in blocks.iter_mut() {
+            let mut templates = Vec::new();
+            for _ in 0..reader.length(TEMPLATES_MAX)? {
+                let template = reader.length(dictionary.len().saturating_sub(1))? as u32;
+                templates.push((template, reader.length(block.rows as usize)? as u32));
+            }
+            let column = block.columns.get_mut(at).ok_or_else(|| corrupt("templates of no column"))?;
+            column.templates = templates;
+        }
+        *slot = dictionary;
+    }
+    Ok(())
+}
+
+fn write_subs(subs: &[SubPiece], out: &mut Writer) {
+    out.length(subs.len());
+    for sub in subs {
+        out.varint(u64::from(sub.path));
+        out.u8(if sub.list.is_some() { sub_column::LIST } else { stats::type_tag(sub.ty) });
+        out.u8(u8::from(sub.complete));
+        write_piece(&sub.piece, out);
+        if let Some(list) = &sub.list {
+            out.varint(u64::from(list.elements));
+            write_piece(&list.residue, out);
+            write_subs(&list.shredded, out);
+        }
+    }
+}
+
+/// Reads the sub-columns of the column at `base`, `depth` lists deep.
+fn read_subs(
+    reader: &mut Reader<'_>,
+    rows: u32,
+    data_bytes: u64,
+    paths: &Paths,
+    base: PathId,
+    depth: usize,
+) -> Result<Vec<SubPiece>> {
+    let count = reader.length(SHREDDED_PATHS_MAX.max(paths.len()))?;
+    let mut subs = Vec::new();
+    for _ in 0..count {
+        let path = reader.length(paths.len() - 1)? as PathId;
+        if paths.base(path) != base {
+            return Err(corrupt("a sub-column lies elsewhere"));
+        }
+        let tag = reader.u8()?;
+        let ty = if tag == sub_column::LIST { Type::Dynamic } else { stats::type_of(tag)? };
+        if !matches!(ty, Type::Long | Type::Real | Type::Bool | Type::String | Type::Dynamic) {
+            return Err(corrupt("a sub-column has the wrong type"));
+        }
+        let complete = reader.u8()? != 0;
+        let piece = read_piece(reader, rows, data_bytes, 0)?;
+        let mut list = None;
+        if tag == sub_column::LIST {
+            let base = paths.elements(path).filter(|_| depth < LIST_DEPTH_MAX);
+            let base = base.ok_or_else(|| corrupt("a list has no elements, or too many lists are in it"))?;
+            let elements = reader.length(ELEMENTS_MAX)? as u32;
+            let residue = read_piece(reader, elements, data_bytes, 0)?;
+            let shredded = read_subs(reader, elements, data_bytes, paths, base, depth + 1)?;
+            list = Some(Box::new(ListPiece { elements, residue, shredded }));
+        }
+        subs.push(SubPiece { path, ty, complete, piece, stats: None, list });
+    }
+    Ok(subs)
+}
+
 fn write_piece(piece: &Piece, out: &mut Writer) {
     out.u8(piece.encoding);
     if let Some(base) = piece.base {
         out.varint(u64::from(base));
+    }
+    if piece.encoding == encoding::TEMPLATE {
+        out.length(piece.repeats.len());
+        for base in &piece.repeats {
+            out.varint(u64::from(base.column));
+            out.varint(base.sub.map_or(0, |sub| u64::from(sub) + 1));
+        }
     }
     out.varint(piece.offset);
     out.varint(u64::from(piece.head_bytes));
@@ -379,6 +587,14 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: 
         }
         _ => None,
     };
+    let mut repeats = Vec::new();
+    if encoding == encoding::TEMPLATE {
+        for _ in 0..reader.length(COLUMNS_MAX)? {
+            let column = reader.length(COLUMNS_MAX)? as u32;
+            let sub = reader.length(TRACKED_PATHS_MAX + 1)?.checked_sub(1).map(|sub| sub as u32);
+            repeats.push(BaseColumn { column, sub });
+        }
+    }
     let offset = reader.varint()?;
     let head_bytes = reader.length(u32::MAX as usize)? as u32;
     let head_crc = reader.u32()?;
@@ -394,7 +610,7 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: 
         rows += frame.rows as usize;
         frames.push(frame);
     }
-    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base };
+    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base, repeats };
     let is_inside = offset.checked_add(piece.bytes()).is_some_and(|end| end <= data_bytes);
     if is_inside { Ok(piece) } else { Err(corrupt("a piece lies outside the extent")) }
 }

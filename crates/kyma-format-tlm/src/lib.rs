@@ -1,15 +1,17 @@
 //! TLM, the telemetry format: kyma's own way to lay out an extent.
 //!
 //! Owns the bytes of an extent; knows nothing of catalogs, stores or queries. Start at [`Tlm`], then `writer` and
-//! `reader`; `encoding` holds the codecs of single columns, `dynamic` takes JSON columns apart, `footer` is the directory.
+//! `reader`; `encoding` holds the codecs of single columns, `dynamic` takes JSON columns apart, `index` finds the
+//! pages that may hold a term, `footer` is the directory.
 //!
 //! # Layout
 //!
 //! ```text
 //! extent  = data, indexes, footer
 //! data    = block*            block = piece of each column, in schema order
-//! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue
-//! indexes = nothing yet: index sections come here, and a footer section says where they are
+//! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue (`dynamic`)
+//! indexes = filters and dictionaries of terms (`index`), bitmaps of paths (`dynamic::presence`), sketches of columns
+//!           (`sketches`); footer sections say where they are
 //! footer  = body, tail        see `footer`; its last 8 bytes are the magic
 //! ```
 //!
@@ -35,8 +37,11 @@ mod dynamic;
 mod encoding;
 mod fetch;
 mod footer;
+mod index;
 mod limits;
+mod narrow;
 mod reader;
+mod sketches;
 mod stats;
 mod wire;
 mod writer;

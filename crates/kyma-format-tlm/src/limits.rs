@@ -18,16 +18,68 @@ pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const DICTIONARY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Values of one dictionary.
 pub(crate) const DICTIONARY_VALUES_MAX: usize = 65_536;
-/// Shredded paths of one dynamic column in one block.
+/// Templates of one column of an extent.
+pub(crate) const TEMPLATES_MAX: usize = 65_536;
+/// Bytes of one template.
+pub(crate) const TEMPLATE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of all templates of one column.
+pub(crate) const TEMPLATES_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Variables of one template; a line with more is one variable.
+pub(crate) const TEMPLATE_HOLES_MAX: usize = 255;
+/// A longer line is one variable.
+pub(crate) const TEMPLATE_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Slots inside one another.
+pub(crate) const SLOT_DEPTH_MAX: usize = 3;
+/// Bytes of all texts of a dynamic column in one block.
+pub(crate) const BLOCK_TEXT_BYTES_MAX: u64 = 1 << 33;
+/// Sub-columns of one dynamic column in one block.
 pub(crate) const SHREDDED_PATHS_MAX: usize = 256;
 /// Keys of a shredded path.
 pub(crate) const SHREDDED_DEPTH_MAX: usize = 16;
 /// One row in this many must have a path before it is shredded.
 pub(crate) const SHREDDED_ROWS_SHARE: usize = 20;
+/// Arrays and other texts that take fewer bytes of JSON, keys included, are not worth a sub-column.
+pub(crate) const SHREDDED_TEXT_BYTES_MIN: usize = 512;
+/// Elements of all arrays of one list sub-column in one block.
+pub(crate) const ELEMENTS_MAX: usize = 1 << 22;
+/// Lists within lists that are taken apart.
+pub(crate) const LIST_DEPTH_MAX: usize = 4;
+/// Bytes of the bitmap of rows that have a path; with more, pages are told apart only.
+pub(crate) const PRESENCE_BYTES_MAX: usize = 1_024;
+/// Bitmaps of one extent.
+pub(crate) const PRESENCE_ENTRIES_MAX: usize = 1 << 20;
+/// Bytes of a column's sketch.
+pub(crate) const SKETCH_BYTES_MAX: usize = 4_096;
 /// Key paths listed per extent; with more, the list is dropped and nothing is claimed about paths.
 pub(crate) const LISTED_PATHS_MAX: usize = 4_096;
 /// Key paths tracked while one block is shredded; further members stay in the residue.
 pub(crate) const TRACKED_PATHS_MAX: usize = 65_536;
+/// Bytes of a term that a dictionary may hold.
+pub(crate) const TERM_BYTES_MAX: usize = 64;
+/// Fields of one extent that are indexed; further ones answer "maybe".
+pub(crate) const INDEX_FIELDS_MAX: usize = 4_096;
+/// Pages of one extent; a larger one has no index.
+pub(crate) const INDEX_PAGES_MAX: u32 = 1 << 20;
+/// Decompressed bytes at which a block of a dictionary is closed: compressed, one small range.
+pub(crate) const DICTIONARY_BLOCK_BYTES: usize = 64 * 1024;
+/// Decompressed bytes of a block of a dictionary; one term with its postings may pass [`DICTIONARY_BLOCK_BYTES`].
+pub(crate) const DICTIONARY_BLOCK_BYTES_MAX: usize = 1024 * 1024;
+/// Blocks of one dictionary, and shards of one filter.
+pub(crate) const INDEX_PARTS_MAX: usize = 65_536;
+/// Bytes of a filter's shard that writers aim at: one small range.
+pub(crate) const SHARD_BYTES: usize = 40 * 1024;
+/// Bytes that ranges of the index are joined up to: what one small request may fetch.
+pub(crate) const INDEX_JOINED_BYTES: u64 = 64 * 1024;
+/// Bytes of the index that one condition may fetch; beyond, it answers "maybe".
+pub(crate) const INDEX_READ_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Tests of terms that one condition may have; beyond, it answers "maybe".
+pub(crate) const INDEX_TESTS_MAX: usize = 1_024;
+/// Runs of a needle that are made into tests; the others would tell little more.
+pub(crate) const NEEDLE_TERMS_MAX: usize = 64;
+/// Alternatives that the literals of a regular expression are spelled out to.
+pub(crate) const REGEX_LITERALS_MAX: usize = 16;
+/// Nesting of predicates and regular expressions that is looked into; deeper is "maybe".
+pub(crate) const NEED_DEPTH_MAX: usize = 100;
 
 const _: () = assert!(FRAME_ROWS.is_multiple_of(crate::constants::PAGE_ROWS));
 const _: () = assert!(FRAME_BYTES + kyma_core::limits::STRING_BYTES_MAX < FRAME_BYTES_MAX);

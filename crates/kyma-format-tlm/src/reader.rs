@@ -1,34 +1,39 @@
 //! An open extent.
 //!
-//! A read of one block goes: plan every column (which pieces, see `Plan`) → fetch once → decode each column. A path of
-//! a dynamic column is answered by the first of:
-//!
-//! 1. The block's list of paths lacks it: null, nothing is read.
-//! 2. A complete sub-column: that alone is read.
-//! 3. No sub-column below the path: the sub-column at the path, if there is one, and in its null rows the residue's member.
-//! 4. Else the residue and the sub-columns at or below the path are read, the rows put together from these, and the
-//!    path taken from each.
+//! A read of one block goes: plan every column (which pieces, see `Plan`) → fetch once → decode each column. How a dynamic
+//! column is read says `dynamic::read`.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewBuilder, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{Field, Schema as ArrowSchema};
 use async_trait::async_trait;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
-use kyma_core::format::{OpenOptions, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats};
+use kyma_core::format::{
+    OpenOptions, Pattern, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats,
+};
 use kyma_core::predicate::ColumnRef;
+use kyma_core::prune::Reason;
 use kyma_core::schema::Schema;
+use kyma_core::sketch::Sketch;
 use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
 
+use crate::constants::encoding as encoding_tag;
+use crate::constants::index::source;
 use crate::describe;
-use crate::dynamic::assemble::Parts;
-use crate::dynamic::convert;
-use crate::encoding;
+use crate::dynamic::paths::PathId;
+use crate::dynamic::read::{self, Lookup, Pieces};
+use crate::dynamic::{presence, stats as dynamic_stats};
+use crate::encoding::template::slot::Base;
+use crate::encoding::{self, template};
 use crate::fetch::{Answer, Fetch, named};
-use crate::footer::{Block, BlockColumn, Footer, SubPiece};
+use crate::footer::{BaseColumn, Block, Footer, SubPiece};
+use crate::index::directory::{self, Directory};
+use crate::index::search::{Searched, Sources, search};
+use crate::narrow;
 use crate::writer::merge;
 
 /// An open TLM extent.
@@ -68,14 +73,18 @@ impl Reader {
         let mut columns = Vec::with_capacity(footer.schema.len());
         for (at, column) in footer.schema.columns().iter().enumerate() {
             let stats = merge(footer.blocks.iter().map(|block| &block.columns[at].stats));
-            columns.push(ColumnBounds { ty: column.ty, stats: stats.unwrap_or_else(|| ColumnStats::all_null(0)) });
+            let mut stats = stats.unwrap_or_else(|| ColumnStats::all_null(0));
+            stats.distinct = footer.sketches.distinct(at).or(stats.distinct);
+            columns.push(ColumnBounds { ty: column.ty, stats });
         }
         let pieces: usize =
             footer.blocks.iter().flat_map(|block| &block.columns).map(|column| 1 + column.shredded.len()).sum();
         let paths: usize = footer.paths.iter().map(crate::dynamic::paths::Paths::memory_bytes).sum();
+        let templates: usize = footer.templates.iter().map(template::dictionary::Dictionary::memory_bytes).sum();
+        let indexes = footer.indexes.as_ref().map_or(0, Directory::memory_bytes);
         Reader {
             block_rows: footer.blocks.iter().map(|block| block.rows).collect(),
-            memory_bytes: footer_bytes * 4 + pieces * 320 + paths,
+            memory_bytes: footer_bytes * 4 + pieces * 320 + paths + templates + indexes,
             length: options.length,
             footer_length: options.footer_length,
             columns,
@@ -112,21 +121,16 @@ impl Reader {
         let stored = &block_columns[at];
         let ty = self.footer.schema.columns()[at].ty;
         let keys = &column.source.path;
-        let mut add = |piece: &'a crate::footer::Piece, sub: Option<&SubPiece>| {
-            let mut name = format!("data, block={block}, column={}", column.source.column);
-            if let Some(sub) = sub {
-                name = format!(
-                    "data, block={block}, column={}",
-                    self.footer.paths[at].dotted(&column.source.column, sub.path)
-                );
-            }
-            fetch.add(piece, name, selection)
-        };
         if ty != Type::Dynamic {
             if !keys.is_empty() || !kyma_core::stats::can_promote(ty, column.ty) {
                 return Ok(Plan::Null);
             }
-            let place = add(&stored.piece, None);
+            let name = format!("data, block={block}, column={}", column.source.column);
+            let place = fetch.add(&stored.piece, name, selection);
+            if stored.piece.encoding == encoding_tag::TEMPLATE {
+                let bases = stored.piece.repeats.iter().map(|base| self.plan_base(fetch, block, *base, selection));
+                return Ok(Plan::Lines { column: at, place, bases: bases.collect::<Result<_>>()? });
+            }
             let base = stored.piece.base.and_then(|base| block_columns.get(base as usize));
             let base = base.map(|base| {
                 let name = format!("data, block={block}, base of column={}", column.source.column);
@@ -137,37 +141,37 @@ impl Reader {
         if keys.is_empty() && column.ty != Type::Dynamic {
             return Ok(Plan::Null);
         }
-        match self.lookup(at, stored, keys) {
-            Lookup::Absent => Ok(Plan::Null),
-            Lookup::Complete(sub) => Ok(Plan::Typed { place: add(&sub.piece, Some(sub)), ty: sub.ty }),
-            Lookup::Member(sub) => Ok(Plan::Member {
-                residue: add(&stored.piece, None),
-                sub: sub.map(|sub| (sub, add(&sub.piece, Some(sub)))),
-            }),
-            Lookup::Parts(subs) => Ok(Plan::Parts {
-                column: at,
-                residue: add(&stored.piece, None),
-                subs: subs.into_iter().map(|sub| (sub, add(&sub.piece, Some(sub)))).collect(),
-            }),
-        }
+        let paths = &self.footer.paths[at];
+        let section = |path: Option<PathId>| match path {
+            None => format!("data, block={block}, column={}", column.source.column),
+            Some(path) => format!("data, block={block}, column={}", paths.dotted(&column.source.column, path)),
+        };
+        let pieces = read::plan(stored, read::lookup(stored, paths, keys), fetch, &section, selection);
+        Ok(pieces.map_or(Plan::Null, |pieces| Plan::Dynamic { column: at, pieces }))
     }
 
-    fn lookup<'a>(&'a self, column: usize, stored: &'a BlockColumn, keys: &[String]) -> Lookup<'a> {
-        let paths = &self.footer.paths[column];
-        let wanted = paths.find(keys);
-        let is_listed = |present: &Vec<_>| wanted.is_some_and(|path| present.binary_search(&path).is_ok());
-        if !keys.is_empty() && !stored.present.as_ref().is_none_or(is_listed) {
-            return Lookup::Absent;
+    /// A column that lines repeat.
+    fn plan_base<'a>(
+        &'a self,
+        fetch: &mut Fetch<'a>,
+        block: u32,
+        base: BaseColumn,
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<(usize, Type)> {
+        let at = base.column as usize;
+        let stored = self.block(block)?.columns.get(at).ok_or_else(|| Error::corrupt("lines repeat no column"))?;
+        let (piece, ty) = match base.sub {
+            None => (&stored.piece, self.footer.schema.columns()[at].ty),
+            Some(sub) => {
+                let sub = stored.shredded.get(sub as usize).ok_or_else(|| Error::corrupt("lines repeat no column"))?;
+                (&sub.piece, sub.ty)
+            }
+        };
+        if matches!(piece.encoding, encoding_tag::TEMPLATE | encoding_tag::DIFFERENCE) {
+            return Err(Error::corrupt("lines repeat a column that is itself made of others"));
         }
-        let Some(wanted) = wanted else { return Lookup::Member(None) };
-        let subs: Vec<&SubPiece> = stored.shredded.iter().filter(|sub| paths.is_within(sub.path, wanted)).collect();
-        match subs.as_slice() {
-            _ if keys.is_empty() => Lookup::Parts(subs),
-            [] => Lookup::Member(None),
-            [sub] if sub.path == wanted && sub.complete => Lookup::Complete(sub),
-            [sub] if sub.path == wanted => Lookup::Member(Some(sub)),
-            _ => Lookup::Parts(subs),
-        }
+        let name = format!("data, block={block}, column={} that lines repeat", self.footer.schema.columns()[at].name);
+        Ok((fetch.add(piece, name, selection), ty))
     }
 
     fn decode(
@@ -182,43 +186,32 @@ impl Reader {
         let read_with = |place: usize, base: Option<usize>, from: Type, to: Type| {
             answer.with(place, base, |fetched| encoding::decode(fetched, rows, from, to, selection))
         };
-        let read = |place: usize, from: Type, to: Type| read_with(place, None, from, to);
         match plan {
             Plan::Null => Ok(new_null_array(&column.ty.arrow(), selection.map_or(rows, BooleanBuffer::count_set_bits))),
             Plan::Plain { place, base, ty } => read_with(place, base, ty, column.ty),
-            Plan::Typed { place, ty } => match column.ty {
-                Type::Real if ty == Type::Long => read(place, ty, column.ty),
-                to => convert::typed(&read(place, ty, ty)?, ty, to),
-            },
-            Plan::Member { sub, residue } => {
-                let residue = read(residue, Type::Dynamic, Type::Dynamic)?;
-                let typed = match sub {
-                    Some((sub, place)) => Some((read(place, sub.ty, sub.ty)?, sub.ty)),
-                    None => None,
+            Plan::Lines { column: at, place, bases } => {
+                let of = |&(place, ty): &(usize, Type)| Base::of(&read_with(place, None, ty, ty)?);
+                let bases = bases.iter().map(of).collect::<Result<Vec<_>>>()?;
+                let context = self.lines_context(block, at, &bases)?;
+                let decode = |fetched: &encoding::Fetched<'_>| {
+                    encoding::decode(fetched, rows, Type::String, Type::String, selection)
                 };
-                let typed = typed.as_ref().map(|(values, ty)| (values, *ty));
-                convert::member(typed, residue.as_string_view(), &column.source.path, column.ty)
+                answer.with_lines(place, &context, decode)
             }
-            Plan::Parts { column: at, residue, subs } => {
-                let mut columns = Vec::with_capacity(subs.len());
-                for (sub, place) in subs {
-                    columns.push((sub.path, sub.ty, read(place, sub.ty, sub.ty)?));
-                }
-                let residue = read(residue, Type::Dynamic, Type::Dynamic)?.as_string_view().clone();
-                let parts = Parts { paths: self.footer.paths[at].tracking(), columns, residue };
-                let whole = parts
-                    .rows()
-                    .map_err(|error| named(error, &format!("data, block={block}, column={}", column.source.column)))?;
-                if column.source.path.is_empty() {
-                    return Ok(Arc::new(whole));
-                }
-                let mut members = StringViewBuilder::with_capacity(whole.len());
-                for json in &whole {
-                    members.append_option(json.and_then(|json| kyma_core::dynamic::get(json, &column.source.path)));
-                }
-                convert::texts(&members.finish(), column.ty)
-            }
+            Plan::Dynamic { column: at, pieces } => pieces
+                .read(answer, &self.footer.paths[at], &column.source.path, column.ty, rows, selection)
+                .map_err(|error| named(error, &format!("data, block={block}, column={}", column.source.column))),
         }
+    }
+}
+
+impl Reader {
+    /// What decodes the lines of a column of a block.
+    fn lines_context<'a>(&'a self, block: u32, column: usize, bases: &'a [Base]) -> Result<template::Context<'a>> {
+        let stored = self.block(block)?.columns.get(column);
+        let dictionary = self.footer.templates.get(column);
+        let (stored, dictionary) = stored.zip(dictionary).ok_or_else(|| Error::corrupt("lines of no column"))?;
+        Ok(template::Context { dictionary, templates: &stored.templates, bases })
     }
 }
 
@@ -226,16 +219,8 @@ impl Reader {
 enum Plan<'a> {
     Null,
     Plain { place: usize, base: Option<usize>, ty: Type },
-    Typed { place: usize, ty: Type },
-    Member { sub: Option<(&'a SubPiece, usize)>, residue: usize },
-    Parts { column: usize, residue: usize, subs: Vec<(&'a SubPiece, usize)> },
-}
-
-enum Lookup<'a> {
-    Absent,
-    Complete(&'a SubPiece),
-    Member(Option<&'a SubPiece>),
-    Parts(Vec<&'a SubPiece>),
+    Lines { column: usize, place: usize, bases: Vec<(usize, Type)> },
+    Dynamic { column: usize, pieces: Pieces<'a> },
 }
 
 #[async_trait]
@@ -277,8 +262,52 @@ impl SegmentReader for Reader {
         }
     }
 
-    async fn prune(&self, _source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned> {
-        Ok(prune_by_stats(self, request))
+    async fn prune(&self, source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned> {
+        let mut pruned = prune_by_stats(self, request);
+        let before = pruned.blocks.len();
+        pruned.blocks.retain(|&block| !narrow::excludes(self, block, request.predicate));
+        let fallen = (before - pruned.blocks.len()) as u64;
+        if fallen > 0 {
+            *pruned.reasons.entry(Reason::Templates).or_default() += fallen;
+        }
+        if let Some(indexes) = &self.footer.indexes {
+            pruned = search(indexes, self, &self.block_rows, source, request, pruned).await?;
+        }
+        presence::narrow(&self.footer, source, request, &mut pruned).await?;
+        Ok(pruned)
+    }
+
+    async fn narrow(
+        &self,
+        source: &dyn RangeReader,
+        block: u32,
+        request: &PruneRequest<'_>,
+        rows: Option<&BooleanBuffer>,
+    ) -> Result<Option<BooleanBuffer>> {
+        narrow::rows(self, source, block, request, rows).await
+    }
+
+    fn patterns(&self, column: &str) -> Vec<Pattern> {
+        let Some(at) = self.footer.schema.index_of(column) else { return Vec::new() };
+        let dictionary = &self.footer.templates[at];
+        let mut rows = vec![0_u64; dictionary.len()];
+        for &(template, lines) in self.footer.blocks.iter().flat_map(|block| &block.columns[at].templates) {
+            rows[template as usize] += u64::from(lines);
+        }
+        let pattern = |(template, rows): (usize, u64)| {
+            let text = dictionary.get(template as u32).map(|template| template.pattern()).unwrap_or_default();
+            Pattern { text, rows }
+        };
+        let mut patterns: Vec<Pattern> = rows.into_iter().enumerate().map(pattern).collect();
+        patterns.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.text.cmp(&b.text)));
+        patterns
+    }
+
+    async fn sketch(&self, source: &dyn RangeReader, column: &ColumnRef) -> Result<Option<Sketch>> {
+        match self.footer.schema.index_of(&column.column) {
+            Some(at) if column.path.is_empty() => self.footer.sketches.read(source, at).await,
+            _ => Ok(None),
+        }
     }
 
     async fn read(
@@ -325,25 +354,65 @@ impl SegmentReader for Reader {
     }
 }
 
+impl Searched for Reader {
+    fn sources(&self, block: u32, column: &ColumnRef) -> Sources {
+        let at = self.footer.schema.index_of(&column.column);
+        let Some((at, stored)) = at.zip(self.footer.blocks.get(block as usize)) else { return Sources::Unknown };
+        let field = |source: u8, keys: &[String]| {
+            let fields = self.footer.indexes.iter().flat_map(|indexes| &indexes.fields);
+            let is_wanted = |field: &directory::Field| {
+                field.column as usize == at && field.source == source && field.keys.as_slice() == keys
+            };
+            fields.enumerate().find(|(_, field)| is_wanted(field)).map(|(number, _)| number)
+        };
+        let fields = match (self.footer.schema.columns()[at].ty, column.path.as_slice()) {
+            (Type::String | Type::Guid, []) => vec![field(source::COLUMN, &[])],
+            (Type::Dynamic, [_, ..]) => {
+                let paths = &self.footer.paths[at];
+                let path = |subs: &[&SubPiece]| match subs {
+                    [] => Some(Vec::new()),
+                    [sub] if sub.ty == Type::String && paths.find(&column.path) == Some(sub.path) => {
+                        Some(vec![field(source::PATH, &column.path)])
+                    }
+                    _ => None,
+                };
+                let (known, rest) = match read::lookup(&stored.columns[at], paths, &column.path) {
+                    Lookup::Absent => return Sources::None,
+                    Lookup::Complete(subs) => (path(&subs), None),
+                    Lookup::Parts(subs) => (path(&subs), Some(field(source::RESIDUE, &[]))),
+                };
+                let Some(known) = known else { return Sources::Unknown };
+                known.into_iter().chain(rest).collect()
+            }
+            _ => return Sources::Unknown,
+        };
+        fields.into_iter().collect::<Option<Vec<_>>>().map_or(Sources::Unknown, Sources::Fields)
+    }
+
+    fn field_name(&self, field: &directory::Field) -> String {
+        let column = self.footer.schema.columns().get(field.column as usize).map_or("?", |column| &column.name);
+        let name = ColumnRef::path(column, field.keys.clone());
+        if field.source == source::RESIDUE { format!("residues of {name}") } else { name.to_string() }
+    }
+}
+
 impl Reader {
     fn path_stats(&self, block: &Block, at: usize, keys: &[String]) -> Option<(Type, ColumnStats)> {
-        match self.lookup(at, &block.columns[at], keys) {
+        match read::lookup(&block.columns[at], &self.footer.paths[at], keys) {
             Lookup::Absent => Some((Type::Dynamic, ColumnStats::all_null(u64::from(block.rows)))),
-            Lookup::Complete(sub) => sub.stats.clone().map(|stats| (sub.ty, stats)),
-            Lookup::Member(_) | Lookup::Parts(_) => None,
+            Lookup::Complete(subs) => dynamic_stats::unite(subs.into_iter().map(|sub| (sub.ty, sub.stats.as_ref()))),
+            Lookup::Parts(_) => None,
         }
     }
 
-    /// Blocks of one type merge; a block without the path has no say in the type.
+    /// Blocks of one type merge, of others only their counts; a block without the path has no say in the type.
     fn extent_path_stats(&self, at: usize, keys: &[String]) -> Option<(Type, ColumnStats)> {
         let mut merged: Option<(Type, ColumnStats)> = None;
         for block in &self.footer.blocks {
             let (ty, stats) = self.path_stats(block, at, keys)?;
             merged = Some(match merged {
                 None => (ty, stats),
-                Some((known, sum)) if known == ty || ty == Type::Dynamic => (known, sum.merge(&stats)),
-                Some((Type::Dynamic, sum)) => (ty, sum.merge(&stats)),
-                Some(_) => return None,
+                Some(known) => dynamic_stats::join(known, (ty, stats)),
             });
         }
         merged.or_else(|| Some((Type::Dynamic, ColumnStats::all_null(0))))

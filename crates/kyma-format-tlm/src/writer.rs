@@ -3,8 +3,10 @@
 //! 1. Check the schema; bring strings to one Arrow type.
 //! 2. Cut the rows into blocks of exactly `block_rows`, whatever the batches were.
 //! 3. Per block and column: statistics, then the encoded piece, appended to the data. A dynamic column becomes its
-//!    sub-columns and its residue. Two columns of a block with the same bytes share one piece.
-//! 4. Number only the paths worth keeping, and write the footer.
+//!    sub-columns and its residue. Two columns of a block with the same bytes share one piece. Columns that look like log
+//!    lines come last, since their lines may repeat what the others say. What is text goes by the index collector too.
+//! 4. Append the indexes, bitmaps of paths and sketches of columns. Number only the paths and templates that are used, and
+//!    write the footer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,11 +23,16 @@ use kyma_core::time::TimeRange;
 use kyma_core::types::Type;
 use kyma_core::value::Value;
 
+use crate::dynamic::pack::{PackedColumn, PackedSub, shred_and_pack};
 use crate::dynamic::paths::{PathId, Paths, ROOT};
-use crate::dynamic::shred::shred;
+use crate::dynamic::presence::{self, Presence};
+use crate::encoding::template::slot::Base as Repeated;
+use crate::encoding::template::{self, Learner, dictionary::Dictionary};
 use crate::encoding::{self, Packed};
-use crate::footer::{Block, BlockColumn, Footer, Frame, Piece, SubPiece};
+use crate::footer::{BaseColumn, Block, BlockColumn, Footer, Frame, ListPiece, Piece, SubPiece};
+use crate::index::{self, collect::Collector};
 use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
+use crate::sketches::Sketches;
 use crate::stats;
 use crate::wire::checksum;
 
@@ -34,6 +41,8 @@ const ZSTD_LEVELS: [i32; 2] = [5, 9];
 
 /// Columns of one block that differences are tried against.
 const BASES_MAX: usize = 8;
+/// Lines that shrink to this part as templates are not tried another way.
+const SMALL_LINES: usize = 8;
 /// A smaller column is not worth a second column's read.
 const DIFFERENCE_BYTES_MIN: usize = 256;
 
@@ -52,6 +61,12 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         data: Vec::new(),
         shared: HashMap::new(),
         paths: schema.columns().iter().map(|_| Paths::new(TRACKED_PATHS_MAX)).collect(),
+        learners: schema.columns().iter().map(|_| Learner::new()).collect(),
+        repeated: Vec::new(),
+        blocks: 0,
+        presence: BTreeMap::new(),
+        sketches: Sketches::new(schema.len()),
+        index: Collector::new(options.level),
     };
     let mut blocks = Vec::new();
     for rows in cut(batches, options.block_rows) {
@@ -123,47 +138,116 @@ struct Writer {
     /// Pieces of the block at hand, by their bytes.
     shared: HashMap<(u32, usize), Piece>,
     paths: Vec<Paths>,
+    /// Per column: the templates of its lines.
+    learners: Vec<Learner>,
+    /// Columns of the block at hand that lines may repeat.
+    repeated: Vec<(BaseColumn, Repeated)>,
+    /// How many blocks are written.
+    blocks: u32,
+    /// Bitmaps of paths, by block and column.
+    presence: BTreeMap<(u32, u32), Vec<Presence>>,
+    sketches: Sketches,
+    index: Collector,
 }
 
 impl Writer {
     fn block(&mut self, slices: &[RecordBatch], schema: &Schema) -> Result<Block> {
         let rows = slices.iter().map(RecordBatch::num_rows).sum::<usize>();
         self.shared.clear();
-        let mut columns = Vec::with_capacity(schema.len());
+        self.repeated.clear();
+        let mut columns: Vec<Option<BlockColumn>> = Vec::with_capacity(schema.len());
         let mut bases = Vec::new();
+        let mut lines = Vec::new();
         for (at, column) in schema.columns().iter().enumerate() {
             let array = gather(slices, at, column)?;
-            columns.push(match column.ty {
+            self.sketches.add(at, column.ty, &array);
+            match column.ty {
+                Type::String => self.index.strings(at, array.as_string_view()),
+                Type::Guid => self.index.guids(at, array.as_fixed_size_binary()),
+                _ => {}
+            }
+            if column.ty == Type::String && is_lines(&array) {
+                lines.push((at, array));
+                columns.push(None);
+                continue;
+            }
+            columns.push(Some(match column.ty {
                 Type::Dynamic => self.dynamic(at, &array)?,
-                ty => BlockColumn {
-                    piece: self.plain(at, ty, &array, &mut bases)?,
-                    stats: stats::of(ty, &array),
-                    shredded: Vec::new(),
-                    present: None,
-                },
-            });
+                ty => {
+                    let piece = self.plain(at, ty, &array, &mut bases)?;
+                    let is_direct = piece.base.is_none();
+                    if let Ok(base) = Repeated::of(&array)
+                        && is_direct
+                    {
+                        self.repeated.push((BaseColumn { column: at as u32, sub: None }, base));
+                    }
+                    plain_column(piece, ty, &array)
+                }
+            }));
         }
+        for (at, array) in lines {
+            columns[at] = Some(self.lines(at, &array)?);
+        }
+        let columns = columns.into_iter().collect::<Option<Vec<_>>>();
+        let columns = columns.ok_or_else(|| Error::internal("a column was not written"))?;
+        self.blocks += 1;
+        self.index.end_block(rows);
         Ok(Block { rows: rows as u32, columns })
     }
 
-    fn dynamic(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
-        let taken = shred(array.as_string_view(), &mut self.paths[at]);
-        let mut shredded = Vec::with_capacity(taken.columns.len());
-        for column in taken.columns {
-            shredded.push(SubPiece {
-                path: column.path,
-                ty: column.ty,
-                complete: column.complete,
-                piece: self.piece(column.ty, &column.values)?,
-                stats: column.complete.then(|| stats::of_path(column.ty, &column.values)),
-            });
+    /// Lines as templates, or like any other text where that is smaller.
+    fn lines(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
+        let (head, places, valid) = encoding::start(array, self.level)?;
+        let texts = array.as_string_view();
+        let values: Vec<&[u8]> = places.iter().map(|&row| texts.value(row).as_bytes()).collect();
+        let (names, bases): (Vec<BaseColumn>, Vec<Repeated>) = self.repeated.iter().cloned().unzip();
+        let lines = self.learners[at].encode(&values, valid.as_ref(), &bases, self.level, head)?;
+        let text_bytes: usize = values.iter().map(|value| value.len()).sum();
+        if lines.packed.bytes() * SMALL_LINES > text_bytes {
+            let plain = encoding::encode(Type::String, array, self.level)?;
+            if plain.bytes() <= lines.packed.bytes() {
+                return Ok(plain_column(self.append(plain)?, Type::String, array));
+            }
         }
+        let repeats = lines.bases.iter().map(|&place| names[place]).collect();
+        let piece = Piece { repeats, ..self.append(lines.packed)? };
+        Ok(BlockColumn { templates: lines.templates, ..plain_column(piece, Type::String, array) })
+    }
+
+    fn dynamic(&mut self, at: usize, array: &ArrayRef) -> Result<BlockColumn> {
+        let (mut taken, packed) = shred_and_pack(array.as_string_view(), &mut self.paths[at], self.level)?;
+        for (sub, column) in taken.columns.iter().enumerate() {
+            if let (Type::String, Ok(base)) = (column.ty, Repeated::of(&column.values)) {
+                self.repeated.push((BaseColumn { column: at as u32, sub: Some(sub as u32) }, base));
+            }
+        }
+        self.index.residues(at, &taken.remains.texts(ROOT, &self.paths[at])?);
+        for column in &taken.columns {
+            if let (Type::String, Some(texts)) = (column.ty, column.values.as_string_view_opt()) {
+                self.index.path(at, self.paths[at].keys(column.path), texts);
+            }
+        }
+        let bitmaps = presence::affordable(std::mem::take(&mut taken.presence), packed.bytes());
+        self.presence.insert((self.blocks, at as u32), bitmaps);
+        let PackedColumn { residue, subs } = packed;
         Ok(BlockColumn {
-            piece: self.piece(Type::Dynamic, &taken.residue)?,
+            shredded: subs.into_iter().map(|sub| self.sub(sub)).collect::<Result<_>>()?,
+            piece: self.append(residue)?,
             stats: stats::of(Type::Dynamic, array),
-            shredded,
             present: taken.present,
+            templates: Vec::new(),
         })
+    }
+
+    fn sub(&mut self, sub: PackedSub) -> Result<SubPiece> {
+        let PackedSub { path, ty, complete, packed, stats, list } = sub;
+        let piece = self.append(packed)?;
+        let mut elements = None;
+        if let Some((count, PackedColumn { residue, subs })) = list {
+            let shredded = subs.into_iter().map(|sub| self.sub(sub)).collect::<Result<_>>()?;
+            elements = Some(Box::new(ListPiece { elements: count, residue: self.append(residue)?, shredded }));
+        }
+        Ok(SubPiece { path, ty, complete, piece, stats, list: elements })
     }
 
     /// A column of 64-bit integers is stored as differences to an earlier one where that takes a quarter of the bytes.
@@ -184,10 +268,6 @@ impl Writer {
         self.append(packed)
     }
 
-    fn piece(&mut self, ty: Type, array: &dyn Array) -> Result<Piece> {
-        self.append(encoding::encode(ty, array, self.level)?)
-    }
-
     fn append(&mut self, packed: Packed) -> Result<Piece> {
         let head_crc = checksum(&packed.head);
         let key = (head_crc, packed.head.len());
@@ -202,7 +282,8 @@ impl Writer {
             frames.push(Frame { rows: frame.rows, bytes: length(&frame.bytes)?, crc: checksum(&frame.bytes) });
         }
         let head_bytes = length(&packed.head)?;
-        let piece = Piece { offset, encoding: packed.encoding, head_bytes, head_crc, frames, base: None };
+        let encoding = packed.encoding;
+        let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base: None, repeats: Vec::new() };
         self.shared.insert(key, piece.clone());
         Ok(piece)
     }
@@ -214,6 +295,17 @@ impl Writer {
             && packed.frames.is_empty()
             && self.data.get(start..start + packed.head.len()) == Some(packed.head.as_slice())
     }
+}
+
+/// Whether a column of text looks like log lines.
+fn is_lines(array: &ArrayRef) -> bool {
+    let texts = array.as_string_view();
+    template::is_worth_trying(&texts.iter().flatten().map(str::as_bytes).collect::<Vec<_>>())
+}
+
+/// A column without sub-columns.
+fn plain_column(piece: Piece, ty: Type, array: &ArrayRef) -> BlockColumn {
+    BlockColumn { piece, stats: stats::of(ty, array), shredded: Vec::new(), present: None, templates: Vec::new() }
 }
 
 fn length(bytes: &[u8]) -> Result<u32> {
@@ -245,11 +337,21 @@ fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Result<ArrayRef
 }
 
 fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
-    let paths = keep_paths(&mut blocks, writer.paths);
-    let columns = merge_columns(&blocks, &schema);
-    let footer = Footer { identity: options.clone(), schema, blocks, paths };
+    let Writer { mut data, paths, learners, mut presence, sketches, index, level, .. } = writer;
+    let indexes = index::build::write(index, &mut data)?;
+    let paths = keep_paths(&mut blocks, &mut presence, paths);
+    let templates = keep_templates(&mut blocks, learners);
+    let presence = presence::Directory::write(presence, &mut data);
+    let sketches = sketches.write(&blocks, level, &mut data)?;
+    let mut columns = merge_columns(&blocks, &schema);
+    for (at, column) in schema.columns().iter().enumerate() {
+        if let (Some(bounds), Some(distinct)) = (columns.get_mut(&column.name), sketches.distinct(at)) {
+            bounds.stats.distinct = Some(distinct);
+        }
+    }
+    let footer = Footer { identity: options.clone(), schema, blocks, paths, templates, presence, sketches, indexes };
     let footer_bytes = footer.write()?;
-    let mut bytes = writer.data;
+    let mut bytes = data;
     bytes.extend_from_slice(&footer_bytes);
     Ok(Encoded {
         bytes: Bytes::from(bytes),
@@ -263,33 +365,71 @@ fn finish(writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &Enco
 }
 
 /// Drops the numbers of paths that no block speaks of, after dropping lists that are too long.
-fn keep_paths(blocks: &mut [Block], tracked: Vec<Paths>) -> Vec<Paths> {
+fn keep_paths(
+    blocks: &mut [Block],
+    presence: &mut BTreeMap<(u32, u32), Vec<Presence>>,
+    tracked: Vec<Paths>,
+) -> Vec<Paths> {
     let mut kept = Vec::with_capacity(tracked.len());
     for (at, paths) in tracked.into_iter().enumerate() {
         if paths.len() > LISTED_PATHS_MAX + 1 {
             blocks.iter_mut().for_each(|block| block.columns[at].present = None);
         }
         let mut is_used = vec![false; paths.len()];
-        for column in blocks.iter().map(|block| &block.columns[at]) {
-            let present = column.present.iter().flatten().copied();
-            for path in column.shredded.iter().map(|sub| sub.path).chain(present) {
-                let mut at = path;
-                while at != ROOT && !std::mem::replace(&mut is_used[at as usize], true) {
-                    at = paths.parent(at);
-                }
+        let mut mark = |path: PathId| {
+            let mut at = path;
+            while at != ROOT && !std::mem::replace(&mut is_used[at as usize], true) {
+                at = paths.parent(at);
+            }
+        };
+        for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
+            column.present.iter().flatten().copied().for_each(&mut mark);
+            for sub in &mut column.shredded {
+                sub.for_each(&mut |sub| {
+                    mark(sub.path);
+                    sub.list.iter().filter_map(|_| paths.elements(sub.path)).for_each(&mut mark);
+                });
             }
         }
         let mut renumbered = vec![ROOT; paths.len()];
         let mut fewer = Paths::new(paths.len());
         for id in (1..paths.len() as PathId).filter(|&id| is_used[id as usize]) {
             let parent = renumbered[paths.parent(id) as usize];
-            renumbered[id as usize] = fewer.intern(parent, paths.key(id)).unwrap_or(ROOT);
+            let kept = match paths.is_elements(id) {
+                true => fewer.intern_elements(parent),
+                false => fewer.intern(parent, paths.key(id)),
+            };
+            renumbered[id as usize] = kept.unwrap_or(ROOT);
         }
         for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
-            column.shredded.iter_mut().for_each(|sub| sub.path = renumbered[sub.path as usize]);
+            let mut renumber = |sub: &mut SubPiece| sub.path = renumbered[sub.path as usize];
+            column.shredded.iter_mut().for_each(|sub| sub.for_each(&mut renumber));
             column.present.iter_mut().flatten().for_each(|path| *path = renumbered[*path as usize]);
         }
+        let bitmaps = presence.iter_mut().filter(|((_, column), _)| *column as usize == at);
+        for bitmaps in bitmaps.map(|(_, bitmaps)| bitmaps) {
+            bitmaps.iter_mut().for_each(|bitmap| bitmap.path = renumbered[bitmap.path as usize]);
+            bitmaps.retain(|bitmap| bitmap.path != ROOT);
+        }
         kept.push(fewer);
+    }
+    kept
+}
+
+/// Drops the templates that no block uses.
+fn keep_templates(blocks: &mut [Block], learners: Vec<Learner>) -> Vec<Dictionary> {
+    let mut kept = Vec::with_capacity(learners.len());
+    for (at, learner) in learners.into_iter().enumerate() {
+        let mut dictionary = learner.dictionary;
+        let mut is_used = vec![false; dictionary.len()];
+        for column in blocks.iter().map(|block| &block.columns[at]) {
+            column.templates.iter().for_each(|&(template, _)| is_used[template as usize] = true);
+        }
+        let renumbered = dictionary.retain(&is_used);
+        for column in blocks.iter_mut().map(|block| &mut block.columns[at]) {
+            column.templates.iter_mut().for_each(|(template, _)| *template = renumbered[*template as usize]);
+        }
+        kept.push(dictionary);
     }
     kept
 }
@@ -332,7 +472,8 @@ fn list_paths(footer: &Footer) -> Option<Vec<String>> {
             return None;
         }
         let paths = &footer.paths[at];
-        listed.extend((1..paths.len() as PathId).map(|id| paths.dotted(&column.name, id)));
+        let keyed = (1..paths.len() as PathId).filter(|&id| paths.base(id) == ROOT);
+        listed.extend(keyed.map(|id| paths.dotted(&column.name, id)));
     }
     listed.sort_unstable();
     listed.dedup();

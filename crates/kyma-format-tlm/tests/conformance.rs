@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampNanosecond
 use arrow::buffer::BooleanBuffer;
 use kyma_core::error::Kind;
 use kyma_core::format::{ReadColumn, SegmentFormat};
+use kyma_core::predicate::ColumnRef;
 use kyma_core::types::Type;
 use kyma_format_tlm::Tlm;
 use kyma_testkit::format::{CountingReader, open_options, options};
@@ -53,4 +54,31 @@ async fn a_column_beside_another_takes_few_bytes() {
     let error = reader.read(CountingReader::new(broken.into()).as_ref(), 0, &columns[..1], None).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Corrupt);
     assert!(error.chain().contains("base of column=second"), "{}", error.chain());
+}
+
+/// Sketches of extents merge: distinct values over both, and an estimate for all blocks of one.
+#[tokio::test]
+async fn distinct_values_are_known() {
+    let extent = async |range: std::ops::Range<i64>| {
+        let few: ArrayRef = Arc::new(range.clone().map(|row| Some(row % 9)).collect::<Int64Array>());
+        let many: ArrayRef = Arc::new(range.map(|row| Some(row * row % 1_000_003)).collect::<Int64Array>());
+        let batch = RecordBatch::try_from_iter([("few", few), ("many", many)]).unwrap();
+        let encoded = Tlm.encode(&[batch], &options(8_192)).unwrap();
+        assert_eq!(encoded.columns["few"].stats.distinct, Some(9));
+        let source = CountingReader::new(encoded.bytes.clone());
+        let reader = Tlm.open(source.clone(), &open_options(&encoded)).await.unwrap();
+        let distinct = reader.stats(None, &ColumnRef::column("many")).unwrap().1.distinct;
+        assert_eq!(distinct, encoded.columns["many"].stats.distinct);
+        assert!(distinct.is_some_and(|distinct| (37_000..=43_000).contains(&distinct)), "{distinct:?}");
+        let few = reader.sketch(source.as_ref(), &ColumnRef::column("few")).await.unwrap().unwrap();
+        let many = reader.sketch(source.as_ref(), &ColumnRef::column("many")).await.unwrap().unwrap();
+        let missing = reader.sketch(source.as_ref(), &ColumnRef::column("missing")).await.unwrap();
+        assert_eq!((missing, Some(many.estimate())), (None, distinct));
+        (few, many)
+    };
+    let ((mut few, mut many), (other_few, other_many)) = (extent(0..40_000).await, extent(20_000..60_000).await);
+    few.merge(&other_few);
+    many.merge(&other_many);
+    assert_eq!(few.estimate(), 9);
+    assert!((55_000..=65_000).contains(&many.estimate()), "{}", many.estimate());
 }

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray};
-use kyma_core::format::{OpenOptions, ReadColumn, SegmentFormat};
+use kyma_core::format::{EncodeOptions, OpenOptions, PruneRequest, ReadColumn, SegmentFormat, SegmentReader};
 use kyma_core::ids::ExtentId;
-use kyma_core::predicate::ColumnRef;
+use kyma_core::predicate::{ColumnRef, Predicate, TextOp};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::types::Type;
 use kyma_core::value::Value;
@@ -87,13 +87,45 @@ async fn differences_open_and_answer() {
     assert_eq!(described["blocks"][0]["columns"][6]["difference_to"], "received");
 }
 
+/// An extent with indexes of both kinds prunes by them.
+#[tokio::test]
+async fn indexes_open_and_answer() {
+    for (name, level) in [("v1.1-filters.tlm", 0), ("v1.1-dictionary.tlm", 1)] {
+        let described = check_at(name, &rows(), level).await;
+        let dictionary = &described["indexes"]["fields"][1]["dictionary"];
+        assert_eq!(dictionary["terms"].as_u64() > Some(0), level == 1, "{dictionary}");
+        let (source, reader) = open(name).await;
+        let has = |column: &str, needle: &str| Predicate::Text {
+            column: ColumnRef::column(column),
+            op: TextOp::Has,
+            needle: needle.to_owned(),
+            case_sensitive: false,
+        };
+        for (predicate, blocks) in [
+            (has("message", "request 1300"), vec![1]),
+            (has("message", "served"), vec![0, 1]),
+            (has("message", "nothing"), vec![]),
+            (has("trace", &format!("{:032x}", 7 * 0x9E37_79B9_u64)), vec![0]),
+        ] {
+            let request = PruneRequest {
+                predicate: &predicate,
+                schema: reader.schema(),
+                time_column: "datetime",
+                null_strings_are_empty: true,
+                candidates: &[0, 1],
+            };
+            let pruned = reader.prune(source.as_ref(), &request).await.unwrap();
+            assert_eq!(pruned.blocks, blocks, "{name}: {predicate:?}");
+        }
+    }
+}
+
 /// Gives the description, for what else a fixture shows.
 async fn check(name: &str, expected: &RecordBatch) -> serde_json::Value {
-    if std::env::var_os("KYMA_WRITE_FIXTURE").is_some() && !path(name).exists() {
-        let encoded = Tlm.encode(std::slice::from_ref(expected), &options(BLOCK_ROWS)).unwrap();
-        #[allow(clippy::disallowed_methods, reason = "the fixture is written once, by hand")]
-        std::fs::write(path(name), &encoded.bytes).unwrap();
-    }
+    check_at(name, expected, 0).await
+}
+
+async fn open(name: &str) -> (Arc<CountingReader>, Arc<dyn SegmentReader>) {
     let bytes = bytes::Bytes::from(std::fs::read(path(name)).unwrap());
     let source = CountingReader::new(bytes.clone());
     let open = OpenOptions {
@@ -103,6 +135,17 @@ async fn check(name: &str, expected: &RecordBatch) -> serde_json::Value {
         footer: None,
     };
     let reader = Tlm.open(source.clone(), &open).await.unwrap();
+    (source, reader)
+}
+
+async fn check_at(name: &str, expected: &RecordBatch, level: u8) -> serde_json::Value {
+    if std::env::var_os("KYMA_WRITE_FIXTURE").is_some() && !path(name).exists() {
+        let encoded =
+            Tlm.encode(std::slice::from_ref(expected), &EncodeOptions { level, ..options(BLOCK_ROWS) }).unwrap();
+        #[allow(clippy::disallowed_methods, reason = "the fixture is written once, by hand")]
+        std::fs::write(path(name), &encoded.bytes).unwrap();
+    }
+    let (source, reader) = open(name).await;
     assert_eq!(reader.block_rows(), [1_200, 300]);
     assert_eq!(reader.describe()["table"]["name"], "logs");
     let columns: Vec<_> =

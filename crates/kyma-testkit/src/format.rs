@@ -15,7 +15,6 @@ use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Float64Type;
 use async_trait::async_trait;
 use bytes::Bytes;
-use kyma_core::dynamic;
 use kyma_core::error::{Kind, Result};
 use kyma_core::format::{
     EncodeOptions, Encoded, OpenOptions, PruneRequest, RangeReader, ReadColumn, SegmentFormat, SegmentReader,
@@ -24,8 +23,10 @@ use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::predicate::{ColumnRef, CompareOp, Predicate, TextOp};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::stats::ColumnStats;
+use kyma_core::text::TextTest;
 use kyma_core::types::{DECIMAL_PRECISION, DECIMAL_SCALE, Type};
 use kyma_core::value::Value;
+use kyma_core::{dynamic, pattern};
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -263,16 +264,23 @@ pub fn same(ty: Type, left: &dyn Array, right: &dyn Array) -> bool {
     }
 }
 
-/// Same text, or objects with the same members in another order. (Numbers and strings must keep their spelling.)
+/// Same text, or objects with the same members in another order, also inside of arrays. (Numbers and strings must keep
+/// their spelling.)
 pub fn same_json(left: &str, right: &str) -> bool {
     type Members<'a> = BTreeMap<String, &'a RawValue>;
     if left == right {
         return true;
     }
+    if left.len() != right.len() {
+        return false;
+    }
+    let elements = |text| serde_json::from_str::<Vec<&RawValue>>(text);
+    if let (Ok(a), Ok(b)) = (elements(left), elements(right)) {
+        return a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| same_json(a.get(), b.get()));
+    }
     let members = |text| serde_json::from_str::<Members<'_>>(text);
     let (Ok(a), Ok(b)) = (members(left), members(right)) else { return false };
-    let same_members = || a.iter().zip(&b).all(|(a, b)| a.0 == b.0 && same_json(a.1.get(), b.1.get()));
-    left.len() == right.len() && a.len() == b.len() && same_members()
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.0 == b.0 && same_json(a.1.get(), b.1.get()))
 }
 
 /// Promise 1: what is encoded is read back, whole and by selection.
@@ -437,7 +445,7 @@ pub async fn paths(format: &dyn SegmentFormat, seed: u64) {
 }
 
 fn has_objects(read: &RecordBatch, expected: &ArrayRef) -> bool {
-    let has = |array: &ArrayRef| array.as_string_view().iter().flatten().any(|text| text.starts_with('{'));
+    let has = |array: &ArrayRef| array.as_string_view().iter().flatten().any(|text| text.starts_with(['{', '[']));
     has(read.column(0)) && has(expected)
 }
 
@@ -548,17 +556,25 @@ pub fn value(ty: Type, array: &dyn Array, row: usize) -> Value {
     }
 }
 
-/// Promise 6: random predicates; no dropped block holds a row for which the predicate is true.
+/// Promise 6: random predicates at both levels; no row for which the predicate is true is in a dropped block, or among the
+/// rows that `prune` or `narrow` leave out.
 pub async fn pruning(format: &dyn SegmentFormat, seed: u64) {
-    let rows = random_rows(1_000, seed.wrapping_add(300));
-    let encoded = format.encode(std::slice::from_ref(&rows), &options(BLOCK_ROWS)).expect("encodes");
+    for (level, row_count, block_rows) in [(0, 1_000, 300), (1, 1_000, 300), (1, 5_000, 3_000)] {
+        pruning_at(format, seed, level, row_count, block_rows).await;
+    }
+}
+
+async fn pruning_at(format: &dyn SegmentFormat, seed: u64, level: u8, row_count: usize, block_rows: usize) {
+    let rows = random_rows(row_count, seed.wrapping_add(300));
+    let options = EncodeOptions { level, ..options(block_rows) };
+    let encoded = format.encode(std::slice::from_ref(&rows), &options).expect("encodes");
     let (source, reader) = open(format, &encoded).await;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let schema = reader.schema().clone();
-    for round in 0..300 {
+    for round in 0..300_000 / row_count {
         let predicate = random_predicate(&rows, &mut random, 2);
         let null_strings_are_empty = round % 2 == 0;
-        let candidates: Vec<u32> = (0..4).filter(|_| random.random_bool(0.9)).collect();
+        let candidates: Vec<u32> = (0..encoded.blocks).filter(|_| random.random_bool(0.9)).collect();
         let request = PruneRequest {
             predicate: &predicate,
             schema: &schema,
@@ -570,13 +586,28 @@ pub async fn pruning(format: &dyn SegmentFormat, seed: u64) {
         assert!(pruned.blocks.iter().all(|block| candidates.contains(block)));
         let fallen = candidates.len() - pruned.blocks.len();
         assert_eq!(pruned.reasons.values().sum::<u64>(), fallen as u64, "each pruned block has a reason");
-        for block in candidates.iter().filter(|block| !pruned.blocks.contains(block)) {
-            let start = *block as usize * BLOCK_ROWS;
-            let matching = (start..(start + BLOCK_ROWS).min(1_000))
-                .find(|&row| holds(&predicate, &rows, row, null_strings_are_empty) == Some(true));
-            assert_eq!(matching, None, "seed {seed}: block {block} was pruned for {predicate:?}");
+        for &block in &candidates {
+            let count = reader.block_rows()[block as usize] as usize;
+            let start = block as usize * block_rows;
+            let matching: BooleanBuffer = (start..start + count)
+                .map(|row| holds(&predicate, &rows, row, null_strings_are_empty) == Some(true))
+                .collect();
+            let what = format!("seed {seed}, level {level}, block {block}, {predicate:?}");
+            if !pruned.blocks.contains(&block) {
+                assert_eq!(matching.count_set_bits(), 0, "pruned: {what}");
+                continue;
+            }
+            let left = pruned.rows.get(&block);
+            assert!(left.is_none_or(|left| holds_all(left, &matching)), "left out: {what}");
+            let narrowed = reader.narrow(source.as_ref(), block, &request, left).await.expect("narrows");
+            assert!(narrowed.is_none_or(|narrowed| holds_all(&narrowed, &matching)), "narrowed: {what}");
         }
     }
+}
+
+/// Whether every bit of `matching` is set in `left`.
+fn holds_all(left: &BooleanBuffer, matching: &BooleanBuffer) -> bool {
+    left.len() == matching.len() && (left & matching) == *matching
 }
 
 fn random_predicate(rows: &RecordBatch, random: &mut ChaCha8Rng, depth: usize) -> Predicate {
@@ -629,14 +660,44 @@ fn random_leaf(rows: &RecordBatch, random: &mut ChaCha8Rng, leaf: u32) -> Predic
                 },
             }
         }
-        3 => Predicate::Text {
-            column: ColumnRef::column("string"),
-            op: TextOp::StartsWith,
-            needle: text(random.random()).chars().take(3).collect(),
-            case_sensitive: true,
-        },
+        3 => random_text_test(rows, random),
         _ => Predicate::Compare { column, op: ops[random.random_range(0..6)], value: some_value(random) },
     }
+}
+
+/// A test of text with a needle cut out of some row's text, so that it is often found.
+fn random_text_test(rows: &RecordBatch, random: &mut ChaCha8Rng) -> Predicate {
+    let paths = interesting_paths();
+    let column = match random.random_bool(0.5) {
+        true => ColumnRef::column("string"),
+        false => ColumnRef::path("dynamic", paths[random.random_range(0..paths.len())].clone()),
+    };
+    let ops = [
+        TextOp::Has,
+        TextOp::HasPrefix,
+        TextOp::HasSuffix,
+        TextOp::Contains,
+        TextOp::StartsWith,
+        TextOp::EndsWith,
+        TextOp::Equal,
+        TextOp::Regex,
+    ];
+    let op = ops[random.random_range(0..ops.len())];
+    let found = match value_at(rows, random.random_range(0..rows.num_rows()), &column, Type::String, true) {
+        Value::String(found) => found,
+        _ => text(random.random()),
+    };
+    let characters: Vec<char> = found.chars().collect();
+    let start = random.random_range(0..=characters.len() / 2);
+    let end = random.random_range(start..=characters.len());
+    let mut needle: String = characters[start..end].iter().collect();
+    if random.random_bool(0.3) {
+        needle = needle.to_uppercase();
+    }
+    if op == TextOp::Regex {
+        needle = regex::escape(&needle);
+    }
+    Predicate::Text { column, op, needle, case_sensitive: random.random_bool(0.3) }
 }
 
 fn both(left: Option<bool>, right: Option<bool>) -> Option<bool> {
@@ -670,8 +731,11 @@ fn holds(predicate: &Predicate, rows: &RecordBatch, row: usize, null_strings_are
             let equal = |value: &Value| compare(&at(column, value.ty()), CompareOp::Equal, value);
             values.iter().map(equal).reduce(either).unwrap_or(Some(false))
         }
-        Predicate::Text { column, needle, .. } => match at(column, Type::String) {
-            Value::String(text) => Some(text.starts_with(needle)),
+        Predicate::Text { column, op, needle, case_sensitive } => match at(column, Type::String) {
+            Value::String(text) if *op == TextOp::Regex => {
+                Some(pattern::compile(needle).expect("compiles").is_match(&text))
+            }
+            Value::String(text) => Some(TextTest::new(*op, needle, *case_sensitive).matches(&text)),
             _ => None,
         },
     }
@@ -710,11 +774,26 @@ fn compare(left: &Value, op: CompareOp, right: &Value) -> Option<bool> {
     })
 }
 
+/// One predicate per term of the strings: together they look at every part of an index of these.
+fn predicates_of_all_terms(rows: &RecordBatch) -> Vec<Predicate> {
+    let strings = rows.column_by_name("string").expect("is there").as_string_view();
+    let terms = strings.iter().flatten().flat_map(kyma_core::text::terms);
+    let has = |needle: &str| Predicate::Text {
+        column: ColumnRef::column("string"),
+        op: TextOp::Has,
+        needle: needle.to_owned(),
+        case_sensitive: false,
+    };
+    terms.map(has).collect()
+}
+
 /// Promise 7: every byte of a small extent, one bit of it changed, gives `Corrupt` or the same answer.
 pub async fn corruption(format: &dyn SegmentFormat) {
-    let encoded = format.encode(&[random_rows(24, 1)], &options(16)).expect("encodes");
+    let rows = random_rows(24, 1);
+    let encoded = format.encode(std::slice::from_ref(&rows), &options(16)).expect("encodes");
     let (source, reader) = open(format, &encoded).await;
     let columns = all_columns(reader.as_ref());
+    let predicates = predicates_of_all_terms(&rows);
     let expected = read_all(source.as_ref(), reader.as_ref(), &columns).await;
     let data_bytes = encoded.bytes.len() - encoded.footer_length as usize;
     for at in 0..encoded.bytes.len() {
@@ -732,6 +811,13 @@ pub async fn corruption(format: &dyn SegmentFormat) {
         };
         assert!(at < data_bytes, "byte {at} of the footer has no checksum");
         let mut is_found = false;
+        for column in &columns {
+            if let Err(error) = reader.sketch(source.as_ref(), &column.source).await {
+                assert_eq!(error.kind(), Kind::Corrupt, "byte {at}: {error:?}");
+                assert!(error.chain().contains("section=sketches"), "byte {at}: {error:?}");
+                is_found = true;
+            }
+        }
         for (block, expected) in expected.iter().enumerate() {
             match reader.read(source.as_ref(), block as u32, &columns, None).await {
                 Ok(read) => assert!(read.columns() == expected.columns(), "byte {at} changed the answer"),
@@ -740,6 +826,23 @@ pub async fn corruption(format: &dyn SegmentFormat) {
                     assert!(error.chain().contains("section=data, block="), "byte {at}: {error:?}");
                     is_found = true;
                 }
+            }
+        }
+        for predicate in &predicates {
+            if is_found {
+                break;
+            }
+            let request = PruneRequest {
+                predicate,
+                schema: reader.schema(),
+                time_column: "datetime",
+                null_strings_are_empty: true,
+                candidates: &[0, 1],
+            };
+            if let Err(error) = reader.prune(source.as_ref(), &request).await {
+                assert_eq!(error.kind(), Kind::Corrupt, "byte {at}: {error:?}");
+                assert!(error.chain().contains("section=indexes"), "byte {at}: {error:?}");
+                is_found = true;
             }
         }
         assert!(is_found, "byte {at} of the data has no checksum");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DurationNanosecondArray, FixedSizeBinaryArray, Float64Array, Int32Array,
-    Int64Array, StringViewArray, StringViewBuilder, TimestampNanosecondArray, new_null_array,
+    Int64Array, StringViewBuilder, TimestampNanosecondArray, new_null_array,
 };
 use arrow::datatypes::{Float64Type, Int64Type};
 use kyma_core::dynamic;
@@ -31,21 +31,17 @@ pub(crate) enum Member<'a> {
     Text(&'a str),
 }
 
-/// JSON texts read as `to`.
+/// A complete sub-column of type `from` read as `to`.
 ///
 /// What `kyma_core::dynamic` has no conversion for follows the string's: a timespan and a guid are spelled by a string,
 /// an int is a long in range; a decimal reads null.
-pub(crate) fn texts(values: &StringViewArray, to: Type) -> Result<ArrayRef> {
-    match to {
-        Type::Dynamic => Ok(Arc::new(values.clone())),
-        to => convert(values.len(), |row| json_at(values, row), to),
-    }
-}
-
-/// A complete sub-column of type `from` read as `to`.
 pub(crate) fn typed(values: &ArrayRef, from: Type, to: Type) -> Result<ArrayRef> {
     match from {
-        from if from == to => Ok(values.clone()),
+        from if from == to && from != Type::Dynamic => Ok(values.clone()),
+        Type::Dynamic => {
+            let texts = values.as_string_view();
+            convert(texts.len(), |row| member_at(values, from, row).filter(|member| !member.is_null()), to)
+        }
         Type::Long => {
             let values = values.as_primitive::<Int64Type>();
             convert(values.len(), |row| values.is_valid(row).then(|| Member::Long(values.value(row))), to)
@@ -65,27 +61,6 @@ pub(crate) fn typed(values: &ArrayRef, from: Type, to: Type) -> Result<ArrayRef>
     }
 }
 
-/// The member at `path`: the sub-column's value, or where that is null the residue's member, read as `to`.
-pub(crate) fn member(
-    sub: Option<(&ArrayRef, Type)>,
-    residue: &StringViewArray,
-    path: &[String],
-    to: Type,
-) -> Result<ArrayRef> {
-    let in_residue = |row: usize| {
-        let json = if residue.is_valid(row) { residue.value(row) } else { "" };
-        if json.is_empty() { None } else { dynamic::get(json, path).map(Member::Json) }
-    };
-    match sub {
-        None => convert(residue.len(), in_residue, to),
-        Some((values, ty)) => convert(residue.len(), |row| member_at(values, ty, row).or_else(|| in_residue(row)), to),
-    }
-}
-
-fn json_at(values: &StringViewArray, row: usize) -> Option<Member<'_>> {
-    values.is_valid(row).then(|| Member::Json(Cow::Borrowed(values.value(row))))
-}
-
 /// The value of a sub-column of type `ty`.
 pub(crate) fn member_at(values: &ArrayRef, ty: Type, row: usize) -> Option<Member<'_>> {
     if values.is_null(row) {
@@ -95,11 +70,13 @@ pub(crate) fn member_at(values: &ArrayRef, ty: Type, row: usize) -> Option<Membe
         Type::Long => Member::Long(values.as_primitive::<Int64Type>().value(row)),
         Type::Real => Member::Real(values.as_primitive::<Float64Type>().value(row)),
         Type::Bool => Member::Bool(values.as_boolean().value(row)),
+        Type::Dynamic => Member::json(values.as_string_view().value(row)),
         _ => Member::Text(values.as_string_view().value(row)),
     })
 }
 
-fn convert<'a>(rows: usize, at: impl Fn(usize) -> Option<Member<'a>>, to: Type) -> Result<ArrayRef> {
+/// The members of `rows` rows read as `to`.
+pub(crate) fn convert<'a>(rows: usize, at: impl FnMut(usize) -> Option<Member<'a>>, to: Type) -> Result<ArrayRef> {
     let members = (0..rows).map(at);
     Ok(match to {
         Type::Dynamic => strings(members, |member, text| member.write_json(text)),
@@ -143,7 +120,17 @@ fn strings<'a>(
     Arc::new(out.finish())
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
+    /// The member that `text` spells.
+    pub(crate) fn json(text: &'a str) -> Self {
+        Member::Json(Cow::Borrowed(text))
+    }
+
+    /// Whether it is a JSON null, which a path reads like nothing at all.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self, Member::Json(text) if text == "null")
+    }
+
     fn long(&self) -> Option<i64> {
         match self {
             Member::Json(json) => dynamic::to_long(json),

@@ -1,4 +1,7 @@
 //! Key paths as numbers: a trie whose node 0 is the value itself.
+//!
+//! Below the node of an array there is one node for all of its elements, which no key leads to; the paths inside of
+//! elements hang below that. A node's *base* is the nearest of these above it, or the root: what its value is shredded with.
 
 use std::collections::HashMap;
 
@@ -26,13 +29,15 @@ struct Node {
     /// The key as JSON, with its colon.
     quoted: Box<str>,
     children: HashMap<Box<str>, PathId>,
+    /// The node of the elements, when this is an array's.
+    elements: Option<PathId>,
+    base: PathId,
 }
 
 impl Paths {
     /// Holds at most `max` paths.
     pub(crate) fn new(max: usize) -> Self {
-        let root =
-            Node { parent: ROOT, depth: 0, marked: 0, key: "".into(), quoted: "".into(), children: HashMap::new() };
+        let root = Node::new(ROOT, 0, ROOT);
         Paths { nodes: vec![root], max, objects: 0 }
     }
 
@@ -55,11 +60,61 @@ impl Paths {
             return None;
         }
         let id = self.nodes.len() as PathId;
-        let depth = self.nodes[parent as usize].depth + 1;
+        let above = &mut self.nodes[parent as usize];
+        above.children.insert(key.into(), id);
+        let node = Node::new(parent, above.depth + 1, above.base);
         let quoted = format!("{}:", kyma_core::dynamic::quote(key)).into();
-        self.nodes.push(Node { parent, depth, marked: 0, key: key.into(), quoted, children: HashMap::new() });
-        self.nodes[parent as usize].children.insert(key.into(), id);
+        self.nodes.push(Node { key: key.into(), quoted, ..node });
         Some(id)
+    }
+
+    /// The number of the elements of arrays at `parent`; `None` when there is no room for a new one.
+    pub(crate) fn intern_elements(&mut self, parent: PathId) -> Option<PathId> {
+        if let Some(id) = self.nodes[parent as usize].elements {
+            return Some(id);
+        }
+        if self.nodes.len() > self.max {
+            return None;
+        }
+        let id = self.nodes.len() as PathId;
+        let above = &mut self.nodes[parent as usize];
+        above.elements = Some(id);
+        let node = Node::new(parent, above.depth + 1, id);
+        self.nodes.push(node);
+        Some(id)
+    }
+
+    /// The number of the elements of arrays at `id`, if it has been seen.
+    pub(crate) fn elements(&self, id: PathId) -> Option<PathId> {
+        self.nodes[id as usize].elements
+    }
+
+    /// Whether `id` stands for the elements of its parent.
+    pub(crate) fn is_elements(&self, id: PathId) -> bool {
+        id != ROOT && self.base(id) == id
+    }
+
+    /// The nearest node of elements at or above `id`, or the root.
+    pub(crate) fn base(&self, id: PathId) -> PathId {
+        self.nodes[id as usize].base
+    }
+
+    /// The order of all paths: see [`Ranks`].
+    pub(crate) fn ranks(&self) -> Ranks {
+        let mut sizes = vec![1_u32; self.nodes.len()];
+        for id in (1..self.nodes.len()).rev() {
+            sizes[self.nodes[id].parent as usize] += sizes[id];
+        }
+        let mut ranks = vec![0_u32; self.nodes.len()];
+        // The rank of the next child of each node.
+        let mut next = vec![1_u32; self.nodes.len()];
+        for id in 1..self.nodes.len() {
+            let parent = self.nodes[id].parent as usize;
+            ranks[id] = next[parent];
+            next[parent] += sizes[id];
+            next[id] = ranks[id] + 1;
+        }
+        Ranks { ranks, sizes }
     }
 
     /// A new number for an object whose members are about to be marked.
@@ -110,6 +165,11 @@ impl Paths {
         chain
     }
 
+    /// The keys of a path.
+    pub(crate) fn keys(&self, id: PathId) -> Vec<String> {
+        self.chain(id).into_iter().map(|at| self.key(at).to_owned()).collect()
+    }
+
     /// Whether `id` is `ancestor` or lies below it.
     pub(crate) fn is_within(&self, id: PathId, ancestor: PathId) -> bool {
         let mut at = id;
@@ -123,8 +183,13 @@ impl Paths {
     pub(crate) fn dotted(&self, column: &str, id: PathId) -> String {
         let mut text = column.to_owned();
         for at in self.chain(id) {
-            text.push('.');
-            text.push_str(self.key(at));
+            match self.is_elements(at) {
+                true => text.push_str("[]"),
+                false => {
+                    text.push('.');
+                    text.push_str(self.key(at));
+                }
+            }
         }
         text
     }
@@ -132,5 +197,57 @@ impl Paths {
     /// Roughly how much memory this takes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.nodes.iter().map(|node| 160 + 4 * node.key.len()).sum()
+    }
+}
+
+/// The order of paths in which each object's members follow it, by first appearance.
+#[derive(Debug)]
+pub(crate) struct Ranks {
+    ranks: Vec<u32>,
+    /// Nodes at or below each.
+    sizes: Vec<u32>,
+}
+
+impl Ranks {
+    /// The place of a path.
+    pub(crate) fn rank(&self, id: PathId) -> u32 {
+        self.ranks[id as usize]
+    }
+
+    /// Whether `id` is `ancestor` or lies below it.
+    pub(crate) fn is_within(&self, id: PathId, ancestor: PathId) -> bool {
+        self.rank(id).checked_sub(self.rank(ancestor)).is_some_and(|below| below < self.sizes[ancestor as usize])
+    }
+}
+
+impl Node {
+    /// A node without a key.
+    fn new(parent: PathId, depth: u32, base: PathId) -> Self {
+        let (key, quoted) = ("".into(), "".into());
+        Node { parent, depth, marked: 0, key, quoted, children: HashMap::new(), elements: None, base }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_keep_members_together() {
+        let mut paths = Paths::new(99);
+        let a = paths.intern(ROOT, "a").unwrap();
+        let b = paths.intern(ROOT, "b").unwrap();
+        let a_c = paths.intern(a, "c").unwrap();
+        let b_elements = paths.intern_elements(b).unwrap();
+        let b_elements_k = paths.intern(b_elements, "k").unwrap();
+        let a_d = paths.intern(a, "d").unwrap();
+        let ranks = paths.ranks();
+        let mut ids = [ROOT, a, b, a_c, b_elements, b_elements_k, a_d];
+        ids.sort_by_key(|&id| ranks.rank(id));
+        assert!(ranks.is_within(a_d, a) && !ranks.is_within(b, a) && ranks.is_within(b_elements_k, b));
+        assert_eq!(ids, [ROOT, a, a_c, a_d, b, b_elements, b_elements_k]);
+        assert_eq!(paths.dotted("d", b_elements_k), "d.b[].k");
+        assert_eq!((paths.base(a_d), paths.base(b), paths.base(b_elements_k)), (ROOT, ROOT, b_elements));
+        assert_eq!(paths.intern(b, "[]").map(|id| paths.is_elements(id)), Some(false));
     }
 }

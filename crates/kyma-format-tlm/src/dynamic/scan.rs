@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use kyma_core::dynamic::{self, DEPTH_MAX};
 
-use super::paths::{PathId, Paths, ROOT};
+use super::paths::{PathId, Paths};
 
 /// What a leaf can be shredded as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,14 @@ pub(crate) enum Kind {
     Bool,
     /// A string that quotes as it was written.
     Text,
-    /// `null`: stays in the residue, though a path reads it like nothing at all.
+    /// An array.
+    Array,
+    /// `null`, though a path reads it like nothing at all.
     Null,
-    /// `{}`, an array, or another spelling: stays in the residue.
+    /// `{}`, or another spelling: kept as text.
     Other,
+    /// A whole row that could not be taken apart.
+    Raw,
 }
 
 /// A value that is not a non-empty object.
@@ -58,13 +62,19 @@ pub(crate) enum Scanned {
     Opaque,
 }
 
-/// Appends the leaves of `text` to `leaves` and the paths of its non-empty objects to `objects`.
-pub(crate) fn scan(text: &str, paths: &mut Paths, leaves: &mut Vec<Leaf>, objects: &mut Vec<PathId>) -> Scanned {
+/// Appends the leaves of `text`, the value at `base`, to `leaves` and the paths of its non-empty objects to `objects`.
+pub(crate) fn scan(
+    text: &str,
+    base: PathId,
+    paths: &mut Paths,
+    leaves: &mut Vec<Leaf>,
+    objects: &mut Vec<PathId>,
+) -> Scanned {
     if u32::try_from(text.len()).is_err() {
         return Scanned::Opaque;
     }
     let mut scan = Scan { text, at: 0, paths, leaves, objects, has_duplicates: false };
-    match scan.value(ROOT, 0) {
+    match scan.value(base, 0) {
         Some(()) if scan.at < text.len() => Scanned::Opaque,
         Some(()) if scan.has_duplicates => Scanned::Duplicates,
         Some(()) => Scanned::Leaves,
@@ -109,7 +119,7 @@ impl<'a> Scan<'a> {
             }
             _ => {
                 self.skip(depth)?;
-                Kind::Other
+                Kind::Array
             }
         };
         self.leaves.push(Leaf { path, kind, start: start as u32, end: self.at as u32 });
@@ -240,6 +250,23 @@ impl<'a> Scan<'a> {
         (self.at > start).then_some(())
     }
 
+    /// The elements of the array that the text is: where each starts, and one past its end.
+    fn elements(&mut self, out: &mut Vec<(u32, u32)>) -> Option<()> {
+        self.eat(b'[')?;
+        if self.peek()? == b']' {
+            return self.eat(b']');
+        }
+        loop {
+            let start = self.at as u32;
+            self.skip(0)?;
+            out.push((start, self.at as u32));
+            match self.peek()? {
+                b',' => self.at += 1,
+                _ => return self.eat(b']'),
+            }
+        }
+    }
+
     /// Skips any value: the inside of arrays.
     fn skip(&mut self, depth: usize) -> Option<()> {
         match self.peek()? {
@@ -273,6 +300,14 @@ impl<'a> Scan<'a> {
             }
         }
     }
+}
+
+/// Appends where the elements of the JSON array `text` are; false when it is none.
+pub(crate) fn elements(text: &str, out: &mut Vec<(u32, u32)>) -> bool {
+    let (mut paths, mut leaves, mut objects) = (Paths::new(0), Vec::new(), Vec::new());
+    let mut scan =
+        Scan { text, at: 0, paths: &mut paths, leaves: &mut leaves, objects: &mut objects, has_duplicates: false };
+    scan.elements(out).is_some() && scan.at == text.len()
 }
 
 /// How a shredded real prints.

@@ -25,12 +25,15 @@ use super::filler::Filler;
 use super::text::FrameBytes;
 use super::views::{Content, Views};
 use super::wanted::Wanted;
-use super::{blob, integers, numbers, text};
+use super::{blob, integers, numbers, template, text};
 use crate::constants::{encoding, validity};
 use crate::wire::{Reader, Writer, corrupt};
 
 /// Rows looked at before differences to another column are tried.
 const DIFFERENCE_SAMPLE: usize = 64;
+
+/// What a footer says of a piece takes about this many bytes.
+const PIECE_BYTES: usize = 14;
 
 /// A column of a block as bytes.
 #[derive(Debug, Default)]
@@ -41,6 +44,14 @@ pub(crate) struct Packed {
     pub(crate) head: Vec<u8>,
     /// Rows and bytes of what only a read of these rows needs.
     pub(crate) frames: Vec<PackedFrame>,
+}
+
+impl Packed {
+    /// Bytes of head and frames, and about what the footer says of them.
+    pub(crate) fn bytes(&self) -> usize {
+        let frames = self.frames.iter().map(|frame| PIECE_BYTES / 2 + frame.bytes.len());
+        PIECE_BYTES + self.head.len() + frames.sum::<usize>()
+    }
 }
 
 /// A part of a column, cut by rows.
@@ -58,6 +69,8 @@ pub(crate) struct Fetched<'a> {
     pub(crate) frames: Vec<(u32, Option<&'a [u8]>)>,
     /// Of differences: encoding and head of the column that they are differences to.
     pub(crate) base: Option<(u8, &'a [u8])>,
+    /// Of templates: what else their lines are made of.
+    pub(crate) lines: Option<&'a template::Context<'a>>,
 }
 
 /// The name of an encoding, for people.
@@ -73,6 +86,8 @@ pub(crate) fn name(encoding: u8) -> &'static str {
         encoding::DICTIONARY => "dictionary",
         encoding::FRAMES => "frames",
         encoding::DIFFERENCE => "difference",
+        encoding::TEMPLATE => "template",
+        encoding::RESIDUE => "residue",
         _ => "unknown",
     }
 }
@@ -82,21 +97,27 @@ pub(crate) fn encode(ty: Type, array: &dyn Array, level: i32) -> Result<Packed> 
     if array.null_count() == array.len() {
         return Ok(Packed::default());
     }
+    let (mut out, places, valid) = start(array, level)?;
+    let (encoding, frames) = encode_values(ty, array, &places, valid.as_ref(), level, &mut out)?;
+    Ok(Packed { encoding, head: out.bytes, frames })
+}
+
+/// A head that says which rows are null, the places of the others, and the bits of both where some row is null.
+pub(crate) fn start(array: &dyn Array, level: i32) -> Result<(Writer, Vec<usize>, Option<BooleanBuffer>)> {
     let valid = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
     let mut out = Writer::default();
-    match &valid {
-        None => out.u8(validity::ALL),
+    let places = match &valid {
+        None => {
+            out.u8(validity::ALL);
+            (0..array.len()).collect()
+        }
         Some(bits) => {
             out.u8(validity::BITMAP);
             blob::encode(bitmap_bytes(bits).as_slice(), level, &mut out)?;
+            bits.set_indices().collect()
         }
-    }
-    let places: Vec<usize> = match &valid {
-        None => (0..array.len()).collect(),
-        Some(bits) => bits.set_indices().collect(),
     };
-    let (encoding, frames) = encode_values(ty, array, &places, valid.as_ref(), level, &mut out)?;
-    Ok(Packed { encoding, head: out.bytes, frames })
+    Ok((out, places, valid))
 }
 
 /// The bits from the first byte on, zero after the last: slices of one array give the same bytes.
@@ -286,6 +307,7 @@ impl Column<'_, '_> {
                 Ok(Arc::new(decimals.map_err(|error| corrupt("decimals have the wrong scale").because(error))?))
             }
             Type::Guid => self.views(Content::Bytes)?.into_guids(filler),
+            Type::String if self.fetched.encoding == encoding::TEMPLATE => self.lines(&filler)?.into_strings(filler),
             Type::String | Type::Dynamic => self.views(Content::Text)?.into_strings(filler),
         }
     }
@@ -323,6 +345,19 @@ impl Column<'_, '_> {
         }
     }
 
+    /// Lines of templates.
+    fn lines(&mut self, filler: &Filler) -> Result<Views> {
+        let context = self.fetched.lines.ok_or_else(|| corrupt("lines without their templates"))?;
+        let frames = self.frames_by_value()?;
+        let valid_rows: Option<Vec<usize>> = filler.nulls.as_ref().map(|nulls| nulls.inner().set_indices().collect());
+        let row_of = |nth: usize| match &valid_rows {
+            None => nth,
+            Some(rows) => rows.get(nth).copied().unwrap_or(usize::MAX),
+        };
+        let mut reader = self.reader;
+        template::decode(&mut reader, &frames, self.values, &self.wanted, row_of, context)
+    }
+
     /// Frames know rows; values are counted by validity.
     fn frames_by_value(&self) -> Result<Vec<FrameBytes<'_>>> {
         let mut start = 0_usize;
@@ -341,6 +376,16 @@ impl Column<'_, '_> {
         }
         Ok(frames)
     }
+}
+
+/// Per row of a column of lines: the code of its template; `None` where the row is null.
+pub(crate) fn template_codes(fetched: &Fetched<'_>, rows: usize) -> Result<Vec<Option<u32>>> {
+    let mut reader = Reader::new(fetched.head);
+    let valid = decode_validity(&mut reader, rows)?;
+    let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+    let mut codes = template::decode_codes(&mut reader, values)?.into_iter();
+    let is_valid = |row: usize| valid.as_ref().is_none_or(|valid| valid.value(row));
+    Ok((0..rows).map(|row| if is_valid(row) { codes.next() } else { None }).collect())
 }
 
 fn integer_array(to: Type, values: Vec<i64>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {

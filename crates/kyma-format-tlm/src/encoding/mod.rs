@@ -8,11 +8,15 @@ mod bitpack;
 pub(crate) mod blob;
 mod column;
 mod filler;
-mod integers;
+pub(crate) mod integers;
 mod numbers;
+pub(crate) mod template;
 mod text;
 mod transform;
 mod views;
 mod wanted;
 
-pub(crate) use column::{Fetched, Packed, decode, encode, encode_difference, name, wide_integers};
+pub(crate) use column::{
+    Fetched, Packed, PackedFrame, decode, encode, encode_difference, name, start, template_codes, wide_integers,
+};
+pub(crate) use wanted::Wanted;

@@ -92,6 +92,15 @@ pub(crate) fn undo(transform: u8, bytes: Vec<u8>) -> Vec<u8> {
     text
 }
 
+/// Appends the text that `stored` bytes spell.
+pub(crate) fn write(transform: u8, stored: &[u8], out: &mut Vec<u8>) {
+    match (transform, stored.first_chunk::<UUID_BYTES>()) {
+        (tag::HEX, _) => stored.iter().for_each(|&byte| out.extend_from_slice(&DIGITS[usize::from(byte)])),
+        (tag::UUID, Some(uuid)) => out.extend_from_slice(&uuid_text(uuid)),
+        _ => out.extend_from_slice(stored),
+    }
+}
+
 fn uuid_text(uuid: &[u8; UUID_BYTES]) -> [u8; UUID_TEXT_BYTES] {
     let mut text = [b'-'; UUID_TEXT_BYTES];
     for (&place, &byte) in UUID_PLACES.iter().zip(uuid) {

@@ -6,7 +6,7 @@ use super::*;
 
 fn fetched<'a>(packed: &'a Packed, base: Option<(u8, &'a [u8])>) -> Fetched<'a> {
     let frames = packed.frames.iter().map(|frame| (frame.rows, Some(frame.bytes.as_slice()))).collect();
-    Fetched { encoding: packed.encoding, head: &packed.head, frames, base }
+    Fetched { encoding: packed.encoding, head: &packed.head, frames, base, lines: None }
 }
 
 /// Changes some bytes, or cuts or lengthens the end: what a checksum would have caught.

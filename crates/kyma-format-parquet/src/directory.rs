@@ -3,7 +3,7 @@
 //! ```text
 //! kyma.identity        = JSON: version, extent, database, table, event time, sort key, level, rows, rows of a
 //!                        block, columns
-//! kyma.statistics      = base64 of zstd of JSON: statistics per block and column, key paths
+//! kyma.statistics      = base64 of zstd of JSON: statistics per block and column, key paths, distinct values and sketches
 //! kyma.checksums       = base64 of one CRC-32C u32 (little-endian) per page, in file order: of each row group, each
 //!                        column's dictionary page, if it has one, and data pages; then per filter
 //! kyma.footer_checksum = CRC-32C of the footer as eight hexadecimal digits, taken while these are zeros
@@ -19,9 +19,10 @@ use kyma_core::error::{Error, Result};
 use kyma_core::format::EncodeOptions;
 use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::schema::Schema;
+use kyma_core::sketch::Sketch;
 use kyma_core::stats::ColumnStats;
 use parquet::file::metadata::KeyValue;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::constants::{
     FOOTER_CHECKSUM_BLANK, FOOTER_CHECKSUM_GLUE, KEY_CHECKSUMS, KEY_FOOTER_CHECKSUM, KEY_IDENTITY, KEY_STATISTICS,
@@ -29,6 +30,8 @@ use crate::constants::{
 };
 use crate::limits::FOOTER_BYTES_MAX;
 
+/// Bytes of a sketch in memory, at most.
+const SKETCH_BYTES: usize = 2_048;
 /// zstd level of the statistics.
 const ZSTD_LEVEL: i32 = 9;
 
@@ -77,6 +80,28 @@ pub(crate) struct Statistics {
     pub(crate) blocks: Vec<Vec<ColumnStats>>,
     /// Key paths of dynamic columns, `column.key.key`, ascending; `None` when not every path is known.
     pub(crate) paths: Option<Vec<String>>,
+    /// Distinct values per column; nothing for dynamics.
+    pub(crate) distinct: Vec<Option<u64>>,
+    /// Sketches of distinct values per column, where they cost little.
+    pub(crate) sketches: Vec<Option<StoredSketch>>,
+}
+
+/// A sketch as base64 of its portable bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredSketch(pub(crate) Sketch);
+
+impl Serialize for StoredSketch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(self.0.to_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredSketch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let sketch = STANDARD.decode(text).ok().and_then(|bytes| Sketch::from_bytes(&bytes));
+        sketch.map(StoredSketch).ok_or_else(|| serde::de::Error::custom("a sketch is not understood"))
+    }
 }
 
 impl Statistics {
@@ -84,14 +109,16 @@ impl Statistics {
     pub(crate) fn of_column(&self, at: usize) -> ColumnStats {
         let mut blocks = self.blocks.iter().filter_map(|block| block.get(at));
         let first = blocks.next().cloned().unwrap_or_else(|| ColumnStats::all_null(0));
-        blocks.fold(first, |merged, block| merged.merge(block))
+        let merged = blocks.fold(first, |merged, block| merged.merge(block));
+        let distinct = self.distinct.get(at).copied().flatten();
+        ColumnStats { distinct: distinct.or(merged.distinct), ..merged }
     }
 
     /// Roughly how much memory these take.
     pub(crate) fn memory_bytes(&self) -> usize {
         let stats: usize = self.blocks.iter().map(|block| block.len() * (size_of::<ColumnStats>() + 64)).sum();
         let paths: usize = self.paths.iter().flatten().map(|path| path.len() + size_of::<String>()).sum();
-        stats + paths
+        stats + paths + self.sketches.iter().flatten().count() * SKETCH_BYTES
     }
 }
 

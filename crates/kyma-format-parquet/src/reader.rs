@@ -22,6 +22,7 @@ use kyma_core::format::{OpenOptions, PruneRequest, Pruned, RangeReader, ReadColu
 use kyma_core::predicate::ColumnRef;
 use kyma_core::prune::Reason;
 use kyma_core::schema::Schema;
+use kyma_core::sketch::Sketch;
 use kyma_core::stats::{ColumnStats, can_promote};
 use kyma_core::types::Type;
 use parquet::bloom_filter::Sbbf;
@@ -272,6 +273,12 @@ impl SegmentReader for Reader {
             Some(block) => self.footer.statistics.blocks.get(block as usize)?.get(at)?,
         };
         Some((ty, stats.clone()))
+    }
+
+    async fn sketch(&self, _source: &dyn RangeReader, column: &ColumnRef) -> Result<Option<Sketch>> {
+        let at = self.schema().index_of(&column.column).filter(|_| column.path.is_empty());
+        let stored = at.and_then(|at| self.footer.statistics.sketches.get(at)?.as_ref());
+        Ok(stored.map(|stored| stored.0.clone()))
     }
 
     async fn prune(&self, source: &dyn RangeReader, request: &PruneRequest<'_>) -> Result<Pruned> {

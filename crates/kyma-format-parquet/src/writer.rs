@@ -23,6 +23,7 @@ use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
 use kyma_core::format::{EncodeOptions, Encoded};
 use kyma_core::schema::{Column, Schema};
+use kyma_core::sketch::Sketch;
 use kyma_core::stats::ColumnStats;
 use kyma_core::time::TimeRange;
 use kyma_core::types::Type;
@@ -30,11 +31,12 @@ use kyma_core::value::Value;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::properties::{BloomFilterPosition, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
-use crate::directory::{self, Identity, Statistics, checksum};
+use crate::directory::{self, Identity, Statistics, StoredSketch, checksum};
 use crate::limits::{
     BLOCK_ROWS_MAX, DICTIONARY_BYTES, FILTER_BYTES_MAX, FILTER_DISTINCT_MIN, FILTER_VALUE_BYTES_MAX,
     FOOTER_FILTER_BYTES_MAX, GROUP_ROWS_MAX, GROUPS_MAX, PAGE_BYTES, PAGE_ROWS, PAGE_STEP_ROWS, VALUE_BYTES_MAX,
@@ -46,6 +48,10 @@ use crate::schema;
 const ZSTD_LEVELS: [i32; 2] = [3, 9];
 /// How often a value must occur on average before a dictionary pays: span ids, at two to three, are smaller without.
 const DICTIONARY_USES_MIN: u64 = 4;
+/// A sketch of at most this many bytes is always kept.
+const SKETCH_SMALL_BYTES: usize = 128;
+/// A larger one takes at most this part of its column's bytes.
+const SKETCH_SHARE: usize = 32;
 /// Share of false answers of a Bloom filter.
 const FILTER_FALSE_SHARE: f64 = 0.01;
 
@@ -59,16 +65,24 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
     }
     let rows = Rows::new(batches, &schema)?;
     let blocks = rows.blocks(options.block_rows);
-    let mut gathered = Gathered { paths: Paths::new(), blocks: Vec::new(), text_bytes: vec![0; schema.len()] };
+    let mut gathered = Gathered {
+        paths: Paths::new(),
+        blocks: Vec::new(),
+        text_bytes: vec![0; schema.len()],
+        sketches: vec![Sketch::default(); schema.len()],
+    };
     for block in &blocks {
         gathered.add(&rows, block)?;
     }
-    let Gathered { paths, blocks: stats, text_bytes } = gathered;
-    let statistics = Statistics { blocks: stats, paths: paths.list() };
+    let Gathered { paths, blocks: stats, text_bytes, sketches } = gathered;
+    let distinct = schema.columns().iter().zip(&sketches);
+    let distinct = distinct.map(|(column, sketch)| (column.ty != Type::Dynamic).then(|| sketch.estimate())).collect();
+    let sketches = sketches.into_iter().map(|sketch| Some(StoredSketch(sketch))).collect();
+    let mut statistics = Statistics { blocks: stats, paths: paths.list(), distinct, sketches };
     let columns: Vec<ColumnStats> = (0..schema.len()).map(|at| statistics.of_column(at)).collect();
     let properties = properties(options, &schema, &statistics, &columns, &text_bytes)?;
     let identity = Identity::new(options, &schema, rows.count as u64);
-    let (bytes, footer_length) = write_file(&rows, &blocks, &identity, &statistics, properties)?;
+    let (bytes, footer_length) = write_file(&rows, &blocks, &identity, &mut statistics, properties)?;
     let occurring = schema.columns().iter().zip(columns).filter(|(_, stats)| stats.nulls < stats.rows);
     let columns =
         occurring.map(|(column, stats)| (column.name.clone(), ColumnBounds { ty: column.ty, stats })).collect();
@@ -154,6 +168,7 @@ struct Gathered {
     paths: Paths,
     blocks: Vec<Vec<ColumnStats>>,
     text_bytes: Vec<u64>,
+    sketches: Vec<Sketch>,
 }
 
 impl Gathered {
@@ -162,6 +177,7 @@ impl Gathered {
         for (at, column) in rows.schema.columns().iter().enumerate() {
             let array = rows.column(at, block)?;
             stats.push(accumulate::of(column.ty, &array));
+            self.sketches[at].add(column.ty, &array);
             if let Some(texts) = array.as_string_view_opt() {
                 let lengths = || texts.iter().flatten().map(str::len);
                 self.text_bytes[at] += lengths().sum::<usize>() as u64;
@@ -249,7 +265,7 @@ fn write_file(
     rows: &Rows<'_>,
     blocks: &[Range<usize>],
     identity: &Identity,
-    statistics: &Statistics,
+    statistics: &mut Statistics,
     properties: WriterProperties,
 ) -> Result<(Vec<u8>, u32)> {
     let root = schema::parquet(rows.schema).map_err(failed)?;
@@ -269,6 +285,7 @@ fn write_file(
     }
     let data_end = file.bytes_written();
     let filter_bytes: usize = filters.iter().map(|filter: &Checksummed| filter.bytes).sum();
+    drop_dear_sketches(statistics, rows.schema, file.flushed_row_groups());
     checksums.extend(filters.iter().map(|filter| filter.crc));
     for entry in directory::write(identity, statistics, &checksums)? {
         file.append_key_value_metadata(entry);
@@ -286,6 +303,17 @@ fn write_file(
     let footer_length = u32::try_from(bytes.len() - start)
         .map_err(|_| Error::exhausted("format.footer_too_large", "the footer of an extent is too large"))?;
     Ok((bytes, footer_length))
+}
+
+/// Keeps the sketches that take at most a small part of their column's bytes, and none of dynamics.
+fn drop_dear_sketches(statistics: &mut Statistics, schema: &Schema, groups: &[RowGroupMetaData]) {
+    for (at, (sketch, column)) in statistics.sketches.iter_mut().zip(schema.columns()).enumerate() {
+        let stored =
+            groups.iter().filter_map(|group| group.columns().get(at)).map(ColumnChunkMetaData::compressed_size);
+        let most = SKETCH_SMALL_BYTES.max(stored.sum::<i64>() as usize / SKETCH_SHARE);
+        let is_cheap = |sketch: &StoredSketch| sketch.0.to_bytes().len() <= most;
+        *sketch = sketch.take().filter(|sketch| column.ty != Type::Dynamic && is_cheap(sketch));
+    }
 }
 
 fn encode_group(

@@ -182,3 +182,25 @@ async fn filters_find_ids() {
         assert!(prune(&encoded, &none, true).await.0.blocks.is_empty());
     }
 }
+
+/// Distinct values are known of the extent, and sketches of columns that are worth it merge.
+#[tokio::test]
+async fn distinct_values_are_counted() {
+    let of = |from: usize| {
+        let texts = texts(100_000, |row| Some(format!("{:08x}", from + row)));
+        let few: ArrayRef = Arc::new((0..100_000).map(|row| Some(row % 7)).collect::<Int64Array>());
+        let columns = vec![("s", Type::String, texts), ("few", Type::Long, few)];
+        Parquet.encode(&[batch(columns)], &options(65_536)).unwrap()
+    };
+    let close = |distinct: u64, wanted: u64| (wanted * 93 / 100..=wanted * 107 / 100).contains(&distinct);
+    let (first, second) = (of(0), of(50_000));
+    assert!(close(first.columns["s"].stats.distinct.unwrap(), 100_000));
+    assert_eq!(first.columns["few"].stats.distinct, Some(7));
+    let mut both = kyma_core::sketch::Sketch::default();
+    for encoded in [first, second] {
+        let (source, reader) = open(&encoded).await;
+        let sketch = reader.sketch(source.as_ref(), &ColumnRef::column("s")).await.unwrap();
+        both.merge(&sketch.expect("2 KB are little beside 100,000 texts"));
+    }
+    assert!(close(both.estimate(), 150_000), "{}", both.estimate());
+}

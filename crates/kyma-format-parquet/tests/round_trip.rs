@@ -187,7 +187,8 @@ async fn filters_find_ids() {
 #[tokio::test]
 async fn distinct_values_are_counted() {
     let of = |from: usize| {
-        let texts = texts(100_000, |row| Some(format!("{:08x}", from + row)));
+        let id = |row: usize| ((from + row) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let texts = texts(100_000, |row| Some(format!("{:016x}", id(row))));
         let few: ArrayRef = Arc::new((0..100_000).map(|row| Some(row % 7)).collect::<Int64Array>());
         let columns = vec![("s", Type::String, texts), ("few", Type::Long, few)];
         Parquet.encode(&[batch(columns)], &options(65_536)).unwrap()

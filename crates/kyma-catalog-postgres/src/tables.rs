@@ -97,6 +97,13 @@ impl Tables for PostgresCatalog {
         .await
     }
 
+    async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {
+        let sql = "UPDATE tables SET format = $2, schema_version = schema_version + 1 \
+                   WHERE id = $1 AND dropped_at IS NULL AND format <> $2";
+        self.change("set format", sql, &[&table.0, &format]).await?;
+        self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
+    }
+
     async fn drop_table(&self, table: TableId) -> Result<()> {
         let doing = "drop table";
         self.bounded(doing, async {

@@ -51,7 +51,7 @@ pub struct Table {
     pub name: String,
     /// Its columns, in order of first appearance.
     pub schema: Schema,
-    /// Rises whenever the schema changes.
+    /// Rises whenever the schema or the format changes.
     pub schema_version: i64,
     /// Name of the event-time column: a `datetime` column of `schema`.
     pub time_column: String,
@@ -116,6 +116,10 @@ pub trait Tables: Send + Sync {
     /// [`crate::limits::TABLE_COLUMNS_MAX`] are not added, but for [`crate::schema::UNMAPPED_COLUMN`], which always finds a
     /// place. Concurrent calls agree on one answer.
     async fn grow_table(&self, table: TableId, columns: &[Column]) -> Result<Table>;
+
+    /// Sets the format of extents that are written from now on, and returns the table as it then is; extents that exist stay
+    /// as they are. Writers may go on with the old format for as long as they remember tables.
+    async fn set_format(&self, table: TableId, format: &str) -> Result<Table>;
 
     /// Removes a table: its extents are removed at the next sequence, its name is free at once.
     async fn drop_table(&self, table: TableId) -> Result<()>;

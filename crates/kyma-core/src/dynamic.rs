@@ -5,8 +5,15 @@
 //! path from a typed sub-column must give exactly what these give for the text.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use arrow::array::{
+    ArrayRef, BooleanArray, DurationNanosecondArray, FixedSizeBinaryBuilder, Float64Array, Int32Array, Int64Array,
+    StringViewArray, TimestampNanosecondArray, new_null_array,
+};
 use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, LazyValue};
+
+use crate::types::Type;
 
 /// Deepest nesting of a stored dynamic value; deeper input is kept as text in `_unmapped`.
 pub const DEPTH_MAX: usize = 64;
@@ -84,6 +91,81 @@ pub fn to_datetime(json: &str) -> Option<i64> {
         b'"' => crate::time::parse_datetime(&to_text(json)),
         _ => None,
     }
+}
+
+/// `totimespan(dynamic)`: a string that spells a timespan; else null.
+pub fn to_timespan(json: &str) -> Option<i64> {
+    match json.as_bytes().first()? {
+        b'"' => crate::time::parse_timespan(&to_text(json)),
+        _ => None,
+    }
+}
+
+/// `toguid(dynamic)`: the text of the value, if that is 32 hexadecimal digits, bare or hyphenated; else null.
+pub fn to_guid(json: &str) -> Option<u128> {
+    let text = to_text(json);
+    if !matches!(text.len(), 32 | 36) {
+        return None;
+    }
+    let digits: String = text.chars().filter(|&c| c != '-').collect();
+    let is_guid = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_guid { u128::from_str_radix(&digits, 16).ok() } else { None }
+}
+
+/// The members of a path as an array of `ty`, by the conversions of this module: what a format gives that keeps dynamics
+/// as text. A decimal is null.
+pub fn to_array<'a>(members: impl ExactSizeIterator<Item = Option<Cow<'a, str>>>, ty: Type) -> ArrayRef {
+    match ty {
+        Type::Dynamic => Arc::new(members.collect::<StringViewArray>()),
+        Type::String => {
+            let texts = members.map(|json| json.map(|json| to_text(&json).into_owned()));
+            Arc::new(texts.collect::<StringViewArray>())
+        }
+        Type::Long => Arc::new(members.map(|json| to_long(&json?)).collect::<Int64Array>()),
+        Type::Int => {
+            let ints = members.map(|json| i32::try_from(to_long(&json?)?).ok());
+            Arc::new(ints.collect::<Int32Array>())
+        }
+        Type::Real => Arc::new(members.map(|json| to_real(&json?)).collect::<Float64Array>()),
+        Type::Bool => Arc::new(members.map(|json| to_bool(&json?)).collect::<BooleanArray>()),
+        Type::Datetime => Arc::new(members.map(|json| to_datetime(&json?)).collect::<TimestampNanosecondArray>()),
+        Type::Timespan => Arc::new(members.map(|json| to_timespan(&json?)).collect::<DurationNanosecondArray>()),
+        Type::Guid => {
+            let mut guids = FixedSizeBinaryBuilder::with_capacity(members.len(), 16);
+            for json in members {
+                match json.and_then(|json| to_guid(&json)) {
+                    // The builder's width is 16.
+                    Some(guid) => guids.append_value(guid.to_be_bytes()).unwrap_or_default(),
+                    None => guids.append_null(),
+                }
+            }
+            Arc::new(guids.finish())
+        }
+        Type::Decimal => new_null_array(&ty.arrow(), members.len()),
+    }
+}
+
+/// Calls `visit` with every key path of objects inside `json`, outer paths first; `null` members count. Elements of arrays
+/// are no paths. False when the text is not JSON or nests deeper than [`DEPTH_MAX`]: then paths may be missing.
+pub fn for_each_path(json: &str, visit: &mut impl FnMut(&[String])) -> bool {
+    depth(json) <= DEPTH_MAX && members_of(json, &mut Vec::new(), visit)
+}
+
+fn members_of(json: &str, path: &mut Vec<String>, visit: &mut impl FnMut(&[String])) -> bool {
+    if !json.starts_with('{') {
+        return true;
+    }
+    for member in sonic_rs::to_object_iter(json) {
+        let Ok((key, value)) = member else { return false };
+        path.push((*key).to_owned());
+        visit(path);
+        let is_complete = members_of(value.as_raw_str(), path, visit);
+        path.pop();
+        if !is_complete {
+            return false;
+        }
+    }
+    true
 }
 
 /// `tolong(string)`: digits with a sign, or hexadecimal ones; what looks like a fraction is none.
@@ -201,6 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn every_path_is_visited() {
+        let paths = |json: &str| {
+            let mut paths = Vec::new();
+            let is_complete = for_each_path(json, &mut |path| paths.push(path.join("/")));
+            (is_complete, paths.join(" "))
+        };
+        let json = r#"{"a":{"b":1,"c\n":null},"k":[{"x":1}],"a":{}}"#;
+        assert_eq!(paths(json), (true, "a a/b a/c\n k a".to_owned()));
+        assert_eq!(paths("[1]"), (true, String::new()));
+        assert!(!paths(r#"{"a":1,"#).0);
+        assert!(!paths(&r#"{"a":"#.repeat(100)).0);
+    }
+
+    #[test]
     fn conversions() {
         assert_eq!(to_text(r#""a\nb""#), "a\nb");
         assert_eq!(to_text("null"), "");
@@ -214,6 +310,9 @@ mod tests {
         assert_eq!(to_long("1e300"), None);
         assert_eq!(to_real("\"1.5\""), Some(1.5));
         assert_eq!(to_bool("0"), Some(false));
+        assert_eq!(to_timespan("\"00:00:01\""), Some(1_000_000_000));
+        assert_eq!(to_guid("\"00000000-0000-0000-0000-00000000000f\""), Some(15));
+        assert_eq!(to_guid("\"0x\""), None);
         assert_eq!(depth(r#"{"a":["]"]}"#), 2);
     }
 }

@@ -7,6 +7,7 @@
 //! This crate does no IO, names no implementation, and must not know about HTTP, SQL, Postgres,
 //! DataFusion or any file layout.
 
+pub mod accumulate;
 pub mod catalog;
 pub mod clock;
 pub mod dynamic;

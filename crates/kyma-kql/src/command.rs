@@ -46,6 +46,8 @@ fn read(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Command> {
         show(parser)?
     } else if parser.eat_word("create") {
         create(parser)?
+    } else if parser.eat_word("alter") {
+        alter(parser)?
     } else if parser.eat_word("drop") {
         parser.expect_word("table")?;
         let table = parser.name()?.text;
@@ -65,7 +67,7 @@ fn read(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Command> {
 fn unknown<T>(parser: &Parser<'_>) -> Parsed<T> {
     let message = "the command is not supported";
     let hint = "known: .show tables|databases|extents|version|cluster|database schema, .show table T \
-                details|schema as json|cslschema|extents, .create table, .create-merge table, .drop table, .ingest inline";
+                details|schema as json|cslschema|extents, .create table, .create-merge table, .alter table T policy format, .drop table, .ingest inline";
     Err(Box::new(Diagnostic::error("kql.unknown_command", message, parser.span()).hint(hint)))
 }
 
@@ -135,6 +137,14 @@ fn create(parser: &mut Parser<'_>) -> Parsed<Command> {
     let columns = parser.columns()?;
     let columns = columns.into_iter().filter_map(|param| param.ty.map(|ty| Column::new(param.name.text, ty))).collect();
     Ok(Command::CreateTable { table, columns, merge })
+}
+
+fn alter(parser: &mut Parser<'_>) -> Parsed<Command> {
+    parser.expect_word("table")?;
+    let table = parser.name()?.text;
+    parser.expect_word("policy")?;
+    parser.expect_word("format")?;
+    Ok(Command::AlterTableFormat { table, format: parser.text()? })
 }
 
 fn ingest(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Command> {

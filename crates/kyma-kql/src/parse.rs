@@ -186,6 +186,17 @@ impl<'a> Parser<'a> {
         Err(self.unexpected("a name"))
     }
 
+    /// A string literal.
+    pub(crate) fn text(&mut self) -> Parsed<String> {
+        match self.token(0).kind.clone() {
+            Kind::Text(text) => {
+                self.advance();
+                Ok(text)
+            }
+            _ => Err(self.unexpected("a string")),
+        }
+    }
+
     /// Whether a name and then `=` come next.
     fn is_named(&self) -> bool {
         (self.word().is_some() && self.is_punct_at(1, "="))

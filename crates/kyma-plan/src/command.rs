@@ -45,6 +45,13 @@ pub enum Command {
         /// Whether columns are added to a table that exists.
         merge: bool,
     },
+    /// `.alter table T policy format "parquet"`
+    AlterTableFormat {
+        /// The table.
+        table: String,
+        /// Name of the format of its new extents.
+        format: String,
+    },
     /// `.drop table T [ifexists]`
     DropTable {
         /// The table.

@@ -1,4 +1,4 @@
-//! Management commands: what a language's `.show`, `.create`, `.drop` and `.ingest` do.
+//! Management commands: what a language's `.show`, `.create`, `.alter`, `.drop` and `.ingest` do.
 //!
 //! A command answers like a query, with one table; its columns carry Kusto's names, so that tools find what they know.
 
@@ -37,6 +37,10 @@ pub(crate) async fn execute(state: &Shared, database: &str, command: Command) ->
         Command::CreateTable { table, columns, merge } => {
             state.require(Role::Ingest)?;
             write::create_table(state, database, &table, columns, merge).await?
+        }
+        Command::AlterTableFormat { table, format } => {
+            state.require(Role::Ingest)?;
+            write::alter_format(state, database, &table, &format).await?
         }
         Command::DropTable { table, if_exists } => {
             state.require(Role::Ingest)?;

@@ -26,6 +26,7 @@ pub async fn catalog_suite(catalog: Arc<dyn Catalog>) {
     tables::names_are_checked_and_unique(&catalog).await;
     tables::a_table_is_created_once_by_many(&catalog).await;
     tables::grown_columns_agree(&catalog).await;
+    tables::a_format_is_for_new_extents(&catalog).await;
     tables::a_dropped_table_is_gone_but_its_past_is_not(&catalog).await;
     extents::what_is_committed_is_read_back(&catalog).await;
     extents::a_snapshot_does_not_change(&catalog).await;

@@ -28,7 +28,7 @@ pub(crate) use kyma_worker::WorkerSettings;
 /// Every format that this process reads. New tables get the one that ingest's settings name.
 fn formats() -> Formats {
     let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm);
-    Formats::new(vec![tlm])
+    Formats::new(vec![tlm, Arc::new(kyma_format_parquet::Parquet)])
 }
 
 /// Every language that this process speaks.

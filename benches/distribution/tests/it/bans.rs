@@ -74,9 +74,10 @@ fn the_engine_is_named_only_by_its_adapter() {
 
 #[test]
 fn implementations_are_named_only_by_the_composition_root() {
-    let implementations = ["kyma_format_tlm::", "kyma_kql::", "kyma_sql::", "PostgresCatalog"];
+    let implementations = ["kyma_format_parquet::", "kyma_format_tlm::", "kyma_kql::", "kyma_sql::", "PostgresCatalog"];
     let home = "crates/kyma/src/components.rs";
     let own = [
+        "crates/kyma-format-parquet/",
         "crates/kyma-format-tlm/",
         "crates/kyma-kql/",
         "crates/kyma-sql/",

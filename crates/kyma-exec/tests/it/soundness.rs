@@ -28,8 +28,13 @@ async fn toy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_formats_in_one_table() {
-    rounds(&["tlm", "toy"], 3).await;
+async fn parquet() {
+    rounds(&["parquet"], 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_formats_in_one_table() {
+    rounds(&["tlm", "parquet", "toy"], 4).await;
 }
 
 async fn rounds(formats: &[&str], first_seed: u64) {

@@ -46,7 +46,7 @@ impl World {
         let (inner, faults) = FaultyStore::new(Arc::new(InMemory::new()));
         let store = Store::from_object_store(inner);
         let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm);
-        let formats = Arc::new(Formats::new(vec![tlm, Arc::new(ToyFormat)]));
+        let formats = Arc::new(Formats::new(vec![tlm, Arc::new(kyma_format_parquet::Parquet), Arc::new(ToyFormat)]));
         let catalog: Arc<dyn Catalog> = catalog;
         catalog.ensure_database(DATABASE).await.unwrap();
         let engine = engine(&catalog, &store, &formats, settings);

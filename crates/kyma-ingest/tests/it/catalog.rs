@@ -80,6 +80,9 @@ impl Tables for FaultyCatalog {
     async fn grow_table(&self, table: TableId, columns: &[Column]) -> Result<Table> {
         self.inner.grow_table(table, columns).await
     }
+    async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {
+        self.inner.set_format(table, format).await
+    }
     async fn drop_table(&self, table: TableId) -> Result<()> {
         self.inner.drop_table(table).await
     }

@@ -325,6 +325,9 @@ fn commands() {
         read(".create-merge table ['a b'] (x: long, ['y']: dynamic) with (folder='z')"),
         Some(Ok(Command::CreateTable { merge: true, .. }))
     ));
+    let altered = Command::AlterTableFormat { table: "Logs".to_owned(), format: "parquet".to_owned() };
+    assert_eq!(read(".alter table Logs policy format \"parquet\""), Some(Ok(altered)));
+    assert!(matches!(read(".alter table Logs policy format parquet"), Some(Err(_))));
     assert!(matches!(read(".delete everything"), Some(Err(_))));
 }
 

@@ -8,7 +8,7 @@ use kyma_core::schema::{INGESTION_TIME_COLUMN, TIME_COLUMN_NAMES};
 use kyma_core::{Column, Error, Result, Schema, Type, Value};
 use kyma_ingest::{BodyFormat, Encoding, IngestRequest};
 
-use super::show::{csl_schema, table_list};
+use super::show::{csl_schema, details, table_list};
 use super::table::{SmallTable, long};
 use super::{all_tables, ensure_database, find_database, find_table};
 use crate::state::Shared;
@@ -74,6 +74,18 @@ fn refuse_other_types(schema: &Schema, columns: &[Column]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// `.alter table T policy format`: new extents get the format once every writer has looked the table up again.
+pub(super) async fn alter_format(state: &Shared, database: &str, name: &str, format: &str) -> Result<SmallTable> {
+    state.formats.get(format).map_err(|_| {
+        let known = state.formats.names().collect::<Vec<_>>().join(", ");
+        Error::invalid("command.format_unknown", format!("the format is not known: format={format}"))
+            .hint(format!("this node knows: {known}"))
+    })?;
+    let table = find_table(state, database, name).await?;
+    state.catalog.set_format(table.id, format).await?;
+    details(state, database, Some(name)).await
 }
 
 /// `.drop table`: answers with the tables that are left.

@@ -61,6 +61,30 @@ async fn a_table_from_creation_to_drop() {
     node.stop().await;
 }
 
+/// Extents of both formats in one table answer as one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_changes_its_format() {
+    let ingest = IngestSettings { table_age_max: std::time::Duration::ZERO, ..IngestSettings::default() };
+    let node = TestNode::start_with(Settings::default(), ingest).await;
+    mgmt(&node, ".create table T (Timestamp:datetime, n:long, d:dynamic)").await;
+    mgmt(&node, ".ingest inline into table T <|\n2026-01-01,1,\"{\"\"a\"\":1}\"").await;
+    let (names, rows) = mgmt(&node, ".alter table T policy format \"parquet\"").await;
+    let of = |name: &str| &rows[0][names.iter().position(|it| it == name).unwrap()];
+    assert_eq!((of("Format"), of("TotalExtents")), (&json!("parquet"), &json!(1)));
+    mgmt(&node, ".ingest inline into table T <|\n2026-01-02,2,\"{\"\"a\"\":5}\"").await;
+    let (names, rows) = mgmt(&node, ".show table T extents").await;
+    let kind = names.iter().position(|name| name == "Kind").unwrap();
+    let kinds: Vec<_> = rows.as_array().unwrap().iter().map(|row| row[kind].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["parquet", "tlm"]);
+    assert_eq!(node.rows("T | where n > 0 | summarize sum(n), sum(tolong(d.a))").await, json!([[3, 6]]));
+
+    let unknown = json!({ "db": "default", "csl": ".alter table T policy format \"orc\"" });
+    let (status, answer) = body_of(node.post("/v1/rest/mgmt").json(&unknown).send().await.unwrap()).await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer["error"]["@message"].as_str().unwrap().contains("orc"), "{answer}");
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_clients_ask_first() {
     let node = TestNode::start().await;

@@ -43,7 +43,7 @@ impl TestNode {
         ingest: IngestSettings,
     ) -> TestNode {
         let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm);
-        let formats = Arc::new(Formats::new(vec![tlm]));
+        let formats = Arc::new(Formats::new(vec![tlm, Arc::new(kyma_format_parquet::Parquet)]));
         let (id, clock) = (NodeId::generate(), Arc::new(SystemClock));
         let mut registry = Registry::default();
         let router = Arc::new(LocalRouter::new());

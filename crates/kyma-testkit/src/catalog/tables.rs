@@ -56,6 +56,20 @@ pub(super) async fn grown_columns_agree(catalog: &Arc<dyn Catalog>) {
     assert_eq!(full.schema.len(), kyma_core::limits::TABLE_COLUMNS_MAX);
 }
 
+/// The format changes once, with the version, and only of a table that exists.
+pub(super) async fn a_format_is_for_new_extents(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    add(catalog, &table, 0, 9).await;
+    let changed = catalog.set_format(table.id, "other").await.unwrap();
+    assert_eq!((changed.format.as_str(), changed.schema_version), ("other", table.schema_version + 1));
+    assert_eq!(catalog.set_format(table.id, "other").await.unwrap(), changed, "the same again changes nothing");
+    let at = catalog.pin(table.database).await.unwrap();
+    let extents = list(catalog, &table, at, TimeRange::ALL, ExtentOrder::NewestFirst).await;
+    assert_eq!(extents.first().map(|extent| extent.format.as_str()), Some("tlm"));
+    let nobody = kyma_core::TableId(i64::MAX);
+    refused(catalog.set_format(nobody, "other").await, Kind::NotFound, "catalog.table_unknown");
+}
+
 pub(super) async fn a_dropped_table_is_gone_but_its_past_is_not(catalog: &Arc<dyn Catalog>) {
     let table = table(catalog).await;
     let (extent, before) = add(catalog, &table, 0, 9).await;

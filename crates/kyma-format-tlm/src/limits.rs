@@ -28,6 +28,12 @@ pub(crate) const TEMPLATES_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) const TEMPLATE_HOLES_MAX: usize = 255;
 /// A longer line is one variable.
 pub(crate) const TEMPLATE_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Words that are kept of one variable of a template.
+pub(crate) const HOLE_WORDS_MAX: usize = 128;
+/// So many of them when they are but digits and hexadecimal letters.
+pub(crate) const HOLE_NUMBERS_MAX: usize = 8;
+/// A variable with a longer word keeps none.
+pub(crate) const HOLE_WORD_BYTES_MAX: usize = 64;
 /// Slots inside one another.
 pub(crate) const SLOT_DEPTH_MAX: usize = 3;
 /// Values of one dictionary that an extent shares.

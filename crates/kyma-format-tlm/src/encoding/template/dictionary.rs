@@ -1,11 +1,12 @@
 //! The templates of one column over a whole extent.
 //!
 //! A template is a line with its variables taken out: static text, with [`HOLE`] where a variable was. `HOLE` is a byte that
-//! UTF-8 never has, so any text can be static. Per hole the dictionary keeps which classes of bytes ever stood there, which
-//! is what lets a predicate rule a template out without looking at values.
+//! UTF-8 never has, so any text can be static. Per hole the dictionary keeps which classes of bytes ever stood there, and
+//! the very words where they are few: that lets a predicate rule a template out without looking at values.
 //!
 //! ```text
-//! templates = count varint, (text bytes varint, text, classes varint per hole)*
+//! templates = count varint, (text bytes varint, text, hole*)*
+//! hole      = classes varint, words varint (0 unknown, else one more than the count), (bytes varint, word)*
 //! ```
 
 use std::collections::HashMap;
@@ -13,7 +14,10 @@ use std::collections::HashMap;
 use kyma_core::error::Result;
 use xxhash_rust::xxh3::Xxh3Builder;
 
-use crate::limits::{TEMPLATE_BYTES_MAX, TEMPLATES_BYTES_MAX, TEMPLATES_MAX};
+use crate::constants::slot::COLUMNS_MAX;
+use crate::limits::{
+    HOLE_NUMBERS_MAX, HOLE_WORD_BYTES_MAX, HOLE_WORDS_MAX, TEMPLATE_BYTES_MAX, TEMPLATES_BYTES_MAX, TEMPLATES_MAX,
+};
 use crate::wire::{Reader, Writer, corrupt};
 
 /// Stands for a variable in a template's text.
@@ -72,14 +76,59 @@ pub(crate) const CLASSES: [Classes; 256] = {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
     text: Box<[u8]>,
-    /// One per hole.
-    pub(crate) holes: Vec<Classes>,
+    pub(crate) holes: Vec<Hole>,
+}
+
+/// What stood in one place of all lines of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Hole {
+    /// Classes of all bytes.
+    pub(crate) classes: Classes,
+    /// Every word that stood there, when these are few.
+    pub(crate) words: Words,
+}
+
+/// The words of a hole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// In order of appearance.
+    Few(Vec<Box<[u8]>>),
+    /// Too many, or not worth keeping.
+    Many,
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Words::Few(Vec::new())
+    }
+}
+
+impl Hole {
+    /// Adds what stands there in one line.
+    pub(crate) fn add(&mut self, word: &[u8]) {
+        self.classes |= word.iter().fold(0, |classes, &byte| classes | CLASSES[usize::from(byte)]);
+        let Words::Few(words) = &mut self.words else { return };
+        // The last word is looked at first: lines come in runs.
+        if words.last().is_some_and(|last| **last == *word) || words.iter().any(|known| **known == *word) {
+            return;
+        }
+        // Classes of digits and hexadecimal letters say as much as their words.
+        let is_word = self.classes & (class::LOWER | class::UPPER | class::BEYOND) != 0;
+        if words.len() == HOLE_WORDS_MAX
+            || word.len() > HOLE_WORD_BYTES_MAX
+            || (words.len() == HOLE_NUMBERS_MAX && !is_word)
+        {
+            self.words = Words::Many;
+            return;
+        }
+        words.push(word.into());
+    }
 }
 
 impl Template {
     fn new(text: &[u8]) -> Self {
         let holes = text.iter().filter(|&&byte| byte == HOLE).count();
-        Template { text: text.into(), holes: vec![0; holes] }
+        Template { text: text.into(), holes: vec![Hole::default(); holes] }
     }
 
     /// The static texts: before the first hole, between holes, after the last; one more than there are holes.
@@ -123,7 +172,10 @@ impl Dictionary {
 
     /// Bytes of memory it holds, about.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let of = |template: &Template| template.text.len() + template.holes.len() * 2 + 80;
+        let words = |hole: &Hole| if let Words::Few(words) = &hole.words { words.len() * 32 } else { 0 };
+        let of = |template: &Template| {
+            template.text.len() + template.holes.iter().map(|hole| 32 + words(hole)).sum::<usize>() + 80
+        };
         self.templates.iter().map(of).sum()
     }
 
@@ -177,7 +229,20 @@ impl Dictionary {
         for template in &self.templates {
             out.length(template.text.len());
             out.raw(&template.text);
-            template.holes.iter().for_each(|&classes| out.varint(u64::from(classes)));
+            let keeps_words = template.holes.len() <= COLUMNS_MAX;
+            for hole in &template.holes {
+                out.varint(u64::from(hole.classes));
+                match &hole.words {
+                    Words::Few(words) if keeps_words && hole.classes & !(class::DIGIT | class::DOT) != 0 => {
+                        out.length(words.len() + 1);
+                        for word in words {
+                            out.length(word.len());
+                            out.raw(word);
+                        }
+                    }
+                    _ => out.length(0),
+                }
+            }
         }
     }
 
@@ -191,8 +256,17 @@ impl Dictionary {
             if template.segments().any(|segment| std::str::from_utf8(segment).is_err()) {
                 return Err(corrupt("a template is not UTF-8"));
             }
-            for classes in &mut template.holes {
-                *classes = reader.length(usize::from(Classes::MAX))? as Classes;
+            for hole in &mut template.holes {
+                hole.classes = reader.length(usize::from(Classes::MAX))? as Classes;
+                hole.words = Words::Many;
+                if let Some(count) = reader.length(HOLE_WORDS_MAX + 1)?.checked_sub(1) {
+                    let mut words: Vec<Box<[u8]>> = Vec::new();
+                    for _ in 0..count {
+                        let length = reader.length(HOLE_WORD_BYTES_MAX)?;
+                        words.push(reader.raw(length)?.into());
+                    }
+                    hole.words = Words::Few(words);
+                }
             }
             dictionary.templates.push(template);
         }

@@ -38,11 +38,14 @@ pub(crate) enum Shape {
         /// The place.
         word: u32,
         /// By spelling.
-        parts: HashMap<Box<[u8]>, Shape, Xxh3Builder>,
+        parts: Box<Parts>,
         /// The places that vary in lines with any other spelling.
         rest: Vec<u32>,
     },
 }
+
+/// Shapes by the spelling of a word.
+type Parts = HashMap<Box<[u8]>, Shape, Xxh3Builder>;
 
 impl Shape {
     /// Learns from sampled lines, each the list of its words without digits.
@@ -89,8 +92,9 @@ fn learn(lines: &[&[&[u8]]], depth: usize) -> Shape {
             by_spelling.entry(spelling).or_default().push(line);
         }
     }
-    let parts = by_spelling.into_iter().map(|(spelling, lines)| (spelling.into(), learn(&lines, depth + 1))).collect();
-    Shape::Split { word, parts, rest: varying }
+    let parts: Parts =
+        by_spelling.into_iter().map(|(spelling, lines)| (spelling.into(), learn(&lines, depth + 1))).collect();
+    Shape::Split { word, parts: Box::new(parts), rest: varying }
 }
 
 #[cfg(test)]

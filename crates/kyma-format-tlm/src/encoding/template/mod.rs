@@ -44,7 +44,7 @@ use crate::constants::slot::{COLUMNS_MAX, POOLED_LINES_MAX};
 use crate::encoding::blob;
 use crate::limits::{FRAME_BYTES_MAX, TEMPLATE_HOLES_MAX, TEMPLATE_LINE_BYTES_MAX};
 use crate::wire::{Reader, Writer, corrupt};
-use dictionary::{CLASSES, Dictionary, HOLE, Template};
+use dictionary::{Dictionary, HOLE, Template};
 use learn::{SAMPLE_LINES, Shape};
 use slot::{Base, Bases, FrameParts, Shared, Slot};
 use token::{Token, tokens};
@@ -214,8 +214,8 @@ impl Learner {
                 }
             };
             if let Some(known) = self.dictionary.get_mut(template) {
-                for (classes, variable) in known.holes.iter_mut().zip(&taken.variables[first..]) {
-                    *classes |= variable.iter().fold(0, |classes, &byte| classes | CLASSES[usize::from(byte)]);
+                for (hole, variable) in known.holes.iter_mut().zip(&taken.variables[first..]) {
+                    hole.add(variable);
                 }
             }
             taken.templates.push(template);

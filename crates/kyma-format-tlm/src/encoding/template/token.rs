@@ -2,7 +2,7 @@
 //!
 //! A word is a run of letters, digits, `_` and bytes beyond ASCII. Three shapes are kept whole because their parts mean
 //! nothing alone: numbers and addresses with dots (`12.5`, `10.0.0.1`), times and dates (`17:31:01.745`,
-//! `2023-01-29T09:27:01Z`), and hyphenated UUIDs. A word with a digit is a *variable*, as is a long one of the letters `a`
+//! `2023-01-29T09:27:01Z`), and hyphenated UUIDs. A unit of measure behind a number (`12.5ms`) is static. A word with a digit is a *variable*, as is a long one of the letters `a`
 //! to `f`; other words belong to the line's static text unless `learn` finds that they vary.
 
 /// A word of a line.
@@ -83,6 +83,20 @@ fn joins(line: &[u8], start: usize, at: usize) -> bool {
     }
 }
 
+/// Units of measure that stand behind numbers.
+const UNITS: [&[u8]; 15] =
+    [b"ms", b"us", b"ns", b"s", b"m", b"h", b"KB", b"MB", b"GB", b"TB", b"kB", b"KiB", b"MiB", b"GiB", b"px"];
+
+/// Bytes of the unit that `word` ends with, when the rest is a number.
+fn unit_bytes(word: &[u8]) -> usize {
+    if !word.first().is_some_and(u8::is_ascii_digit) {
+        return 0;
+    }
+    let number = word.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    let unit = &word[number..];
+    if UNITS.contains(&unit) { unit.len() } else { 0 }
+}
+
 /// Appends the words of `line`.
 pub(crate) fn tokens(line: &[u8], out: &mut Vec<Token>) {
     let mut at = 0;
@@ -105,8 +119,9 @@ pub(crate) fn tokens(line: &[u8], out: &mut Vec<Token>) {
             kinds |= kind;
             at += 1;
         }
+        let unit = unit_bytes(&line[start..at]);
         let is_variable = kinds & DIGIT != 0 || (kinds == HEX_LETTER && at - start >= HEX_WORD_BYTES_MIN);
-        out.push(Token { start: start as u32, end: at as u32, is_variable });
+        out.push(Token { start: start as u32, end: (at - unit) as u32, is_variable });
     }
 }
 
@@ -127,9 +142,9 @@ mod tests {
         assert_eq!(words(&format!("\"id\":\"{uuid}\"")), ["id", uuid]);
         assert_eq!(words("17:31:01.745 INFO  t.s.Travel#558"), ["17:31:01.745", "INFO", "t", "s", "Travel", "558"]);
         assert_eq!(words("at 2022-08-22T05:18:16.154660034Z."), ["at", "2022-08-22T05:18:16.154660034Z"]);
-        assert_eq!(words("10.0.0.12:8080 took 12.50ms"), ["10.0.0.12", "8080", "took", "12.50ms"]);
+        assert_eq!(words("10.0.0.12:8080 took 12.50ms"), ["10.0.0.12", "8080", "took", "12.50"]);
         assert_eq!(words("inventory/alpha-123, 5:07"), ["inventory", "alpha", "123", "5", "07"]);
-        assert_eq!(words("naïve 175ms"), ["naïve", "175ms"]);
+        assert_eq!(words("naïve 175ms"), ["naïve", "175"]);
     }
 
     proptest! {

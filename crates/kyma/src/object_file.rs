@@ -58,7 +58,7 @@ async fn add_ratios(reader: &dyn SegmentReader, source: &InMemory, layout: &mut 
     let Some(columns) = layout["columns"].as_array_mut() else { return };
     for (described, column) in columns.iter_mut().zip(reader.schema().columns()) {
         let wanted = [ReadColumn::column(&column.name, column.ty)];
-        let mut value_bytes = Ok(0_u64);
+        let mut value_bytes: Result<u64> = Ok(0);
         for block in 0..reader.block_rows().len() as u32 {
             let read = reader.read(source, block, &wanted, None).await;
             value_bytes = value_bytes.and_then(|sum| Ok(sum + bytes_of(read?.column(0).as_ref())));

@@ -16,7 +16,7 @@ use kyma_core::format::ReadColumn;
 use kyma_core::{Error, Result, Type};
 
 use crate::scan::footers::Opened;
-use crate::scan::{Budget, ScanSpec};
+use crate::scan::{Budget, RowFilter, ScanSpec};
 
 /// How much larger than its stored bytes a block's columns are taken to be in memory, before they are known.
 const EXPANSION: u64 = 4;

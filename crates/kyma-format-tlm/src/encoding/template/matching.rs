@@ -147,8 +147,8 @@ impl Needle {
     /// The state after any of what stood in a hole; `None` when a match is complete.
     fn through_hole(&self, reached: u64, hole: &Hole, before: Neighbour, after: Neighbour) -> Option<u64> {
         if let Words::Few(words) = &hole.words {
-            let through = |word: &Box<[u8]>| self.through(reached, &String::from_utf8_lossy(word), before, after);
-            return words.iter().try_fold(0, |all, word| Some(all | through(word)?));
+            let through = |word: &[u8]| self.through(reached, &String::from_utf8_lossy(word), before, after);
+            return words.iter().try_fold(0, |all, word| Some(all | through(word.as_ref())?));
         }
         let fits = self.places_in(hole.classes);
         let start = u64::from(!self.anchored_start || matches!(before, Neighbour::Edge));

@@ -131,12 +131,7 @@ impl Client {
     }
 
     /// Gets a JSON document.
-    pub(crate) async fn get(&self, path: &[&str]) -> anyhow::Result<Json> {
-        self.get_with(path, &[]).await
-    }
-
-    /// The same with a query of names and values.
-    pub(crate) async fn get_with(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Json> {
+    pub(crate) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Json> {
         let mut url = self.at(path)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);

@@ -13,7 +13,7 @@ pub(crate) async fn run(args: InspectArgs) -> anyhow::Result<()> {
     let is_id = args.what.parse::<uuid::Uuid>().is_ok();
     let described = if is_id {
         let query = if args.hex { &[("footer", "true")][..] } else { &[] };
-        Client::new(&args.url)?.get_with(&["v1", "extents", &args.what], query).await?
+        Client::new(&args.url)?.get(&["v1", "extents", &args.what], query).await?
     } else {
         components::describe_file(Path::new(&args.what), args.hex)
             .await

@@ -46,6 +46,8 @@ mod reader;
 mod shared;
 mod sketches;
 mod stats;
+#[cfg(test)]
+mod testing;
 mod wire;
 mod writer;
 

@@ -17,8 +17,10 @@ use kyma_core::value::Value;
 
 use crate::constants::encoding as encoding_tag;
 use crate::encoding;
+use crate::encoding::template::dictionary::Template;
 use crate::encoding::template::matching::{Needle, Verdict};
 use crate::fetch::Fetch;
+use crate::index::need::literals_of_regex;
 use crate::reader::Reader;
 
 /// One test of the lines of a column: how, what, and whether case counts.
@@ -42,7 +44,7 @@ const KEPT_TESTS: usize = 16;
 impl Verdicts {
     /// By template of the test's column; `None` when nothing can be said.
     fn of(&self, reader: &Reader, test: LineTest) -> Option<Arc<Vec<Verdict>>> {
-        let needle = Needle::new(test.op, &test.needle, test.case_sensitive)?;
+        let test_of = prepared(&test)?;
         // A lock that a panic poisoned holds what it held before.
         let lock = || self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((_, known)) = lock().iter().find(|(known, _)| *known == test) {
@@ -50,7 +52,7 @@ impl Verdicts {
         }
         let dictionary = reader.footer.templates.get(test.column)?;
         let templates = (0..dictionary.len() as u32).filter_map(|number| dictionary.get(number));
-        let verdicts: Arc<Vec<Verdict>> = Arc::new(templates.map(|template| needle.verdict(template)).collect());
+        let verdicts: Arc<Vec<Verdict>> = Arc::new(templates.map(test_of).collect());
         let mut kept = lock();
         if kept.len() == KEPT_TESTS {
             kept.remove(0);
@@ -58,6 +60,23 @@ impl Verdicts {
         kept.push((test, Arc::clone(&verdicts)));
         Some(verdicts)
     }
+}
+
+/// What a test says of a template; `None` when it says nothing of any.
+fn prepared(test: &LineTest) -> Option<Box<dyn Fn(&Template) -> Verdict>> {
+    if test.op != TextOp::Regex {
+        let needle = Needle::new(test.op, &test.needle, test.case_sensitive)?;
+        return Some(Box::new(move |template| needle.verdict(template)));
+    }
+    let contains = |literal: &String| Needle::new(TextOp::Contains, literal, false);
+    let lists: Vec<Vec<Needle>> =
+        literals_of_regex(&test.needle).iter().map(|list| list.iter().filter_map(contains).collect()).collect();
+    let excludes = move |list: &Vec<Needle>, template: &Template| {
+        list.iter().all(|needle| needle.verdict(template) == Verdict::No)
+    };
+    (!lists.is_empty()).then_some(Box::new(move |template: &Template| {
+        if lists.iter().any(|list| excludes(list, template)) { Verdict::No } else { Verdict::Maybe }
+    }))
 }
 
 /// A predicate as far as templates speak of it.

@@ -73,8 +73,14 @@ fn is_json(text: &str) -> bool {
     dynamic::parse(text).is_some()
 }
 
+/// 120 cases, times `KYMA_CASES_FACTOR`.
+fn config() -> ProptestConfig {
+    let factor = std::env::var("KYMA_CASES_FACTOR").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(120 * factor) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(120) })]
+    #![proptest_config(config())]
     #[test]
     fn paths_equal_the_slow_way(rows in proptest::collection::vec(proptest::option::weighted(0.9, json()), 1..40)) {
         check(&rows, 64)?;

@@ -122,6 +122,14 @@ async fn indexes_open_and_answer() {
     }
 }
 
+#[tokio::test]
+async fn templates_open_and_answer() {
+    let described = check_at("v1.1-templates.tlm", &rows(), 1).await;
+    assert_eq!(described["blocks"][0]["columns"][3]["encoding"], "template");
+    assert_eq!(described["templates"][0]["template"], "request <*> served in <*> ms – ok");
+    assert_eq!(described["templates"][0]["rows"], ROWS);
+}
+
 /// Gives the description, for what else a fixture shows.
 async fn check(name: &str, expected: &RecordBatch) -> serde_json::Value {
     check_at(name, expected, 0).await

@@ -1,6 +1,6 @@
 //! Indexes never lose a row: each test of text over random rows, against the kernels that filter.
 //!
-//! `PROPTEST_CASES` sets how many cases each property runs.
+//! `KYMA_CASES_FACTOR` multiplies how many cases each property runs.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use kyma_format_tlm::Tlm;
 use kyma_testkit::format::{CountingReader, open_options, options};
 use proptest::prelude::*;
 
-/// Cases without `PROPTEST_CASES`.
+/// Cases of each property.
 const CASES: u32 = 2_000;
 
 fn config(default: u32) -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases.unwrap_or(default)) }
+    let factor = std::env::var("KYMA_CASES_FACTOR").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(default * factor) }
 }
 
 fn encode(columns: &[(&str, Type, Vec<Option<String>>)], level: u8, block_rows: usize) -> Encoded {

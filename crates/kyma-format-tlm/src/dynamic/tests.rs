@@ -95,7 +95,7 @@ fn the_rows_use_every_layout() {
     let of_mixed: Vec<_> = kinds.iter().filter(|(path, _)| path == "d.mixed").map(|(_, ty)| *ty).collect();
     assert_eq!(of_mixed, ["bool", "dynamic", "long", "real", "string"]);
     assert!(kinds.contains(&("d.items[].v".to_owned(), "long")), "{kinds:?}");
-    assert!(lists >= 3 && residues > 0, "{lists} lists, {residues} pieces with frames");
+    assert!(lists >= 2 && residues > 0, "{lists} lists, {residues} pieces with frames");
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn damaged_data_gives_errors_or_other_rows() {
     let data_bytes = encoded.bytes.len() - encoded.footer_length as usize;
     let (data, sealed) = encoded.bytes.split_at(data_bytes);
     let footer = Footer::read(sealed, data_bytes as u64).unwrap();
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300);
+    let cases = 300 * crate::testing::factor();
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let (mut refused, mut answered) = (0, 0);
     for _ in 0..cases {

@@ -476,7 +476,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(crate::testing::cases(64))]
         #[test]
         fn any_integers(values in proptest::collection::vec(prop_oneof![any::<i64>(), -9_i64..9], 0..1_500)) {
             check(&values);

@@ -67,7 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(crate::testing::cases(64))]
         #[test]
         fn any_decimals(values in proptest::collection::vec(prop_oneof![any::<i128>(), (-9_i128..9).prop_map(|v| v * 1_000_000_000_000_000_000)], 1..100)) {
             let mut out = Writer::default();

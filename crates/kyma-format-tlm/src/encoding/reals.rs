@@ -325,7 +325,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(crate::testing::cases(64))]
         #[test]
         fn any_reals(bits in proptest::collection::vec(any::<u64>(), 1..300), times in 1_usize..9) {
             check(&bits.into_iter().map(f64::from_bits).cycle().take(times * 300).collect::<Vec<_>>());

@@ -450,7 +450,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(96))]
+        #![proptest_config(crate::testing::cases(96))]
         #[test]
         fn any_strings_come_back(
             values in proptest::collection::vec(prop_oneof![

@@ -21,7 +21,7 @@ use super::terms::{Class, class_of, hash, is_pooled, kind_of};
 use crate::constants::index::{CLASSES, kind, place};
 
 /// A budget is never smaller, in bytes.
-const BUDGET_BYTES_MIN: usize = 64 * 1024;
+const BUDGET_BYTES_MIN: usize = 4 * 1024;
 /// The index takes at most one byte for so many bytes of data, and of text.
 const DATA_SHARE: usize = 8;
 const TEXT_SHARE: usize = 20;

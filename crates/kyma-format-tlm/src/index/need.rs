@@ -131,6 +131,18 @@ pub(crate) fn of_literal(literal: &str, is_open_left: bool, is_open_right: bool)
     Need::all(tests.into_iter().map(Need::Test).collect())
 }
 
+/// Literals of a regular expression: every match holds one of each list, folded as text without case is. Alternations are
+/// left out; empty when nothing is known.
+pub(crate) fn literals_of_regex(pattern: &str) -> Vec<Vec<String>> {
+    let Ok(hir) = ParserBuilder::new().nest_limit(NEED_DEPTH_MAX as u32).build().parse(pattern) else {
+        return Vec::new();
+    };
+    let mut literals = Literals::default();
+    literals.walk(&hir, 0);
+    literals.close();
+    literals.lists
+}
+
 /// What a match of a regular expression needs: its literals, anywhere.
 fn of_regex(pattern: &str) -> Need {
     // What this parser refuses but `kyma_core::pattern` takes leniently is not looked into.
@@ -149,13 +161,15 @@ fn of_hir(hir: &Hir, depth: usize) -> Need {
 #[derive(Debug)]
 struct Literals {
     needs: Vec<Need>,
+    /// The literals so far, each in every spelling.
+    lists: Vec<Vec<String>>,
     /// The literal at hand, in every spelling that is possible.
     spellings: Vec<String>,
 }
 
 impl Default for Literals {
     fn default() -> Self {
-        Literals { needs: Vec::new(), spellings: vec![String::new()] }
+        Literals { needs: Vec::new(), lists: Vec::new(), spellings: vec![String::new()] }
     }
 }
 
@@ -164,6 +178,9 @@ impl Literals {
     fn close(&mut self) {
         let spellings = std::mem::replace(&mut self.spellings, vec![String::new()]);
         self.needs.push(Need::any(spellings.iter().map(|literal| of_literal(literal, true, true)).collect()));
+        if spellings.iter().all(|literal| !literal.is_empty()) {
+            self.lists.push(spellings);
+        }
     }
 
     fn walk(&mut self, hir: &Hir, depth: usize) {
@@ -246,6 +263,13 @@ mod tests {
         assert_eq!(of(TextOp::Has, "1.2.3.4.5"), "1.2.3.4 & 5");
         assert_eq!(of(TextOp::Contains, "10.0.0.1"), "*10 & 0 & 0 & 1*");
         assert_eq!(of(TextOp::Contains, "=10.0.0.1 "), "10.0.0.1");
+    }
+
+    #[test]
+    fn literals() {
+        assert_eq!(literals_of_regex("us[ae]r=\\d+ failed"), [vec!["usar=", "user="], vec![" failed"]]);
+        assert_eq!(literals_of_regex("(foo|bar) x"), [[" x"]]);
+        assert!(literals_of_regex("(").is_empty() && literals_of_regex(".*").is_empty());
     }
 
     #[test]

@@ -114,7 +114,7 @@ async fn a_changed_byte_is_corrupt() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::testing::cases(24))]
     #[test]
     fn any_spans_come_back(rows in 130_usize..6_000, seed in any::<u64>()) {
         let rows = spans(rows, seed);

@@ -122,7 +122,7 @@ async fn damaged_bitmaps_are_errors() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::testing::cases(400))]
     /// What gets past the checksum is a bitmap of the block's rows, or an error.
     #[test]
     fn any_bitmap_is_read_or_refused(

@@ -267,7 +267,8 @@ mod tests {
             (TextOp::EndsWith, "4e", "n?"),
             (TextOp::Equal, "user 99 logged in", "nn"),
             (TextOp::Equal, "user 17 logged in", "?n"),
-            (TextOp::StartsWith, "timed OUT after 3", "n?"),
+            (TextOp::StartsWith, "timed OUT after 3", "nn"),
+            (TextOp::StartsWith, "timed OUT after 1", "n?"),
             (TextOp::StartsWith, "timed OUT", "ny"),
         ] {
             assert_eq!(verdicts(&lines, op, needle), expected, "{op:?} {needle}");

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! head  = codes                           place of each line's template in the block's list, which the footer has
-//! frame = heap blob, ids, (bytes varint, slot)*, pool
+//! frame = bytes of its lines varint, heap blob, ids, (bytes varint, slot)*, pool
 //! ids   = count varint, lengths integers, blob
 //! pool  = [tags codes, first varint, lengths codes]     when some template pools its values
 //! ```
@@ -152,7 +152,7 @@ impl Learner {
             }
             if row + 1 - first_row == LINES_MAX || bytes >= LINE_BYTES || row + 1 == rows {
                 let frame = FrameLines { lines: &lines, codes: &codes, row_of: &row_of, templates: templates.len() };
-                let bytes_of_frame = frame.encode(first_line, line, &mut bases, level)?;
+                let bytes_of_frame = frame.encode(first_line, line, bytes, &mut bases, level)?;
                 frames.push(PackedFrame { rows: (row + 1 - first_row) as u32, bytes: bytes_of_frame });
                 (first_line, first_row, bytes) = (line, row + 1, 0);
             }
@@ -311,7 +311,7 @@ struct FrameLines<'l, 'v> {
 }
 
 impl FrameLines<'_, '_> {
-    fn encode(&self, from: usize, to: usize, bases: &mut Bases<'_>, level: i32) -> Result<Vec<u8>> {
+    fn encode(&self, from: usize, to: usize, text_bytes: usize, bases: &mut Bases<'_>, level: i32) -> Result<Vec<u8>> {
         let mut by_template: Vec<Vec<u32>> = vec![Vec::new(); self.templates];
         (from..to).for_each(|line| by_template[self.codes[line] as usize].push(line as u32));
         let mut shared = Shared::new(bases, level);
@@ -347,6 +347,7 @@ impl FrameLines<'_, '_> {
             texts.iter().for_each(|text| shared.heap.extend_from_slice(text));
         }
         let mut frame = Writer::default();
+        frame.length(text_bytes);
         blob::encode(&shared.heap, level, &mut frame)?;
         shared.write_ids(&mut frame)?;
         frame.raw(&slots.bytes);
@@ -441,6 +442,7 @@ impl Frame<'_> {
             is_wanted[*code as usize] = true;
         }
         let mut reader = Reader::new(bytes);
+        let text_bytes = reader.length(FRAME_BYTES_MAX)?;
         let parts = FrameParts::read(&mut reader, self.codes.len(), self.context.bases)?;
         let mut values = Vec::with_capacity(self.templates.len());
         let (mut pooled, mut is_pool_wanted) = (0, false);
@@ -470,7 +472,8 @@ impl Frame<'_> {
         let segments: Vec<Vec<&[u8]>> = self.templates.iter().map(|template| template.segments().collect()).collect();
 
         let count = wanted.map_or(self.codes.len(), <[u32]>::len);
-        let (mut text, mut lengths) = (Vec::new(), Vec::with_capacity(count));
+        let mut text = Vec::with_capacity(if wanted.is_none() { text_bytes } else { 0 });
+        let mut lengths = Vec::with_capacity(count);
         let mut seen = vec![0_usize; self.templates.len()];
         let mut next_wanted = wanted.unwrap_or_default().iter().copied().peekable();
         for (line, &code) in self.codes.iter().enumerate() {
@@ -501,6 +504,9 @@ impl Frame<'_> {
                 return Err(corrupt("a frame's lines are too long"));
             }
             lengths.push(text.len() - start);
+        }
+        if wanted.is_none() && text.len() != text_bytes {
+            return Err(corrupt("a frame's lines have the wrong length"));
         }
         Ok((text, lengths))
     }

@@ -73,7 +73,7 @@ fn any_shape_of_lines() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::testing::cases(200))]
     #[test]
     fn any_lines_come_back(lines in proptest::collection::vec("[ab]{1,2}=[0-9a-f.:-]{0,12} \\PC{0,6}|\\PC{0,30}|[0-2][0-9]:[0-5][0-9]:[0-5][0-9]", 1..40), repeat in 1_usize..4) {
         let lines: Vec<&str> = std::iter::repeat_n(lines.iter().map(String::as_str), repeat).flatten().collect();

@@ -8,16 +8,18 @@ seconds="${1:-30}"
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(extent footer column lines filter terms paths)
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+(cd ../../.. && KYMA_FUZZ_SEEDS="$work" cargo test --quiet --workspace --locked --lib -- --exact fuzz::tests::seeds_are_written_where_asked) >"$work/seeds.log" 2>&1 ||
+  { cat "$work/seeds.log" >&2; exit 1; }
+[ -d "$work/extent" ] || { echo "no seeds were written" >&2; exit 1; }
+
 export CARGO_TARGET_DIR="${FUZZ_TARGET_DIR:-${CARGO_TARGET_DIR:-target}/fuzz}"
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 coverage="$coverage -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
 bins=()
 for target in "${targets[@]}"; do bins+=(--bin "$target"); done
-RUSTFLAGS="$coverage --cfg fuzzing -Ccodegen-units=1" cargo build --release --target x86_64-unknown-linux-gnu --locked "${bins[@]}"
-RUSTFLAGS="" cargo build --release --locked --bin seeds
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
-"$CARGO_TARGET_DIR/release/seeds" "$work"
+RUSTFLAGS="$coverage --cfg fuzzing" cargo build --quiet --release --target x86_64-unknown-linux-gnu --locked "${bins[@]}"
 for target in "${targets[@]}"; do
   echo "== fuzz $target, $seconds s"
   status=0

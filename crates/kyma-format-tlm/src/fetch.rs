@@ -13,7 +13,7 @@ use kyma_core::format::RangeReader;
 
 use crate::encoding::{Fetched, template};
 use crate::footer::Piece;
-use crate::wire::checksum;
+use crate::wire::is_intact;
 
 /// What one read needs.
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ impl<'a> Fetch<'a> {
 
 fn cut(part: &Part, ranges: &[Range<u64>], read: &[Bytes]) -> Result<Bytes> {
     if part.range.is_empty() {
-        return if part.crc == checksum(&[]) {
+        return if is_intact(&[], part.crc) {
             Ok(Bytes::new())
         } else {
             Err(Error::corrupt("the checksum does not match"))
@@ -115,7 +115,7 @@ fn cut(part: &Part, ranges: &[Range<u64>], read: &[Bytes]) -> Result<Bytes> {
         (end <= bytes.len()).then(|| bytes.slice(start..end))
     });
     let bytes = bytes.ok_or_else(|| Error::corrupt("the store gave too few bytes"))?;
-    if checksum(&bytes) == part.crc { Ok(bytes) } else { Err(Error::corrupt("the checksum does not match")) }
+    if is_intact(&bytes, part.crc) { Ok(bytes) } else { Err(Error::corrupt("the checksum does not match")) }
 }
 
 /// Names the section of an error about stored bytes.

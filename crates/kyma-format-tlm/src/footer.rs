@@ -53,7 +53,7 @@ use crate::limits::{
 use crate::shared::Dictionary;
 use crate::sketches;
 use crate::stats;
-use crate::wire::{Reader, Writer, checksum, corrupt};
+use crate::wire::{Reader, Writer, checksum, corrupt, is_intact};
 
 /// zstd level of the footer.
 const FOOTER_LEVEL: i32 = 3;
@@ -422,7 +422,7 @@ pub(crate) fn read_tail(bytes: &[u8]) -> Result<Vec<u8>> {
         return Err(corrupt("the magic is not TLM's"));
     }
     let covered = bytes.len() - MAGIC.len() - size_of::<u32>();
-    if checksum(&bytes[..covered]) != crc {
+    if !is_intact(&bytes[..covered], crc) {
         return Err(corrupt("the checksum does not match"));
     }
     if major > VERSION_MAJOR {

@@ -1,6 +1,6 @@
 //! Entry points for fuzzing: bytes that nobody has checked, past the checksums.
 //!
-//! The `fuzzing` feature makes every checksum zero, so that damage reaches the decoders. Each function takes any bytes and
+//! The `fuzzing` feature ignores checksums, so that damage reaches the decoders. Each function takes any bytes and
 //! must give errors or values: no panic, no endless loop, no memory beyond the declared and checked sizes. `fuzz/` holds
 //! the programs around them, and their seeds, which a test reads too.
 
@@ -390,6 +390,19 @@ pub const TARGETS: [(&str, Target); 7] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Writes the seeds below the folder that `KYMA_FUZZ_SEEDS` names: `fuzz/run.sh` does.
+    #[test]
+    fn seeds_are_written_where_asked() {
+        let Some(folder) = std::env::var_os("KYMA_FUZZ_SEEDS") else { return };
+        for (at, (target, seed)) in seeds().unwrap().into_iter().enumerate() {
+            let folder = std::path::Path::new(&folder).join(target);
+            #[allow(clippy::disallowed_methods, reason = "a fuzzer's corpus is files")]
+            std::fs::create_dir_all(&folder).unwrap();
+            #[allow(clippy::disallowed_methods, reason = "a fuzzer's corpus is files")]
+            std::fs::write(folder.join(format!("seed-{at:03}")), seed).unwrap();
+        }
+    }
 
     /// Seeds are read without a crash, and so is each with single bytes changed.
     #[test]

@@ -21,7 +21,7 @@ use crate::encoding::blob;
 use crate::fetch::named;
 use crate::footer::{Block, SubPiece};
 use crate::limits::SKETCH_BYTES_MAX;
-use crate::wire::{Reader, Writer, checksum, corrupt};
+use crate::wire::{Reader, Writer, checksum, corrupt, is_intact};
 
 /// A sketch of at most this many bytes is always kept.
 const SMALL_BYTES: u64 = 128;
@@ -159,7 +159,7 @@ impl Directory {
 }
 
 fn decode(entry: &Entry, bytes: &[u8]) -> Result<Sketch> {
-    if checksum(bytes) != entry.crc {
+    if !is_intact(bytes, entry.crc) {
         return Err(corrupt("the checksum does not match"));
     }
     let portable = blob::decode(&mut Reader::new(bytes))?;

@@ -110,7 +110,6 @@ fn no_local_file_is_written_but_by_those_who_may() {
         ("crates/kyma-catalog-postgres/src/local", "the private PostgreSQL's own data directory"),
         ("crates/kyma/src/", "the client's commands and `dev`'s lock file: no node writes there"),
         ("crates/kyma-testkit/", "tests only"),
-        ("crates/kyma-format-tlm/fuzz/", "a fuzzer's seeds: no build of kyma has it"),
         ("crates/kyma-core/src/clock.rs", "reads the wall clock, writes nothing"),
     ];
     let writers = ["fs::write(", "File::create(", "OpenOptions::new(", "fs::create_dir"];

@@ -36,7 +36,7 @@ use crate::constants::{PAGE_ROWS, presence as kind};
 use crate::fetch::named;
 use crate::footer::{Block, Footer};
 use crate::limits::{PRESENCE_BYTES_MAX, PRESENCE_ENTRIES_MAX};
-use crate::wire::{Reader, Writer, checksum, corrupt};
+use crate::wire::{Reader, Writer, checksum, corrupt, is_intact};
 
 /// All bitmaps of a column take at most this part of its bytes.
 const COLUMN_SHARE: usize = 16;
@@ -163,7 +163,7 @@ impl Directory {
             let entries = directory.entries.entry((block, column)).or_default();
             for Presence { path, kind, bytes } in all {
                 let start = data.len() as u64;
-                data.extend_from_slice(&entry_checksum(block, column, path, kind, &bytes).to_le_bytes());
+                data.extend_from_slice(&checksum(&covered(block, column, path, kind, &bytes)).to_le_bytes());
                 data.extend_from_slice(&bytes);
                 entries.push(Entry { path, kind, range: start..data.len() as u64 });
             }
@@ -239,9 +239,10 @@ impl Directory {
     }
 }
 
-fn entry_checksum(block: u32, column: u32, path: PathId, kind: u8, bytes: &[u8]) -> u32 {
+/// What an entry's checksum covers: where it belongs, and its bytes.
+fn covered(block: u32, column: u32, path: PathId, kind: u8, bytes: &[u8]) -> Vec<u8> {
     let place = [block, column, path, u32::from(kind)].map(u32::to_le_bytes).concat();
-    checksum(&[&place, bytes].concat())
+    [&place, bytes].concat()
 }
 
 /// The rows of a bitmap that was read, one bit per row of the block.
@@ -249,7 +250,7 @@ fn decode(entry: &Entry, block: u32, column: u32, rows: u32, bytes: &[u8]) -> Re
     let mut reader = Reader::new(bytes);
     let crc = reader.u32()?;
     let bitmap = reader.raw(reader.remaining())?;
-    if crc != entry_checksum(block, column, entry.path, entry.kind, bitmap) {
+    if !is_intact(&covered(block, column, entry.path, entry.kind, bitmap), crc) {
         return Err(corrupt("the checksum does not match"));
     }
     let bitmap =

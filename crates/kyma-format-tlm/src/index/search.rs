@@ -33,7 +33,7 @@ use crate::limits::{
     INDEX_JOINED_BYTES, INDEX_PAGES_MAX, INDEX_READ_BYTES_MAX, INDEX_SEARCHED_BYTES_MAX, INDEX_TESTS_MAX,
     NEED_DEPTH_MAX,
 };
-use crate::wire::checksum;
+use crate::wire::is_intact;
 
 /// Of terms that must all be there, how many are looked up: the longest ones.
 const TERMS_MAX: usize = 3;
@@ -515,7 +515,7 @@ fn cut(part: &Wanted, ranges: &[Range<u64>], read: &[Bytes]) -> Result<Bytes> {
         });
     }
     let bytes = bytes.ok_or_else(|| Error::corrupt("the store gave too few bytes"))?;
-    if checksum(&bytes) == part.part.crc { Ok(bytes) } else { Err(Error::corrupt("the checksum does not match")) }
+    if is_intact(&bytes, part.part.crc) { Ok(bytes) } else { Err(Error::corrupt("the checksum does not match")) }
 }
 
 /// Evaluates plans with what was read.

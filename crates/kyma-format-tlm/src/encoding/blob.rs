@@ -59,14 +59,7 @@ pub(crate) fn encode_raw(bytes: &[u8], out: &mut Writer) {
 
 /// Steps over what [`encode`] wrote.
 pub(crate) fn skip(reader: &mut Reader<'_>) -> Result<()> {
-    let tag = reader.u8()?;
-    let length = reader.length(FRAME_BYTES_MAX)?;
-    let stored = match tag {
-        tag::RAW => length,
-        tag::ZSTD => reader.length(reader.remaining())?,
-        _ => return Err(corrupt("unknown kind of blob")),
-    };
-    reader.raw(stored).map(|_| ())
+    Packed::read(reader).map(|_| ())
 }
 
 /// Reads what [`encode`] wrote.

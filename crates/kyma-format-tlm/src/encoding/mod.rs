@@ -12,6 +12,7 @@ pub(crate) mod integers;
 mod numbers;
 mod reals;
 mod spelled;
+mod spelling;
 pub(crate) mod template;
 mod text;
 mod transform;

@@ -12,6 +12,7 @@
 
 use kyma_core::error::Result;
 
+use super::spelling::{DAY_SECONDS, date_of, days_of, digits as number, write_padded};
 use super::views::{Content, Views};
 use super::wanted::Wanted;
 use super::{blob, integers};
@@ -32,7 +33,6 @@ const DIGITS_MAX: u8 = 18;
 const FRACTION_MAX: u8 = 9;
 
 const SECOND: i64 = 1_000_000_000;
-const DAY_SECONDS: i64 = 86_400;
 
 /// What a column spells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,17 +269,17 @@ impl Spelling<'_> {
                 if integer < 0 {
                     out.push(b'-');
                 }
-                write_digits(integer.unsigned_abs(), 1, out);
+                write_padded(integer.unsigned_abs() as i64, 1, out);
             }
-            tag::PADDED => write_digits(integer.unsigned_abs(), usize::from(self.places), out),
+            tag::PADDED => write_padded(integer.unsigned_abs() as i64, usize::from(self.places), out),
             tag::FIXED => {
                 if integer < 0 {
                     out.push(b'-');
                 }
                 let scale = 10_u64.pow(u32::from(self.places));
-                write_digits(integer.unsigned_abs() / scale, 1, out);
+                write_padded((integer.unsigned_abs() / scale) as i64, 1, out);
                 out.push(b'.');
-                write_digits(integer.unsigned_abs() % scale, usize::from(self.places), out);
+                write_padded((integer.unsigned_abs() % scale) as i64, usize::from(self.places), out);
             }
             tag::TIME => write_time(integer, b'T', self.places, out),
             tag::BLANK_TIME => write_time(integer, b' ', self.places, out),
@@ -288,39 +288,12 @@ impl Spelling<'_> {
                     if place > 0 {
                         out.push(b'.');
                     }
-                    write_digits(u64::from(part), 1, out);
+                    write_padded(i64::from(part), 1, out);
                 }
             }
         }
         out.extend_from_slice(self.suffix);
     }
-}
-
-/// An unsigned number of 1 to 18 digits.
-fn number(digits: &[u8]) -> Option<i64> {
-    if digits.is_empty() || digits.len() > usize::from(DIGITS_MAX) {
-        return None;
-    }
-    let mut number = 0_i64;
-    for &digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        number = number * 10 + i64::from(digit - b'0');
-    }
-    Some(number)
-}
-
-/// Appends `number` with at least `places` digits; none for the zero of no places.
-fn write_digits(mut number: u64, places: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut used = 0;
-    while number > 0 {
-        used += 1;
-        digits[20 - used] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    out.extend_from_slice(&digits[20 - used.max(places.min(20))..]);
 }
 
 /// Nanoseconds of a time whose fraction has any number of digits.
@@ -338,48 +311,26 @@ fn time(text: &[u8]) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let seconds = days(year, month, day) * DAY_SECONDS + hour * 3_600 + minute * 60 + second;
+    let seconds = days_of(year, month, day) * DAY_SECONDS + hour * 3_600 + minute * 60 + second;
     i64::try_from(i128::from(seconds) * i128::from(SECOND) + i128::from(fraction)).ok()
 }
 
 fn write_time(nanoseconds: i64, between: u8, places: u8, out: &mut Vec<u8>) {
     let seconds = nanoseconds.div_euclid(SECOND);
-    let (year, month, day) = civil(seconds.div_euclid(DAY_SECONDS));
+    let (year, month, day) = date_of(seconds.div_euclid(DAY_SECONDS));
     let of_day = seconds.rem_euclid(DAY_SECONDS);
-    write_digits(year.unsigned_abs(), 4, out);
+    write_padded(year, 4, out);
     let parts = [(b'-', month), (b'-', day), (between, of_day / 3_600), (b':', of_day / 60 % 60), (b':', of_day % 60)];
     for (before, part) in parts {
         out.push(before);
-        write_digits(part.unsigned_abs(), 2, out);
+        write_padded(part, 2, out);
     }
     let places = places.min(FRACTION_MAX);
     if places > 0 {
         out.push(b'.');
         let fraction = nanoseconds.rem_euclid(SECOND) / 10_i64.pow(u32::from(FRACTION_MAX - places));
-        write_digits(fraction.unsigned_abs(), usize::from(places), out);
+        write_padded(fraction, usize::from(places), out);
     }
-}
-
-/// Days since 1970 of a date of the Gregorian calendar (Hinnant, `chrono-Compatible Low-Level Date Algorithms`).
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// Undoes [`days`].
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -27,7 +27,6 @@ pub(crate) mod dictionary;
 mod learn;
 pub(crate) mod matching;
 pub(crate) mod slot;
-mod spelling;
 mod token;
 
 use std::collections::HashMap;

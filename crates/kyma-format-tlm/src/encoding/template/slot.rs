@@ -30,8 +30,8 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::Xxh3Builder;
 
 use super::codes;
-use super::spelling::{self, POWERS, TimeFormat, TimeShape};
 use crate::constants::{slot as kind, transform as spelled};
+use crate::encoding::spelling::{self, POWERS, TimeFormat, TimeShape};
 use crate::encoding::wanted::Wanted;
 use crate::encoding::{blob, integers, transform};
 use crate::limits::{DICTIONARY_VALUES_MAX, SLOT_DEPTH_MAX};

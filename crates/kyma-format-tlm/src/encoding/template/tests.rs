@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::encoding::filler::Filler;
+use crate::encoding::spelling;
 
 /// Encodes, decodes all and every third line, and gives the stored bytes.
 fn check(lines: &[&str], bases: &[Base]) -> usize {

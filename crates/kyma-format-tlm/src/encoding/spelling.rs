@@ -4,7 +4,7 @@
 /// Digits of a number that is taken for one.
 const NUMBER_DIGITS_MAX: usize = 18;
 /// Seconds of a day.
-const DAY_SECONDS: i64 = 86_400;
+pub(super) const DAY_SECONDS: i64 = 86_400;
 /// Powers of ten that fit 64 bits.
 pub(crate) const POWERS: [i64; 19] = {
     let mut powers = [1; 19];
@@ -16,8 +16,8 @@ pub(crate) const POWERS: [i64; 19] = {
     powers
 };
 
-/// The number that all of `digits` spell.
-fn digits(digits: &[u8]) -> Option<i64> {
+/// The number that all of `digits` spell, at most 18.
+pub(super) fn digits(digits: &[u8]) -> Option<i64> {
     if digits.is_empty() || digits.len() > NUMBER_DIGITS_MAX {
         return None;
     }
@@ -230,15 +230,16 @@ fn write_date(days: i64, out: &mut Vec<u8>) {
     write_padded(day, 2, out);
 }
 
-/// Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
+/// Days since 1970 of a date. Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+pub(super) fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-fn date_of(days: i64) -> (i64, i64, i64) {
+/// Undoes [`days_of`].
+pub(super) fn date_of(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;

@@ -39,6 +39,8 @@ pub(crate) mod section {
 
 /// How a column's values are laid out in one block.
 pub(crate) mod encoding {
+    /// Added to an encoding in the footer: the head follows there, and the data holds the frames alone.
+    pub(crate) const INLINE_HEAD: u8 = 0x80;
     /// All rows are null: no bytes.
     pub(crate) const NULL: u8 = 0;
     /// Integers: constant, runs, or pages of frame-of-reference or delta.
@@ -304,7 +306,7 @@ mod tests {
             ],
             [0, 1, 2, 3, 4, 5, 6]
         );
-        assert_eq!(section::REQUIRED, 1);
+        assert_eq!((section::REQUIRED, encoding::INLINE_HEAD), (1, 0x80));
         assert_eq!(
             [
                 encoding::NULL,

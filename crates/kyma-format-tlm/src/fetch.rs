@@ -137,7 +137,11 @@ pub(crate) struct Answer<'a> {
 /// A piece, its section, and its head and frames.
 type Checked<'a> = (&'a Piece, String, Vec<Option<Bytes>>);
 
-fn head_of(parts: &[Option<Bytes>]) -> &[u8] {
+/// The head of a piece: from the footer, or else its first part.
+fn head_of<'a>(piece: &'a Piece, parts: &'a [Option<Bytes>]) -> &'a [u8] {
+    if let Some(head) = &piece.inline_head {
+        return head;
+    }
     parts.first().and_then(Option::as_ref).map(AsRef::as_ref).unwrap_or_default()
 }
 
@@ -177,11 +181,11 @@ impl<'a> Answer<'a> {
         let (piece, section, parts) = self.piece(place)?;
         let base = match base {
             None => None,
-            Some(base) => self.piece(base).map(|(piece, _, parts)| Some((piece.encoding, head_of(parts))))?,
+            Some(base) => self.piece(base).map(|(piece, _, parts)| Some((piece.encoding, head_of(piece, parts))))?,
         };
         let frames = piece.frames.iter().zip(parts.iter().skip(1));
         let frames = frames.map(|(frame, bytes)| (frame.rows, bytes.as_ref().map(AsRef::as_ref))).collect();
-        decode(&Fetched { encoding: piece.encoding, head: head_of(parts), frames, base, lines })
+        decode(&Fetched { encoding: piece.encoding, head: head_of(piece, parts), frames, base, lines })
             .map_err(|error| named(error, section))
     }
 }

@@ -18,6 +18,7 @@
 //! piece    = encoding u8, [base column varint: DIFFERENCE, QUOTIENT], [dictionary varint: SHARED],
 //!            [bases varint, (column varint, sub-column varint)*: TEMPLATE], offset varint, head bytes varint, head crc u32,
 //!            frames varint, (rows varint, bytes varint, crc u32)*
+//!            a small head stands in the footer: encoding + INLINE_HEAD u8, ..., offset varint, head (bytes varint, bytes), frames ...
 //!            a base's sub-column is 0 for the column itself, else one more than its place
 //! DICTIONARIES = dictionaries varint, (type u8, values varint, piece)*       only when there are any
 //! INDEXES  = what indexes there are; may be missing; see `index`
@@ -47,8 +48,8 @@ use crate::dynamic::presence;
 use crate::encoding::template::dictionary::Dictionary as Templates;
 use crate::index::directory::Directory;
 use crate::limits::{
-    BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, ELEMENTS_MAX, FOOTER_BYTES_MAX, LIST_DEPTH_MAX, SHARED_DICTIONARIES_MAX,
-    SHARED_VALUES_MAX, SHREDDED_PATHS_MAX, TEMPLATES_MAX, TRACKED_PATHS_MAX,
+    BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, ELEMENTS_MAX, FOOTER_BYTES_MAX, INLINE_HEAD_BYTES_MAX, LIST_DEPTH_MAX,
+    SHARED_DICTIONARIES_MAX, SHARED_VALUES_MAX, SHREDDED_PATHS_MAX, TEMPLATES_MAX, TRACKED_PATHS_MAX,
 };
 use crate::shared::Dictionary;
 use crate::sketches;
@@ -65,6 +66,8 @@ pub(crate) struct Piece {
     pub(crate) encoding: u8,
     pub(crate) head_bytes: u32,
     pub(crate) head_crc: u32,
+    /// The head, when it stands in the footer; there is none in the data then.
+    pub(crate) inline_head: Option<Vec<u8>>,
     pub(crate) frames: Vec<Frame>,
     /// Of differences: the column of the block that they are differences to; of quotients: whose differences they divide.
     pub(crate) base: Option<u32>,
@@ -604,7 +607,7 @@ fn read_subs(
 }
 
 fn write_piece(piece: &Piece, out: &mut Writer) {
-    out.u8(piece.encoding);
+    out.u8(piece.encoding | if piece.inline_head.is_some() { encoding::INLINE_HEAD } else { 0 });
     if let Some(base) = piece.base {
         out.varint(u64::from(base));
     }
@@ -619,8 +622,16 @@ fn write_piece(piece: &Piece, out: &mut Writer) {
         }
     }
     out.varint(piece.offset);
-    out.varint(u64::from(piece.head_bytes));
-    out.u32(piece.head_crc);
+    match &piece.inline_head {
+        Some(head) => {
+            out.length(head.len());
+            out.raw(head);
+        }
+        None => {
+            out.varint(u64::from(piece.head_bytes));
+            out.u32(piece.head_crc);
+        }
+    }
     out.length(piece.frames.len());
     for frame in &piece.frames {
         out.varint(u64::from(frame.rows));
@@ -631,7 +642,8 @@ fn write_piece(piece: &Piece, out: &mut Writer) {
 
 /// Reads a piece; a base is one of the `bases` columns before it.
 fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: usize) -> Result<Piece> {
-    let encoding = reader.u8()?;
+    let tag = reader.u8()?;
+    let (encoding, is_inline) = (tag & !encoding::INLINE_HEAD, tag & encoding::INLINE_HEAD != 0);
     let base = match encoding {
         encoding::DIFFERENCE | encoding::QUOTIENT => {
             let last = bases.checked_sub(1).ok_or_else(|| corrupt("differences to no column"))?;
@@ -652,8 +664,14 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: 
         }
     }
     let offset = reader.varint()?;
-    let head_bytes = reader.length(u32::MAX as usize)? as u32;
-    let head_crc = reader.u32()?;
+    let (mut head_bytes, mut head_crc, mut inline_head) = (0, checksum(&[]), None);
+    if is_inline {
+        let length = reader.length(INLINE_HEAD_BYTES_MAX)?;
+        inline_head = Some(reader.raw(length)?.to_vec());
+    } else {
+        head_bytes = reader.length(u32::MAX as usize)? as u32;
+        head_crc = reader.u32()?;
+    }
     let count = reader.length(block_rows as usize)?;
     let mut frames = Vec::new();
     let mut rows = 0;
@@ -666,7 +684,7 @@ fn read_piece(reader: &mut Reader<'_>, block_rows: u32, data_bytes: u64, bases: 
         rows += frame.rows as usize;
         frames.push(frame);
     }
-    let piece = Piece { offset, encoding, head_bytes, head_crc, frames, base, dictionary, repeats };
+    let piece = Piece { offset, encoding, head_bytes, head_crc, inline_head, frames, base, dictionary, repeats };
     let is_inside = offset.checked_add(piece.bytes()).is_some_and(|end| end <= data_bytes);
     if is_inside { Ok(piece) } else { Err(corrupt("a piece lies outside the extent")) }
 }

@@ -279,6 +279,7 @@ pub fn seeds() -> Result<Vec<(&'static str, Vec<u8>)>> {
             let start = column.piece.offset as usize;
             let bytes = &data[start..start + column.piece.bytes() as usize];
             let (head, rest) = bytes.split_at(column.piece.head_bytes as usize);
+            let head = column.piece.inline_head.as_deref().unwrap_or(head);
             let Ok(head_bytes) = u16::try_from(head.len()) else { continue };
             let rows = (SEED_BLOCK_ROWS as u16).to_be_bytes();
             let mut seed = [&[tag, column.piece.encoding][..], &rows, &head_bytes.to_be_bytes(), head].concat();

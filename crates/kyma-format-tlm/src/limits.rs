@@ -8,6 +8,8 @@ pub(crate) const BLOCKS_MAX: usize = 1 << 20;
 pub(crate) const COLUMNS_MAX: usize = 65_536;
 /// Decompressed bytes of the footer.
 pub(crate) const FOOTER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A shorter head of a piece with frames stands in the footer: who wants one frame reads one range.
+pub(crate) const INLINE_HEAD_BYTES_MAX: usize = 32;
 /// Rows of one frame of text.
 pub(crate) const FRAME_ROWS: usize = 8_192;
 /// A frame ends after the row that reaches this many bytes.

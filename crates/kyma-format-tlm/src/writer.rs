@@ -32,7 +32,9 @@ use crate::encoding::template::{self, Learner, dictionary::Dictionary};
 use crate::encoding::{self, Packed};
 use crate::footer::{BaseColumn, Block, BlockColumn, Footer, Frame, ListPiece, Piece, SubPiece};
 use crate::index::{self, collect::Collector};
-use crate::limits::{BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX};
+use crate::limits::{
+    BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, INLINE_HEAD_BYTES_MAX, LISTED_PATHS_MAX, TRACKED_PATHS_MAX,
+};
 use crate::shared;
 use crate::sketches::Sketches;
 use crate::stats;
@@ -344,14 +346,20 @@ impl Writer {
             return Ok(Piece { encoding: packed.encoding, ..piece.clone() });
         }
         let offset = self.data.len() as u64;
-        self.data.extend_from_slice(&packed.head);
+        let is_inline = !packed.frames.is_empty() && packed.head.len() <= INLINE_HEAD_BYTES_MAX;
+        if !is_inline {
+            self.data.extend_from_slice(&packed.head);
+        }
         let mut frames = Vec::with_capacity(packed.frames.len());
         for frame in &packed.frames {
             self.data.extend_from_slice(&frame.bytes);
             frames.push(Frame { rows: frame.rows, bytes: length(&frame.bytes)?, crc: checksum(&frame.bytes) });
         }
-        let head_bytes = length(&packed.head)?;
-        let piece = Piece { offset, encoding: packed.encoding, head_bytes, head_crc, frames, ..Piece::default() };
+        let piece = Piece { offset, encoding: packed.encoding, frames, ..Piece::default() };
+        if is_inline {
+            return Ok(Piece { head_crc: checksum(&[]), inline_head: Some(packed.head), ..piece });
+        }
+        let piece = Piece { head_bytes: length(&packed.head)?, head_crc, ..piece };
         self.shared.insert(key, piece.clone());
         Ok(piece)
     }

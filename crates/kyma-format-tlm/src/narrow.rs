@@ -62,8 +62,11 @@ impl Verdicts {
     }
 }
 
-/// What a test says of a template; `None` when it says nothing of any.
-fn prepared(test: &LineTest) -> Option<Box<dyn Fn(&Template) -> Verdict>> {
+/// What a test says of a template.
+type Prepared = Box<dyn Fn(&Template) -> Verdict>;
+
+/// A test ready for many templates; `None` when it says nothing of any.
+fn prepared(test: &LineTest) -> Option<Prepared> {
     if test.op != TextOp::Regex {
         let needle = Needle::new(test.op, &test.needle, test.case_sensitive)?;
         return Some(Box::new(move |template| needle.verdict(template)));

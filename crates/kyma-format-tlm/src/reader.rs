@@ -135,7 +135,7 @@ impl Reader {
             }
             let name = format!("data, block={block}, column={}", column.source.column);
             let place = fetch.add(&stored.piece, name, selection);
-            if stored.piece.encoding == encoding_tag::TEMPLATE {
+            if stored.piece.encoding == encoding_tag::TEMPLATE && ty == Type::String {
                 return Ok(Plan::Lines { column: at, place, bases: 0..0 });
             }
             if let Some(dictionary) = stored.piece.dictionary {

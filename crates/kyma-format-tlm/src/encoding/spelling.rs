@@ -45,7 +45,9 @@ pub(crate) fn padded(text: &[u8]) -> Option<i64> {
 pub(crate) fn write_padded(number: i64, width: usize, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();
     let text = buffer.format(number);
-    out.extend(std::iter::repeat_n(b'0', width.saturating_sub(text.len())));
+    if width > text.len() {
+        out.resize(out.len() + width - text.len(), b'0');
+    }
     out.extend_from_slice(text.as_bytes());
 }
 

@@ -19,15 +19,16 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{DataType, Schema as ArrowSchema};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::extent::ColumnBounds;
 use crate::ids::{DatabaseId, ExtentId, TableId};
 use crate::predicate::{ColumnRef, Predicate};
 use crate::prune::Reason;
-use crate::schema::Schema;
+use crate::schema::{Column, Schema};
 use crate::sketch::Sketch;
 use crate::stats::ColumnStats;
 use crate::time::TimeRange;
@@ -93,6 +94,73 @@ pub struct OpenOptions {
     pub footer_length: u32,
     /// The footer's bytes, when they are at hand.
     pub footer: Option<Bytes>,
+}
+
+impl OpenOptions {
+    /// The extent's footer: what is at hand, or else one read of exactly its bytes. Gives the offset it starts at too.
+    ///
+    /// # Errors
+    /// `Corrupt` when there is no such footer.
+    pub async fn read_footer(&self, source: &dyn RangeReader) -> Result<(u64, Bytes)> {
+        let start = self.length.checked_sub(u64::from(self.footer_length));
+        let start = start.ok_or_else(|| self.corrupt("the extent is shorter than its footer"))?;
+        let bytes = match &self.footer {
+            Some(bytes) => bytes.clone(),
+            None => {
+                let read = source.read(std::slice::from_ref(&(start..self.length))).await?;
+                read.into_iter().next().ok_or_else(|| self.corrupt("the store gave nothing"))?
+            }
+        };
+        if bytes.len() != self.footer_length as usize {
+            return Err(self.corrupt("it has the wrong length"));
+        }
+        Ok((start, bytes))
+    }
+
+    /// Says what is wrong with the extent's footer.
+    pub fn corrupt(&self, why: &str) -> Error {
+        Error::corrupt(format!("extent footer is corrupt: extent={}: {why}", self.extent))
+    }
+}
+
+/// The columns of batches to encode, at most `columns_max`. Text may come in any of Arrow's string types.
+///
+/// # Errors
+/// `Invalid` for a type outside [`Type`]'s Arrow types or a name that occurs twice, `Exhausted` for too many columns.
+pub fn stored_schema(schema: &ArrowSchema, columns_max: usize) -> Result<Schema> {
+    let mut columns: Vec<Column> = Vec::with_capacity(schema.fields().len());
+    let mut names = std::collections::HashSet::new();
+    for field in schema.fields() {
+        let ty = Type::of_field(field);
+        let is_text = matches!(ty, Type::String | Type::Dynamic)
+            && matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8);
+        if !is_text && *field.data_type() != ty.arrow() {
+            let detail = format!("column={}, type={}", field.name(), field.data_type());
+            return Err(Error::invalid("format.column_type", format!("a column cannot be stored: {detail}")));
+        }
+        if !names.insert(field.name()) {
+            let detail = format!("column={}", field.name());
+            return Err(Error::invalid("format.column_twice", format!("a column occurs twice: {detail}")));
+        }
+        columns.push(Column::new(field.name(), ty));
+    }
+    if columns.len() > columns_max {
+        return Err(Error::exhausted("format.too_many_columns", format!("too many columns: limit={columns_max}")));
+    }
+    Ok(Schema::new(columns))
+}
+
+/// Ranges in order, joined where they touch.
+pub fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
 /// One column of a read.
@@ -312,7 +380,7 @@ impl Formats {
     pub fn get(&self, name: &str) -> Result<Arc<dyn SegmentFormat>> {
         let known = || self.by_name.keys().copied().collect::<Vec<_>>().join(", ");
         self.by_name.get(name).cloned().ok_or_else(|| {
-            crate::error::Error::not_found("format.unknown", format!("segment format is not known here: format={name}"))
+            Error::not_found("format.unknown", format!("segment format is not known here: format={name}"))
                 .hint(format!("this process knows: {}", known()))
         })
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use kyma_core::error::{Error, Result};
-use kyma_core::format::RangeReader;
+use kyma_core::format::{RangeReader, joined};
 
 use crate::constants::MAGIC;
 use crate::directory::checksum;
@@ -34,16 +34,7 @@ impl Piece {
 
 /// The ranges that cover `pieces`, joined where they touch, ascending.
 pub(crate) fn ranges<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Vec<Range<u64>> {
-    let mut ranges: Vec<Range<u64>> = pieces.map(|piece| piece.start..piece.end).collect();
-    ranges.sort_unstable_by_key(|range| (range.start, range.end));
-    let mut joined: Vec<Range<u64>> = Vec::new();
-    for range in ranges {
-        match joined.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => joined.push(range),
-        }
-    }
-    joined
+    joined(pieces.map(|piece| piece.start..piece.end).collect())
 }
 
 /// Bytes of some ranges of a file.

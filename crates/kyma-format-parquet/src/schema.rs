@@ -4,43 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit, TimestampNanosecondType};
-use kyma_core::error::{Error, Result};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::types::{DECIMAL_PRECISION, DECIMAL_SCALE, Type};
 use parquet::basic::{LogicalType, Repetition, TimeUnit as ParquetTimeUnit, Type as Physical};
 use parquet::schema::types::{Type as ParquetType, TypePtr};
 
-use crate::limits::COLUMNS_MAX;
-
 /// Name of the root of the file's schema; what most writers call it.
 const ROOT: &str = "schema";
-
-/// The columns of batches of `schema`.
-///
-/// # Errors
-/// `Invalid` for a type that is none of kyma's, or a name that occurs twice.
-pub(crate) fn check(schema: &ArrowSchema) -> Result<Schema> {
-    let mut columns: Vec<Column> = Vec::with_capacity(schema.fields().len());
-    let mut names = std::collections::HashSet::new();
-    for field in schema.fields() {
-        let ty = Type::of_field(field);
-        let is_text = matches!(ty, Type::String | Type::Dynamic)
-            && matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8);
-        if !is_text && *field.data_type() != ty.arrow() {
-            let detail = format!("column={}, type={}", field.name(), field.data_type());
-            return Err(Error::invalid("format.column_type", format!("a column cannot be stored: {detail}")));
-        }
-        if !names.insert(field.name()) {
-            let detail = format!("column={}", field.name());
-            return Err(Error::invalid("format.column_twice", format!("a column occurs twice: {detail}")));
-        }
-        columns.push(Column::new(field.name(), ty));
-    }
-    if columns.len() > COLUMNS_MAX {
-        return Err(Error::exhausted("format.too_many_columns", format!("too many columns: limit={COLUMNS_MAX}")));
-    }
-    Ok(Schema::new(columns))
-}
 
 /// The file's schema: optional leaves in order.
 pub(crate) fn parquet(schema: &Schema) -> parquet::errors::Result<TypePtr> {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use kyma_core::accumulate;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
-use kyma_core::format::{EncodeOptions, Encoded};
+use kyma_core::format::{EncodeOptions, Encoded, stored_schema};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::sketch::Sketch;
 use kyma_core::stats::ColumnStats;
@@ -38,7 +38,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::directory::{self, Identity, Statistics, StoredSketch, checksum};
 use crate::limits::{
-    BLOCK_ROWS_MAX, DICTIONARY_BYTES, FILTER_BYTES_MAX, FILTER_DISTINCT_MIN, FILTER_VALUE_BYTES_MAX,
+    BLOCK_ROWS_MAX, COLUMNS_MAX, DICTIONARY_BYTES, FILTER_BYTES_MAX, FILTER_DISTINCT_MIN, FILTER_VALUE_BYTES_MAX,
     FOOTER_FILTER_BYTES_MAX, GROUP_ROWS_MAX, GROUPS_MAX, PAGE_BYTES, PAGE_ROWS, PAGE_STEP_ROWS, VALUE_BYTES_MAX,
 };
 use crate::paths::Paths;
@@ -58,7 +58,7 @@ const FILTER_FALSE_SHARE: f64 = 0.01;
 /// Encodes `batches` into one extent.
 pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded> {
     let arrow_schema = batches.first().map(RecordBatch::schema);
-    let schema = arrow_schema.as_deref().map_or(Ok(Schema::default()), schema::check)?;
+    let schema = arrow_schema.as_deref().map_or(Ok(Schema::default()), |schema| stored_schema(schema, COLUMNS_MAX))?;
     if options.block_rows == 0 || options.block_rows > BLOCK_ROWS_MAX {
         let detail = format!("rows={}", options.block_rows);
         return Err(Error::invalid("format.block_rows", format!("block rows are out of bounds: {detail}")));

@@ -9,7 +9,7 @@ use std::ops::Range;
 use arrow::buffer::BooleanBuffer;
 use bytes::Bytes;
 use kyma_core::error::{Error, Result};
-use kyma_core::format::RangeReader;
+use kyma_core::format::{RangeReader, joined};
 
 use crate::encoding::{Fetched, template};
 use crate::footer::Piece;
@@ -63,17 +63,7 @@ impl<'a> Fetch<'a> {
 
     fn ranges(&self) -> Vec<Range<u64>> {
         let parts = self.wanted.iter().flat_map(|wanted| wanted.parts.iter().flatten());
-        let mut ranges: Vec<Range<u64>> =
-            parts.map(|part| part.range.clone()).filter(|range| !range.is_empty()).collect();
-        ranges.sort_unstable_by_key(|range| (range.start, range.end));
-        let mut joined: Vec<Range<u64>> = Vec::new();
-        for range in ranges {
-            match joined.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => joined.push(range),
-            }
-        }
-        joined
+        joined(parts.map(|part| part.range.clone()).filter(|range| !range.is_empty()).collect())
     }
 
     /// Bytes that `run` would read.

@@ -56,22 +56,9 @@ pub(crate) struct Reader {
 
 /// Reads and checks the footer.
 pub(crate) async fn open(source: &dyn RangeReader, options: &OpenOptions) -> Result<Reader> {
-    let corrupt = |why: &str| Error::corrupt(format!("extent footer is corrupt: extent={}: {why}", options.extent));
-    let start = options
-        .length
-        .checked_sub(u64::from(options.footer_length))
-        .ok_or_else(|| corrupt("the extent is shorter than its footer"))?;
-    let bytes = match &options.footer {
-        Some(bytes) => bytes.clone(),
-        None => {
-            let read = source.read(std::slice::from_ref(&(start..options.length))).await?;
-            read.into_iter().next().ok_or_else(|| corrupt("the store gave nothing"))?
-        }
-    };
-    if bytes.len() != options.footer_length as usize {
-        return Err(corrupt("it has the wrong length"));
-    }
-    let footer = Footer::read(&bytes, start).map_err(|error| corrupt("section=footer").because(error))?;
+    let (start, bytes) = options.read_footer(source).await?;
+    let corrupt = |error| options.corrupt("section=footer").because(error);
+    let footer = Footer::read(&bytes, start).map_err(corrupt)?;
     Ok(Reader::new(footer, options, bytes.len()))
 }
 

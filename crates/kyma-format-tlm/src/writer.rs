@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::ScalarBuffer;
-use arrow::datatypes::{DataType, Schema as ArrowSchema};
+use arrow::datatypes::DataType;
 use bytes::Bytes;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
-use kyma_core::format::{EncodeOptions, Encoded};
+use kyma_core::format::{EncodeOptions, Encoded, stored_schema};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::stats::ColumnStats;
 use kyma_core::time::TimeRange;
@@ -54,7 +54,7 @@ const DIFFERENCE_BYTES_MIN: usize = 256;
 /// Encodes `batches` into one extent.
 pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded> {
     let arrow_schema = batches.first().map(RecordBatch::schema);
-    let schema = arrow_schema.as_deref().map_or(Ok(Schema::default()), check_schema)?;
+    let schema = arrow_schema.as_deref().map_or(Ok(Schema::default()), |schema| stored_schema(schema, COLUMNS_MAX))?;
     if options.block_rows == 0 || options.block_rows > BLOCK_ROWS_MAX {
         return Err(Error::invalid(
             "format.block_rows",
@@ -86,31 +86,6 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         blocks.push(writer.block(&rows, &schema)?);
     }
     finish(writer, blocks, schema, options)
-}
-
-fn check_schema(schema: &ArrowSchema) -> Result<Schema> {
-    let mut columns: Vec<Column> = Vec::with_capacity(schema.fields().len());
-    let mut names = std::collections::HashSet::new();
-    for field in schema.fields() {
-        let ty = Type::of_field(field);
-        let is_text = matches!(ty, Type::String | Type::Dynamic)
-            && matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8);
-        if !is_text && *field.data_type() != ty.arrow() {
-            let detail = format!("column={}, type={}", field.name(), field.data_type());
-            return Err(Error::invalid("format.column_type", format!("a column cannot be stored: {detail}")));
-        }
-        if !names.insert(field.name()) {
-            return Err(Error::invalid(
-                "format.column_twice",
-                format!("a column occurs twice: column={}", field.name()),
-            ));
-        }
-        columns.push(Column::new(field.name(), ty));
-    }
-    if columns.len() > COLUMNS_MAX {
-        return Err(Error::exhausted("format.too_many_columns", format!("too many columns: limit={COLUMNS_MAX}")));
-    }
-    Ok(Schema::new(columns))
 }
 
 /// Cuts batches into runs of slices that hold `block_rows` rows together, the last one fewer.

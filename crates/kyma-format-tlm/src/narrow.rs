@@ -44,12 +44,12 @@ const KEPT_TESTS: usize = 16;
 impl Verdicts {
     /// By template of the test's column; `None` when nothing can be said.
     fn of(&self, reader: &Reader, test: LineTest) -> Option<Arc<Vec<Verdict>>> {
-        let test_of = prepared(&test)?;
         // A lock that a panic poisoned holds what it held before.
         let lock = || self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((_, known)) = lock().iter().find(|(known, _)| *known == test) {
             return Some(Arc::clone(known));
         }
+        let test_of = prepared(&test)?;
         let dictionary = reader.footer.templates.get(test.column)?;
         let templates = (0..dictionary.len() as u32).filter_map(|number| dictionary.get(number));
         let verdicts: Arc<Vec<Verdict>> = Arc::new(templates.map(test_of).collect());

@@ -168,11 +168,9 @@ impl Learner {
         let mut shape = Vec::new();
         for (line, value) in values.iter().enumerate() {
             let first = words.len();
-            if value.len() <= TEMPLATE_LINE_BYTES_MAX {
-                tokens(value, &mut words);
-            }
             shape.clear();
             if value.len() <= TEMPLATE_LINE_BYTES_MAX {
+                tokens(value, &mut words);
                 write_shape(value, &words[first..], &mut shape);
             }
             let hash = xxh3_64(&shape);

@@ -438,13 +438,8 @@ impl<'a> FrameParts<'a> {
     }
 
     fn id(&self, place: i64) -> Result<&[u8]> {
-        let place = usize::try_from(place).map_err(|_| corrupt("an id is out of range"))?;
-        let start = match place.checked_sub(1) {
-            None => 0,
-            Some(before) => self.id_ends.get(before).copied().unwrap_or(usize::MAX),
-        };
-        let end = self.id_ends.get(place).copied().unwrap_or(0);
-        self.id_bytes.get(start..end).ok_or_else(|| corrupt("an id is out of range"))
+        let id = usize::try_from(place).ok().and_then(|place| heap_value(&self.id_bytes, 0, &self.id_ends, place));
+        id.ok_or_else(|| corrupt("an id is out of range"))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod clock;
 pub mod dynamic;
 pub mod error;
+pub mod explain;
 pub mod extent;
 pub mod format;
 pub mod ids;

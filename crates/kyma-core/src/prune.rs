@@ -35,6 +35,22 @@ pub enum Reason {
     Limit,
 }
 
+impl Reason {
+    /// Its name as it is serialised.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Time => "time",
+            Reason::Bounds => "bounds",
+            Reason::Missing => "missing",
+            Reason::Filter => "filter",
+            Reason::Terms => "terms",
+            Reason::Templates => "templates",
+            Reason::Dynamic => "dynamic",
+            Reason::Limit => "limit",
+        }
+    }
+}
+
 /// Which outcomes are possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {

@@ -4,33 +4,36 @@
 //! 2. Every statement is lowered, pruned and run on the CPU runtime; requests to the store run on the caller's.
 //! 3. Rows are counted against the limits while they arrive. Cancelling, the timeout, and dropping the future or the stream
 //!    all drop the running plan, which stops at its next await.
+//! 4. Whoever waits sees the query's scope ([`Watch`]): what a query cost that failed or was stopped is known, too.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use kyma_core::catalog::Catalog;
 use kyma_core::clock::Clock;
+use kyma_core::explain::Explanation;
 use kyma_core::format::Formats;
-use kyma_core::profile::Profile;
+use kyma_core::profile::{PhaseName, Profile};
 use kyma_core::{Error, Value};
-use kyma_plan::{Diagnostic, PlanContext, Query, QueryFrontend, Severity};
+use kyma_plan::{Diagnostic, Plan, PlanContext, Query, QueryFrontend, Severity};
 use kyma_storage::Store;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::df_adapter::run::{Rows, Runner};
+use crate::metrics::QueryMetrics;
 use crate::request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
 use crate::scan::footers::Footers;
 use crate::scope::{QueryScope, Shared};
 use crate::settings::ExecSettings;
 use crate::size::batch_bytes;
 use crate::snapshot::Snapshots;
+use crate::timeline::Timeline;
 
 /// Stack of a CPU thread: plans nest.
 const STACK_BYTES: usize = 16 << 20;
@@ -75,11 +78,11 @@ struct Work {
     snapshots: Snapshots,
     frontends: Vec<Arc<dyn QueryFrontend>>,
     clock: Arc<dyn Clock>,
-    queries: Counter,
-    failed: Counter,
-    store_bytes: Counter,
-    rows_scanned: Counter,
+    metrics: QueryMetrics,
 }
+
+/// Where whoever waits for a query finds its scope, as soon as it has one.
+type Watch = Arc<OnceLock<Arc<QueryScope>>>;
 
 /// A query that was read.
 struct Planned {
@@ -100,59 +103,81 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|error| Error::internal("threads for queries do not start").because(error))?;
+        let memory = Arc::new(AtomicUsize::new(0));
         let work = Work {
             snapshots: Snapshots::new(Arc::clone(&parts.catalog)),
+            metrics: QueryMetrics::register(parts.registry, Arc::clone(&memory)),
             shared: Arc::new(Shared {
                 catalog: parts.catalog,
                 store: parts.store,
                 formats: parts.formats,
                 footers: Footers::new(parts.settings.footer_cache_bytes),
                 settings: parts.settings,
-                memory: Arc::new(AtomicUsize::new(0)),
+                memory,
             }),
             frontends: parts.frontends,
             clock: parts.clock,
-            queries: Counter::default(),
-            failed: Counter::default(),
-            store_bytes: Counter::default(),
-            rows_scanned: Counter::default(),
         };
-        work.register(parts.registry);
         Ok(Arc::new(Engine { work: Arc::new(work), cpu: Some(cpu) }))
     }
 
     /// Answers a query, collected within its limits.
     pub async fn run(&self, request: QueryRequest, cancel: CancellationToken) -> Result<Answer, QueryError> {
-        let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
-        let task = self.spawn(async move { work.run(request, io).await })?;
+        self.run_profiled(request, cancel).await.0
+    }
+
+    /// Answers like [`Engine::run`], and says what the query cost when it fails or is cancelled, too.
+    pub async fn run_profiled(
+        &self,
+        request: QueryRequest,
+        cancel: CancellationToken,
+    ) -> (Result<Answer, QueryError>, Profile) {
+        let (started, watch) = (Instant::now(), Watch::default());
+        let (language, timeout) = (request.language.clone(), request.limits.timeout);
+        let (work, io, inner) = (Arc::clone(&self.work), Handle::current(), Arc::clone(&watch));
+        let mut task = match self.spawn(async move { work.run(request, io, &inner).await }) {
+            Ok(task) => task,
+            Err(error) => return (Err(error.into()), Profile::default()),
+        };
         let answer = tokio::select! {
-            answer = task => answer.unwrap_or_else(|gone| Err(died(gone).into())),
+            answer = &mut task => answer.unwrap_or_else(|gone| Err(died(gone).into())),
             () = cancel.cancelled() => Err(cancelled().into()),
             () = tokio::time::sleep(timeout) => Err(timed_out(timeout).into()),
         };
-        self.work.count(answer.as_ref().ok().map(|answer| &answer.profile));
-        answer
+        // Before the task is dropped, and its plan with it.
+        let profile = match &answer {
+            Ok(answer) => answer.profile.clone(),
+            Err(_) => profile_of(&watch),
+        };
+        drop(task);
+        self.work.count(&language, started, &profile, answer.is_err());
+        (answer, profile)
     }
 
     /// Answers the first statement of a query, batch by batch.
     pub async fn stream(&self, request: QueryRequest, cancel: CancellationToken) -> Result<AnswerStream, QueryError> {
         let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
         let deadline = tokio::time::Instant::now() + timeout;
+        let (started, language) = (Instant::now(), request.language.clone());
+        let watch = Watch::default();
+        let inner = Arc::clone(&watch);
         let task = self.spawn(async move {
-            let mut planned = work.plan(request, &io).await?;
+            let mut planned = work.plan(request, &io, &inner).await?;
             planned.query.statements.truncate(1);
             let runner = Runner::new(&planned.scope)?;
             let statement = planned.query.statements.pop().ok_or_else(nothing_asked)?;
-            let started = Instant::now();
-            let rows = runner.start(&statement.plan).await?;
-            planned.scope.note(|profile| profile.plan_micros += micros(started));
+            let rows = start(&planned.scope, &runner, &statement.plan).await?;
             Ok::<_, QueryError>((planned, statement.visualization, rows, runner))
         })?;
-        let (planned, visualization, rows, runner) = tokio::select! {
-            started = task => started.unwrap_or_else(|gone| Err(died(gone).into()))?,
-            () = cancel.cancelled() => return Err(cancelled().into()),
-            () = tokio::time::sleep_until(deadline) => return Err(timed_out(timeout).into()),
+        let begun = tokio::select! {
+            begun = task => begun.unwrap_or_else(|gone| Err(died(gone).into())),
+            () = cancel.cancelled() => Err(cancelled().into()),
+            () = tokio::time::sleep_until(deadline) => Err(timed_out(timeout).into()),
         };
+        if begun.is_err() {
+            self.work.count(&language, started, &profile_of(&watch), true);
+        }
+        let (planned, visualization, rows, runner) = begun?;
         let (send, receive) = tokio::sync::mpsc::channel(STREAM_BATCHES);
         let (scope, schema, warnings) =
             (Arc::clone(&planned.scope), rows.schema.clone(), planned.query.warnings.clone());
@@ -165,7 +190,7 @@ impl Engine {
                 () = cancel.cancelled() => Err(cancelled().into()),
                 () = tokio::time::sleep_until(deadline) => Err(timed_out(timeout).into()),
             };
-            work.count(sent.is_ok().then(|| profile.profile()).as_ref());
+            work.count(&language, started, &profile.profile(), sent.is_err());
             if let Err(error) = sent {
                 let _ = send.send(Err(error)).await;
             }
@@ -177,22 +202,19 @@ impl Engine {
         Ok(AnswerStream { schema, visualization, warnings, batches: batches.boxed(), profile })
     }
 
-    /// How a query would run: its plan, and what the catalog's level prunes.
-    pub async fn explain(&self, request: QueryRequest) -> Result<String, QueryError> {
+    /// How a query would run and what it would read at most. Nothing of it is run, sub-queries included: what depends on
+    /// their values is estimated as if it pruned nothing.
+    pub async fn explain(&self, request: QueryRequest) -> Result<Explanation, QueryError> {
         let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
         let task = self.spawn(async move {
-            let planned = work.plan(request, &io).await?;
-            let runner = Runner::new(&planned.scope)?;
-            let mut text = String::new();
+            let planned = work.plan(request, &io, &Watch::default()).await?;
+            let runner = Runner::explaining(&planned.scope)?;
+            let mut explanation = Explanation::default();
             for statement in &planned.query.statements {
-                text.push_str(&runner.explain(&statement.plan).await?);
+                runner.explain(&statement.plan, &mut explanation).await?;
             }
-            let catalog = planned.scope.profile().catalog;
-            text.push_str(&format!(
-                "catalog: considered={}, kept={}, pruned={:?}\n",
-                catalog.considered, catalog.kept, catalog.pruned
-            ));
-            Ok(text)
+            let Profile { snapshot, catalog, metadata_answers, .. } = planned.scope.profile();
+            Ok(Explanation { snapshot, catalog, metadata_answers, ..explanation })
         })?;
         tokio::time::timeout(timeout, task)
             .await
@@ -224,30 +246,17 @@ impl Drop for Engine {
 }
 
 impl Work {
-    fn register(&self, registry: &mut Registry) {
-        registry.register("kyma_queries", "Queries answered or failed", self.queries.clone());
-        registry.register("kyma_queries_failed", "Queries that failed", self.failed.clone());
-        registry.register("kyma_query_store_bytes", "Bytes that queries read from the store", self.store_bytes.clone());
-        registry.register("kyma_query_rows_scanned", "Rows that queries looked at", self.rows_scanned.clone());
-    }
-
-    fn count(&self, profile: Option<&Profile>) {
-        self.queries.inc();
-        match profile {
-            Some(profile) => {
-                self.store_bytes.inc_by(profile.store_bytes);
-                self.rows_scanned.inc_by(profile.rows_scanned);
-            }
-            None => drop(self.failed.inc()),
-        }
+    fn count(&self, language: &str, started: Instant, profile: &Profile, failed: bool) {
+        let language = if self.frontend(language).is_some() { language } else { "unknown" };
+        self.metrics.count(language, started.elapsed(), profile, failed);
     }
 
     fn frontend(&self, language: &str) -> Option<Arc<dyn QueryFrontend>> {
         self.frontends.iter().find(|frontend| frontend.language() == language).cloned()
     }
 
-    async fn plan(&self, request: QueryRequest, io: &Handle) -> Result<Planned, QueryError> {
-        let started = Instant::now();
+    async fn plan(&self, request: QueryRequest, io: &Handle, watch: &Watch) -> Result<Planned, QueryError> {
+        let (started, timeline) = (Instant::now(), Timeline::start());
         let frontend = self.frontend(&request.language).ok_or_else(|| {
             let known: Vec<&str> = self.frontends.iter().map(|frontend| frontend.language()).collect();
             Error::invalid("query.unknown_language", format!("query language is not known: {}", request.language))
@@ -256,7 +265,10 @@ impl Work {
         let now = request.now.unwrap_or_else(|| self.clock.now());
         let mut fresh = false;
         let (snapshot, query) = loop {
+            let pinning = timeline.enter(PhaseName::Snapshot);
             let snapshot = self.snapshots.take(&request.database, &request.text, fresh).await?;
+            drop(pinning);
+            let _parsing = timeline.enter(PhaseName::Parse);
             let context =
                 PlanContext { schemas: &snapshot, database: &request.database, now, parameters: &request.parameters };
             match frontend.plan(&request.text, &context) {
@@ -265,8 +277,11 @@ impl Work {
                 Err(diagnostics) => return Err(diagnostics.into()),
             }
         };
-        let scope = QueryScope::new(Arc::clone(&self.shared), snapshot, now, &request.database, io.clone());
+        let shared = Arc::clone(&self.shared);
+        let scope = QueryScope::new(shared, snapshot, now, &request.database, io.clone(), timeline);
         scope.note(|profile| profile.parse_micros = micros(started));
+        // Nobody else sets it.
+        let _ = watch.set(Arc::clone(&scope));
         let unlimited = matches!(query.options.get("notruncation"), Some(Value::Bool(true)));
         let limits = match unlimited {
             true => Limits { rows: None, bytes: None, ..request.limits },
@@ -275,28 +290,26 @@ impl Work {
         Ok(Planned { scope, query, limits, truncate: request.truncate })
     }
 
-    async fn run(&self, request: QueryRequest, io: Handle) -> Result<Answer, QueryError> {
-        let Planned { scope, query, limits, truncate } = self.plan(request, &io).await?;
+    async fn run(&self, request: QueryRequest, io: Handle, watch: &Watch) -> Result<Answer, QueryError> {
+        let Planned { scope, query, limits, truncate } = self.plan(request, &io, watch).await?;
         let runner = Runner::new(&scope)?;
         let mut meter = Meter::new(&limits, truncate);
         let mut tables = Vec::with_capacity(query.statements.len());
         for statement in query.statements {
-            let started = Instant::now();
-            let Rows { schema, batches: mut rows } = runner.start(&statement.plan).await?;
-            scope.note(|profile| profile.plan_micros += micros(started));
-            let running = Instant::now();
+            let Rows { schema, batches: mut rows } = start(&scope, &runner, &statement.plan).await?;
+            let running = Running::begin(&scope);
             let mut batches = Vec::new();
             while let Some(batch) = rows.next().await {
                 let Some(batch) = meter.admit(batch?)? else { break };
                 batches.push(batch);
+                running.gave(meter.rows);
                 if meter.is_full {
                     break;
                 }
             }
-            scope.note(|profile| profile.execute_micros += micros(running));
+            drop((running, rows));
             tables.push(ResultTable { name: statement.name, schema, batches, visualization: statement.visualization });
         }
-        scope.note(|profile| profile.rows_returned = meter.rows as u64);
         let mut warnings = query.warnings;
         warnings.extend(meter.warning());
         Ok(Answer { tables, profile: scope.profile(), warnings })
@@ -309,20 +322,53 @@ async fn pump(
     mut rows: Rows,
     send: &tokio::sync::mpsc::Sender<Result<RecordBatch, QueryError>>,
 ) -> Result<(), QueryError> {
-    let started = Instant::now();
+    let running = Running::begin(&planned.scope);
     let mut meter = Meter::new(&planned.limits, planned.truncate);
     while let Some(batch) = rows.batches.next().await {
         let Some(batch) = meter.admit(batch?)? else { break };
-        planned.scope.note(|profile| {
-            profile.rows_returned = meter.rows as u64;
-            profile.execute_micros = micros(started);
-        });
+        running.gave(meter.rows);
         if send.send(Ok(batch)).await.is_err() || meter.is_full {
             break;
         }
     }
-    planned.scope.note(|profile| profile.execute_micros = micros(started));
     Ok(())
+}
+
+/// Plans a statement and starts it.
+async fn start(scope: &Arc<QueryScope>, runner: &Runner, plan: &Plan) -> Result<Rows, Error> {
+    let (started, _phase) = (Instant::now(), scope.enter(PhaseName::Plan));
+    let rows = runner.start(plan).await;
+    scope.note(|profile| profile.plan_micros += micros(started));
+    rows
+}
+
+/// A statement while it runs; its time is noted when this is dropped, however it ended.
+struct Running {
+    scope: Arc<QueryScope>,
+    started: Instant,
+    _phase: crate::timeline::Running,
+}
+
+impl Running {
+    fn begin(scope: &Arc<QueryScope>) -> Self {
+        Running { scope: Arc::clone(scope), started: Instant::now(), _phase: scope.enter(PhaseName::Execute) }
+    }
+
+    /// So many rows of the answer are there.
+    fn gave(&self, rows: usize) {
+        self.scope.note(|profile| profile.rows_returned = rows as u64);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.scope.note(|profile| profile.execute_micros += micros(self.started));
+    }
+}
+
+/// What a query has cost, if it came as far as having a scope.
+fn profile_of(watch: &Watch) -> Profile {
+    watch.get().map(|scope| scope.profile()).unwrap_or_default()
 }
 
 /// Counts an answer against its limits.

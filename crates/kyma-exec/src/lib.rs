@@ -9,6 +9,8 @@
 
 pub mod df_adapter;
 pub mod engine;
+pub mod explain;
+pub mod metrics;
 pub mod prune;
 pub mod request;
 pub mod scan;
@@ -16,6 +18,7 @@ pub mod scope;
 pub mod settings;
 pub mod size;
 pub mod snapshot;
+pub mod timeline;
 
 pub use engine::{Engine, EngineParts};
 pub use request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};

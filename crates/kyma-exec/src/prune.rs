@@ -5,11 +5,12 @@
 
 use futures::TryStreamExt;
 use kyma_core::Result;
-use kyma_core::catalog::{ExtentOrder, ExtentQuery, Table};
+use kyma_core::catalog::{ExtentOrder, ExtentQuery, Table, TableTotals};
 use kyma_core::extent::{Extent, ExtentStats};
 use kyma_core::format::PruneRequest;
 use kyma_core::ids::Sequence;
 use kyma_core::predicate::Predicate;
+use kyma_core::profile::{LevelProfile, PhaseName};
 use kyma_core::prune::{Outcome, Reason, evaluate};
 use kyma_core::schema::Schema;
 use kyma_core::time::TimeRange;
@@ -24,6 +25,8 @@ pub struct Survivors {
     pub extents: Vec<Arc<Extent>>,
     /// Whether every row of every one of them matches, for certain.
     pub all_match: bool,
+    /// How many were considered, and why the others fell.
+    pub level: LevelProfile,
 }
 
 /// What to look for in a table.
@@ -71,38 +74,41 @@ impl TableQuery {
 
 /// Lists and prunes.
 pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivors> {
+    let _phase = scope.enter(PhaseName::Prune);
     let prune = scope.shared.settings.prune;
     let time = if prune { query.predicate.time_range(&query.table.time_column) } else { TimeRange::ALL };
     let (listed, outside) = futures::try_join!(list(scope, query, time), all(scope, query, time))?;
-    let outside = outside.map_or(0, |all| all.saturating_sub(listed.len() as u64));
-    let mut found = Survivors { extents: Vec::new(), all_match: prune };
-    let mut reasons = std::collections::BTreeMap::from([(Reason::Time, outside)]);
-    let considered = outside + listed.len() as u64;
+    let rows_total = outside.map_or_else(|| listed.iter().map(|extent| extent.rows).sum(), |all| all.rows);
+    let outside = outside.map_or(0, |all| all.extents.saturating_sub(listed.len() as u64));
+    let mut found = Survivors { all_match: prune, ..Survivors::default() };
+    found.level.considered = outside + listed.len() as u64;
+    if outside > 0 {
+        found.level.pruned.insert(Reason::Time, outside);
+    }
     for extent in listed {
         let outcome = query.evaluate(&query.predicate, &extent);
         if prune && outcome.is_none() {
-            *reasons.entry(outcome.reason.unwrap_or(Reason::Bounds)).or_default() += 1;
+            *found.level.pruned.entry(outcome.reason.unwrap_or(Reason::Bounds)).or_default() += 1;
             continue;
         }
         found.all_match &= outcome.is_all();
         found.extents.push(Arc::new(extent));
     }
+    found.level.kept = found.extents.len() as u64;
     scope.note(|profile| {
-        profile.catalog.considered += considered;
-        profile.catalog.kept += found.extents.len() as u64;
-        for (reason, count) in reasons.into_iter().filter(|(_, count)| *count > 0) {
-            *profile.catalog.pruned.entry(reason).or_default() += count;
-        }
+        profile.catalog.add(&found.level);
+        profile.rows_total += rows_total;
+        found.extents.iter().for_each(|extent| profile.keep_time(extent.time));
     });
     Ok(found)
 }
 
-/// How many extents are visible, where a time range may exclude some.
-async fn all(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Option<u64>> {
+/// What is visible, where a time range may exclude some.
+async fn all(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Option<TableTotals>> {
     if time == TimeRange::ALL {
         return Ok(None);
     }
-    Ok(Some(scope.shared.catalog.totals(query.table.id, query.at).await?.extents))
+    Ok(Some(scope.shared.catalog.totals(query.table.id, query.at).await?))
 }
 
 async fn list(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Vec<Extent>> {

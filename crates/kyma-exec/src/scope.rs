@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kyma_core::catalog::Catalog;
 use kyma_core::format::Formats;
-use kyma_core::profile::{IoCounters, Profile};
+use kyma_core::profile::{IoCounters, OperatorProfile, PhaseName, Profile, Stopwatch, store_dollars};
 use kyma_storage::Store;
 use parking_lot::Mutex;
 
 use crate::scan::footers::Footers;
 use crate::settings::ExecSettings;
 use crate::snapshot::Snapshot;
+use crate::timeline::{Running, Timeline};
+
+/// Operators that a profile lists at most: a query may run thousands of sub-queries.
+const OPERATORS_MAX: usize = 256;
 
 /// Parts that all queries of a node share.
 #[derive(Debug)]
@@ -30,8 +34,21 @@ pub struct Shared {
     pub memory: Arc<AtomicUsize>,
 }
 
+/// What the operators of a running plan have done so far; nothing once the plan is gone.
+pub type OperatorSource = Box<dyn Fn() -> Vec<OperatorProfile> + Send + Sync>;
+
+/// Computing that scans did.
+#[derive(Debug, Default)]
+pub struct ScanTimes {
+    /// Opening extents.
+    pub footer: Stopwatch,
+    /// Excluding blocks.
+    pub prune: Stopwatch,
+    /// Decoding and filtering blocks.
+    pub read: Stopwatch,
+}
+
 /// One running query.
-#[derive(Debug)]
 pub struct QueryScope {
     /// Parts of the node.
     pub shared: Arc<Shared>,
@@ -47,8 +64,18 @@ pub struct QueryScope {
     pub counters: Arc<IoCounters>,
     /// Highest memory, in bytes.
     pub memory_peak: Arc<AtomicUsize>,
+    /// Where the time of its scans goes.
+    pub scan_times: ScanTimes,
+    timeline: Timeline,
     profile: Mutex<Profile>,
     scans: Mutex<Vec<Arc<PlannedScan>>>,
+    running: Mutex<Vec<OperatorSource>>,
+}
+
+impl std::fmt::Debug for QueryScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryScope").field("database", &self.database).finish_non_exhaustive()
+    }
 }
 
 /// A scan that was planned; one that never opens was answered from metadata.
@@ -61,13 +88,14 @@ pub struct PlannedScan {
 }
 
 impl QueryScope {
-    /// The scope of a query that reads `snapshot`.
+    /// The scope of a query that reads `snapshot` and came when `timeline` began.
     pub fn new(
         shared: Arc<Shared>,
         snapshot: Snapshot,
         now: i64,
         database: &str,
         io: tokio::runtime::Handle,
+        timeline: Timeline,
     ) -> Arc<Self> {
         let sequences = snapshot.databases.iter().map(|(name, one)| (name.clone(), one.sequence.0)).collect();
         Arc::new(QueryScope {
@@ -78,9 +106,17 @@ impl QueryScope {
             io,
             counters: Arc::default(),
             memory_peak: Arc::default(),
+            scan_times: ScanTimes::default(),
+            timeline,
             profile: Mutex::new(Profile { snapshot: sequences, ..Profile::default() }),
             scans: Mutex::default(),
+            running: Mutex::default(),
         })
+    }
+
+    /// Begins a phase.
+    pub fn enter(&self, phase: PhaseName) -> Running {
+        self.timeline.enter(phase)
     }
 
     /// Adds to the profile.
@@ -93,6 +129,19 @@ impl QueryScope {
         self.scans.lock().push(scan);
     }
 
+    /// Asks `source` for the operators of a plan that starts, until [`QueryScope::settle`]. It must not keep the plan alive:
+    /// the plan's scans hold this scope.
+    pub fn watch(&self, source: OperatorSource) {
+        self.running.lock().push(source);
+    }
+
+    /// Writes down what the watched plans did: they may go.
+    pub fn settle(&self) {
+        let done = std::mem::take(&mut *self.running.lock());
+        let operators: Vec<OperatorProfile> = done.iter().flat_map(|source| source()).collect();
+        self.note(|profile| add_operators(profile, operators));
+    }
+
     /// The profile so far.
     pub fn profile(&self) -> Profile {
         let mut profile = self.profile.lock().clone();
@@ -100,6 +149,19 @@ impl QueryScope {
         let unopened = |scan: &&Arc<PlannedScan>| !scan.opened.load(Ordering::Relaxed);
         profile.metadata_answers += self.scans.lock().iter().filter(unopened).map(|scan| scan.extents).sum::<u64>();
         profile.memory_peak_bytes = self.memory_peak.load(Ordering::Relaxed) as u64;
+        profile.store_dollars = store_dollars(profile.store_requests, self.shared.settings.dollars_per_million_gets);
+        profile.phases = self.timeline.phases();
+        profile.scan.footer_micros = self.scan_times.footer.micros();
+        profile.scan.prune_micros = self.scan_times.prune.micros();
+        profile.scan.read_micros = self.scan_times.read.micros();
+        let running = self.running.lock().iter().flat_map(|source| source()).collect();
+        add_operators(&mut profile, running);
+        profile.spilled_bytes = profile.operators.iter().map(|operator| operator.spilled_bytes).sum();
         profile
     }
+}
+
+fn add_operators(profile: &mut Profile, operators: Vec<OperatorProfile>) {
+    let room = OPERATORS_MAX.saturating_sub(profile.operators.len());
+    profile.operators.extend(operators.into_iter().take(room));
 }

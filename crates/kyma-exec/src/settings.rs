@@ -18,7 +18,7 @@ pub const RANGE_ROWS_MAX: usize = 100_000_000;
 pub const BODIES_MAX: usize = 100_000;
 
 /// How queries run on this node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExecSettings {
     /// Threads that decode and compute; 0 is one per core.
@@ -39,6 +39,8 @@ pub struct ExecSettings {
     pub spill_dir: Option<PathBuf>,
     /// Bytes of spilled data.
     pub spill_bytes: u64,
+    /// US dollars that a million reads of the store cost, for profiles and estimates; the default is S3's list price.
+    pub dollars_per_million_gets: f64,
     /// Whether blocks and extents are pruned; off only in tests that compare.
     pub prune: bool,
 }
@@ -55,6 +57,7 @@ impl Default for ExecSettings {
             prefetch_blocks: 4,
             spill_dir: None,
             spill_bytes: 16 << 30,
+            dollars_per_million_gets: 0.4,
             prune: true,
         }
     }

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use kyma_core::{Error, Result, Type, Value};
@@ -18,6 +18,7 @@ use crate::df_adapter::literal::{as_type, value_of};
 use crate::df_adapter::lower::{Lowering, Place, limit};
 use crate::df_adapter::paths::{map_children, push_paths};
 use crate::df_adapter::scalar::ValueSet;
+use crate::df_adapter::watch::watch;
 use crate::settings::{IN_LIST_MAX, IN_ROWS_MAX};
 use crate::size::batch_bytes;
 
@@ -58,6 +59,9 @@ impl Lowering {
             match &expr.kind {
                 ExprKind::Scalar(plan) => {
                     let value = self.scalar(plan, expr.ty, place).await?;
+                    if self.explained.is_some() {
+                        return Ok(unknown(expr));
+                    }
                     Ok(Expr { kind: ExprKind::Literal(value), ty: expr.ty, span: expr.span })
                 }
                 ExprKind::InPlan { expr: value, plan, ignore_case } => {
@@ -89,6 +93,9 @@ impl Lowering {
         let plan = push_paths(plan.clone());
         let lowered = self.lower(&plan, place).await?;
         let batches = self.collect(&lowered, IN_ROWS_MAX).await?;
+        if self.explained.is_some() {
+            return Ok(unknown(whole));
+        }
         let column = |batch: &RecordBatch| as_type(Arc::clone(batch.column(0)), value.ty).map_err(from_df);
         let arrays = batches.iter().map(column).collect::<Result<Vec<_>>>()?;
         let rows: usize = arrays.iter().map(|array| array.len()).sum();
@@ -125,9 +132,19 @@ impl Lowering {
         self.rows(batches, schema)
     }
 
-    /// The rows of a plan, at most `rows_max`. They count against the query's memory until it ends.
+    /// The rows of a sub-query; none when the query is only explained.
     pub(crate) async fn collect(&self, plan: &LogicalPlan, rows_max: usize) -> Result<Vec<RecordBatch>> {
         let plan = self.state.create_physical_plan(plan).await.map_err(from_df)?;
+        if let Some(explained) = &self.explained {
+            explained.lock().push(plan);
+            return Ok(Vec::new());
+        }
+        let _watched = watch(&self.scope, &plan);
+        self.run(plan, rows_max).await
+    }
+
+    /// The rows of a plan, at most `rows_max`. They count against the query's memory until it ends.
+    pub(crate) async fn run(&self, plan: Arc<dyn ExecutionPlan>, rows_max: usize) -> Result<Vec<RecordBatch>> {
         let held = MemoryConsumer::new("sub-query").register(&self.state.runtime_env().memory_pool);
         let mut rows = execute_stream(plan, self.state.task_ctx()).map_err(from_df)?;
         let (mut batches, mut count) = (Vec::new(), 0);
@@ -146,6 +163,11 @@ impl Lowering {
         self.held.lock().push(held);
         Ok(batches)
     }
+}
+
+/// Stands for a sub-query that is not run: no pruner understands it, and nothing can compute it.
+fn unknown(sub_query: &Expr) -> Expr {
+    Expr::call("(sub-query)", Vec::new(), sub_query.ty, sub_query.span)
 }
 
 /// Whether this is a sub-query.

@@ -20,6 +20,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{
     Aggregate, Expr as DfExpr, Filter, Limit, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SortExpr, lit,
 };
+use datafusion::physical_plan::ExecutionPlan;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kyma_core::{Error, Result, Schema, Type, Value};
@@ -58,6 +59,8 @@ pub(crate) struct Lowering {
     pub(crate) sets: Mutex<Vec<Arc<ValueSet>>>,
     /// Memory of the rows of sub-queries.
     pub(crate) held: Mutex<Vec<MemoryReservation>>,
+    /// The plans of sub-queries, where a query is only explained; they are not run then.
+    pub(crate) explained: Option<Mutex<Vec<Arc<dyn ExecutionPlan>>>>,
     names: Mutex<usize>,
 }
 
@@ -94,6 +97,7 @@ impl Lowering {
             materialized: Mutex::default(),
             sets: Mutex::default(),
             held: Mutex::default(),
+            explained: None,
             names: Mutex::default(),
         }
     }
@@ -309,7 +313,8 @@ impl Lowering {
         let lowered = self.exprs(&[]).value(&expr)?;
         let unit = LogicalPlanBuilder::empty(true).project(vec![lowered.alias("value")]);
         let unit = unit.and_then(LogicalPlanBuilder::build).map_err(from_df)?;
-        let batches = self.collect(&unit, 1).await?;
+        let unit = self.state.create_physical_plan(&unit).await.map_err(from_df)?;
+        let batches = self.run(unit, 1).await?;
         let column = batches.iter().find(|batch| batch.num_rows() > 0).map(|batch| Arc::clone(batch.column(0)));
         let Some(column) = column else { return Ok(Value::Null(expr.ty)) };
         let scalar = ScalarValue::try_from_array(&column, 0).map_err(from_df)?;

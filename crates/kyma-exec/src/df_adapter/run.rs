@@ -5,17 +5,21 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use kyma_core::explain::Explanation;
 use kyma_core::{Result, Schema, Type};
 use kyma_plan::{Node, Plan};
+use parking_lot::Mutex;
 
 use crate::df_adapter::error::from_df;
+use crate::df_adapter::explain::explain;
 use crate::df_adapter::literal::as_type;
 use crate::df_adapter::lower::{Lowering, Place};
 use crate::df_adapter::paths::push_paths;
 use crate::df_adapter::session::session;
+use crate::df_adapter::watch::{Watched, watch};
 use crate::scope::QueryScope;
 
 /// The rows of a statement while they are made.
@@ -35,6 +39,7 @@ impl std::fmt::Debug for Rows {
 /// Runs the statements of one query.
 pub struct Runner {
     lowering: Lowering,
+    running: Mutex<Option<Watched>>,
 }
 
 impl std::fmt::Debug for Runner {
@@ -46,22 +51,36 @@ impl std::fmt::Debug for Runner {
 impl Runner {
     /// For the query of `scope`.
     pub fn new(scope: &Arc<QueryScope>) -> Result<Self> {
-        Ok(Runner { lowering: Lowering::new(Arc::clone(scope), session(scope)?) })
+        Ok(Runner { lowering: Lowering::new(Arc::clone(scope), session(scope)?), running: Mutex::default() })
     }
 
-    /// Starts a statement.
+    /// For the query of `scope`, of which nothing is run.
+    pub fn explaining(scope: &Arc<QueryScope>) -> Result<Self> {
+        let mut runner = Runner::new(scope)?;
+        runner.lowering.explained = Some(Mutex::default());
+        Ok(runner)
+    }
+
+    /// Starts a statement, after the one before it has ended. What its operators do is in the profile until this is dropped.
     pub async fn start(&self, plan: &Plan) -> Result<Rows> {
         let (physical, schema) = self.plan(plan).await?;
         let (columns, arrow) = (schema.clone(), schema.arrow());
+        self.running.lock().take();
+        *self.running.lock() = Some(watch(&self.lowering.scope, &physical));
         let rows = execute_stream(physical, self.lowering.state.task_ctx()).map_err(from_df)?;
         let batches = rows.map(move |batch| conform(&batch.map_err(from_df)?, &columns, &arrow)).boxed();
         Ok(Rows { schema, batches })
     }
 
-    /// How a statement would run.
-    pub async fn explain(&self, plan: &Plan) -> Result<String> {
+    /// Adds how a statement would run.
+    pub async fn explain(&self, plan: &Plan, explanation: &mut Explanation) -> Result<()> {
         let (physical, _) = self.plan(plan).await?;
-        Ok(displayable(&*physical).indent(false).to_string())
+        let sub_queries = self.lowering.explained.as_ref().map(|plans| std::mem::take(&mut *plans.lock()));
+        for sub_query in sub_queries.unwrap_or_default() {
+            explain(&sub_query, explanation).await;
+        }
+        explain(&physical, explanation).await;
+        Ok(())
     }
 
     async fn plan(&self, plan: &Plan) -> Result<(Arc<dyn ExecutionPlan>, Schema)> {

@@ -16,20 +16,26 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use kyma_core::explain::ScanPlan;
 use kyma_core::extent::Extent;
 use kyma_core::format::ReadColumn;
+use kyma_core::profile::LevelProfile;
 
 use crate::df_adapter::error::to_df;
 use crate::df_adapter::filter::{ExprFilter, renumber};
 use crate::df_adapter::memory::ScanBudget;
 use crate::df_adapter::statistics::statistics;
+use crate::df_adapter::watch::{metered, shortened};
+use crate::explain::Reads;
 use crate::prune::{Survivors, TableQuery};
 use crate::scan::queue::ScanQueue;
 use crate::scan::{RowFilter, ScanSpec, partition};
@@ -49,6 +55,8 @@ pub(crate) struct ExtentScan {
     extents: Arc<Vec<Arc<Extent>>>,
     statistics: Arc<Statistics>,
     planned: Arc<PlannedScan>,
+    level: LevelProfile,
+    metrics: ExecutionPlanMetricsSet,
     fetch: Option<usize>,
     oldest_first: bool,
     partitions: usize,
@@ -86,6 +94,8 @@ impl ExtentScan {
             extents: Arc::new(found.extents),
             statistics: Arc::new(statistics),
             planned,
+            level: found.level,
+            metrics: ExecutionPlanMetricsSet::new(),
             fetch: None,
             oldest_first: false,
         })
@@ -153,6 +163,47 @@ impl ExtentScan {
         named.map_or_else(|_| filter.to_string(), |named| named.data.to_string())
     }
 
+    /// The query that it is part of.
+    pub(crate) fn scope(&self) -> &QueryScope {
+        &self.scope
+    }
+
+    /// Whether it was opened.
+    pub(crate) fn planned(&self) -> &PlannedScan {
+        &self.planned
+    }
+
+    /// What was pushed into it; the extents it would open, in order; and its partitions.
+    pub(crate) fn explained(&self) -> (ScanPlan, Vec<Arc<Extent>>, usize) {
+        let name = |column: &ReadColumn| column.source.to_string();
+        let reads = self.reads();
+        let plan = ScanPlan {
+            database: self.query.table.database_name.clone(),
+            table: self.query.table.name.clone(),
+            filters: self.filters.iter().map(|filter| shortened(&self.shown(filter))).collect(),
+            filter_columns: reads.tested.iter().flatten().map(name).collect(),
+            columns: self.output.iter().map(|at| name(&self.columns[*at])).collect(),
+            limit: self.fetch.map(|fetch| fetch as u64),
+            order: if self.oldest_first { "oldest first" } else { "newest first" }.to_owned(),
+            catalog: self.level.clone(),
+            ..ScanPlan::default()
+        };
+        (plan, self.ordered(), self.partitions)
+    }
+
+    /// What it reads of a block.
+    pub(crate) fn reads(&self) -> Reads {
+        let mut tested: Vec<usize> = self.filters.iter().flat_map(collect_columns).map(|it| it.index()).collect();
+        tested.sort_unstable();
+        tested.dedup();
+        let rest = self.output.iter().filter(|place| !tested.contains(place));
+        let column = |place: &usize| self.columns[*place].clone();
+        Reads {
+            tested: (!self.filters.is_empty()).then(|| tested.iter().map(column).collect()),
+            rest: rest.map(column).collect(),
+        }
+    }
+
     /// The column of the table that an output expression is.
     fn source_of(&self, expr: &Arc<dyn PhysicalExpr>) -> Option<&ReadColumn> {
         let place = self.output.get(expr.downcast_ref::<Column>()?.index())?;
@@ -176,6 +227,7 @@ impl DataSource for ExtentScan {
         let budget = ScanBudget(consumer.register(args.context.memory_pool()));
         let rows = partition::run(Arc::new(self.spec()?), queue, Arc::new(budget));
         let rows = rows.map(|batch| batch.map_err(to_df));
+        let rows = metered(rows, BaselineMetrics::new(&self.metrics, args.partition));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
     }
 
@@ -220,6 +272,10 @@ impl DataSource for ExtentScan {
 
     fn fetch(&self) -> Option<usize> {
         self.fetch
+    }
+
+    fn metrics(&self) -> ExecutionPlanMetricsSet {
+        self.metrics.clone()
     }
 
     fn try_swapping_with_projection(&self, _projection: &ProjectionExprs) -> Result<Option<Arc<dyn DataSource>>> {

@@ -37,7 +37,8 @@ impl Footers {
     /// The extent, opened.
     pub async fn open(&self, scope: &QueryScope, extent: &Extent) -> Result<Opened> {
         let inner = scope.shared.store.reader(&extent.location, Arc::clone(&scope.counters));
-        let source: Arc<dyn RangeReader> = Arc::new(IoReader { inner, runtime: scope.io.clone() });
+        let source: Arc<dyn RangeReader> =
+            Arc::new(IoReader { inner, runtime: scope.io.clone(), counters: Arc::clone(&scope.counters) });
         let format = scope.shared.formats.get(&extent.format)?;
         let options = OpenOptions {
             extent: extent.id,
@@ -46,8 +47,14 @@ impl Footers {
             footer: None,
         };
         let opening = format.open(Arc::clone(&source), &options);
-        let reader = self.cache.try_get_with(extent.id, opening).await.map_err(shared_error)?;
+        let opened = scope.scan_times.footer.compute(self.cache.try_get_with(extent.id, opening)).await;
+        let reader = opened.map_err(shared_error)?;
         Ok(Opened { reader, source })
+    }
+
+    /// The open extent, if it is at hand.
+    pub async fn peek(&self, extent: ExtentId) -> Option<Arc<dyn SegmentReader>> {
+        self.cache.get(&extent).await
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use kyma_core::format::RangeReader;
+use kyma_core::profile::IoCounters;
 use kyma_core::{Error, Result};
 use tokio::runtime::Handle;
 
@@ -16,6 +18,8 @@ pub struct IoReader {
     pub inner: Arc<dyn RangeReader>,
     /// Where requests run.
     pub runtime: Handle,
+    /// Where waiting is counted.
+    pub counters: Arc<IoCounters>,
 }
 
 #[async_trait]
@@ -24,6 +28,9 @@ impl RangeReader for IoReader {
         let (inner, ranges) = (Arc::clone(&self.inner), ranges.to_vec());
         let task = self.runtime.spawn(async move { inner.read(&ranges).await });
         let task = tokio_util::task::AbortOnDropHandle::new(task);
-        task.await.map_err(|gone| Error::cancelled("query.stopped", "the node is shutting down").because(gone))?
+        let asked = Instant::now();
+        let read = task.await;
+        self.counters.waiting.add(asked.elapsed());
+        read.map_err(|gone| Error::cancelled("query.stopped", "the node is shutting down").because(gone))?
     }
 }

@@ -103,7 +103,8 @@ impl Partition {
             let read = BlockRead { spec, opened, block, candidates, budget };
             let bytes = read.bytes();
             self.flight_bytes += bytes;
-            self.flight.push_back(read.run().map(move |batch| (bytes, batch)).boxed());
+            let scope = Arc::clone(&self.spec.scope);
+            self.flight.push_back(async move { (bytes, scope.scan_times.read.compute(read.run()).await) }.boxed());
         }
         Ok(())
     }
@@ -144,10 +145,8 @@ impl Partition {
         let candidates: Vec<u32> = (0..opened.reader.block_rows().len() as u32).collect();
         let pruned = match scope.shared.settings.prune && spec.query.predicate != Predicate::True {
             true => {
-                opened
-                    .reader
-                    .prune(&*opened.source, &spec.query.prune_request(&spec.query.predicate, &candidates))
-                    .await?
+                let request = spec.query.prune_request(&spec.query.predicate, &candidates);
+                scope.scan_times.prune.compute(opened.reader.prune(&*opened.source, &request)).await?
             }
             false => Pruned { blocks: candidates.clone(), ..Pruned::default() },
         };

@@ -3,7 +3,10 @@
 use kyma_core::prune::Reason;
 use kyma_core::{Type, Value};
 
-use crate::world::{Row, World, long, shown, text, time};
+use kyma_exec::QueryRequest;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{EPOCH, Row, World, failure, long, run, settings, shown, text, time};
 
 /// Five extents of 100 rows in blocks of 10: `n` and `Timestamp` rise together, `scatter` does not.
 async fn rising(world: &World) {
@@ -46,8 +49,7 @@ async fn every_level_counts_what_it_pruned() {
 
     let prefix = world.kql("T | where s startswith_cs 'user123' | project n").await;
     assert_eq!(shown(&prefix), ["123"]);
-    let request = kyma_exec::QueryRequest::new("kql", "default", "T | where s startswith_cs 'user123' | project n");
-    let plan = world.engine.explain(request).await.unwrap();
+    let plan = world.engine.explain(request("kql", "T | where s startswith_cs 'user123' | project n")).await.unwrap();
     assert_eq!(prefix.profile.catalog.pruned.get(&Reason::Bounds), Some(&3), "{plan}");
 
     let nothing = world.profile("T | where Timestamp > datetime(2030-01-01) | project n").await;
@@ -110,15 +112,139 @@ async fn a_join_prunes_its_larger_side_while_it_runs() {
     assert!(pruned >= 10, "{:?}", answer.profile);
 }
 
+fn request(language: &str, text: &str) -> QueryRequest {
+    QueryRequest::new(language, "default", text)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_says_how_a_query_runs() {
     let world = World::start().await;
     rising(&world).await;
-    let request = kyma_exec::QueryRequest::new("kql", "default", "T | where n == 217 and d.host == 'a' | project s");
-    let text = world.engine.explain(request).await.unwrap();
-    for part in ["extents of default.T: 1", "columns=[s]", "d.host", "catalog: considered=5, kept=1"] {
+    let question = request("kql", "T | where n == 217 and d.host == 'a' | project s");
+    let text = world.engine.explain(question).await.unwrap().to_string();
+    for part in [
+        "scan: default.T",
+        "pushed filter: ",
+        "read to filter: n, d.host\n",
+        "pushed columns: s\n",
+        "catalog: considered=5, kept=1, pruned by bounds=4",
+        "estimate: at most 1 extents, 10 blocks, 100 rows",
+        "(whole extents)",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    let request = kyma_exec::QueryRequest::new("sql", "default", "SELECT s FROM \"T\" WHERE n = 217");
-    assert!(world.engine.explain(request).await.unwrap().contains("kept=1"));
+    let question = request("sql", "SELECT s FROM \"T\" WHERE n = 217");
+    assert!(world.engine.explain(question).await.unwrap().to_string().contains("kept=1"));
+
+    let limited = world.engine.explain(request("kql", "T | take 5 | project n")).await.unwrap();
+    let scan = limited.operators.iter().find_map(|operator| operator.scan.as_ref()).unwrap();
+    assert_eq!((scan.limit, scan.order.as_str()), (Some(5), "newest first"));
+    assert!(limited.estimate.extents < 5, "{limited}");
+
+    let counted = world.engine.explain(request("kql", "T | count")).await.unwrap();
+    assert_eq!((counted.metadata_answers, counted.estimate.requests), (5, 0), "{counted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_bounds_what_a_query_reads() {
+    let world = World::start().await;
+    rising(&world).await;
+    for footers in ["closed", "open"] {
+        for text in [
+            "T",
+            "T | count",
+            "T | take 5",
+            "T | where n == 217",
+            "T | where s has 'user123'",
+            "T | where d.pod.name == 'web' | project s, d",
+            "T | summarize sum(n) by tostring(d.host)",
+            "T | top 3 by Timestamp desc",
+            "T | where Timestamp >= datetime(2024-01-01T00:06:55Z) | project n",
+            "T | where n in ((T | where n > 490 | project n)) | count",
+            "T | where n == toscalar(T | summarize max(n + 1)) | count",
+            "T | join kind=inner (T | where n < 10) on n | count",
+        ] {
+            // An engine of its own: its footers are closed until its own queries open them.
+            let engine = world.engine(settings());
+            if footers == "open" {
+                run(&engine, "kql", "T | where n == -1 or s has 'user' | project s").await.unwrap();
+            }
+            let explained = engine.explain(request("kql", text)).await.unwrap();
+            let profile = run(&engine, "kql", text).await.unwrap().profile;
+            let (most, took) = (&explained.estimate, profile.store_requests);
+            assert!(took <= most.requests, "{text}, {footers}: {took} requests\n{explained}");
+            assert!(profile.extents.kept <= most.extents, "{text}, {footers}: {profile:?}\n{explained}");
+            assert!(profile.rows_scanned <= most.rows, "{text}, {footers}: {profile:?}\n{explained}");
+            assert_eq!(most.dollars, most.requests as f64 * 0.4 / 1e6);
+            let known = if footers == "open" { most.extents } else { 0 };
+            assert_eq!(most.extents_known, known, "{text}, {footers}\n{explained}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explaining_reads_nothing() {
+    let world = World::start().await;
+    rising(&world).await;
+    world.faults.set_down(true);
+    for text in ["T | where n == 217", "T | where n == toscalar(T | summarize max(n + 1)) | top 3 by n"] {
+        let explained = world.engine.explain(request("kql", text)).await.unwrap();
+        assert!(explained.estimate.requests > 0, "{explained}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_and_phases_are_in_the_profile() {
+    let world = World::start().await;
+    rising(&world).await;
+    let profile = world.profile("T | where n % 2 == 0 | summarize c = count() by scatter | top 2 by c").await;
+    let rows = |name: &str| {
+        let found = profile.operators.iter().filter(|operator| operator.name == name);
+        found.filter_map(|operator| operator.rows).max()
+    };
+    assert_eq!((rows("scan"), rows("top")), (Some(250), Some(2)), "{profile:?}");
+    assert_eq!(profile.operators[0].depth, 0);
+    let scan = profile.operators.iter().find(|operator| operator.name == "scan").unwrap();
+    assert!(scan.depth > 0 && scan.compute_micros > Some(0) && scan.detail.contains("default.T"), "{scan:?}");
+    assert!(profile.scan.read_micros > 0 && profile.scan.wait_micros > 0, "{profile:?}");
+    assert_eq!((profile.rows_total, profile.time_kept.map(|time| time.start)), (500, Some(EPOCH)), "{profile:?}");
+    assert_eq!(profile.store_dollars, profile.store_requests as f64 * 0.4 / 1e6);
+
+    use kyma_core::profile::PhaseName::{Execute, Parse, Plan, Prune, Snapshot};
+    let names: Vec<_> = profile.phases.iter().map(|phase| phase.name).collect();
+    assert_eq!(names, [Snapshot, Parse, Plan, Prune, Execute]);
+    let [_, _, plan, prune, execute] = &profile.phases[..] else { panic!("{profile:?}") };
+    let end = |phase: &kyma_core::profile::Phase| phase.start_micros + phase.micros;
+    assert!(prune.start_micros >= plan.start_micros && end(prune) <= end(plan), "{profile:?}");
+    assert!(execute.start_micros >= end(plan), "{profile:?}");
+
+    // Operators of ours, and what stands below them; sub-queries come first.
+    let whole = world.profile("T | order by n asc | extend before = prev(n) | where before > 490").await;
+    let names: Vec<&str> = whole.operators.iter().map(|operator| operator.name.as_str()).collect();
+    assert!(names.contains(&"serialize") && names.contains(&"scan"), "{names:?}");
+    let nested = world.profile("T | where n == toscalar(T | summarize max(n + 0)) | project n").await;
+    assert_eq!(nested.operators.iter().filter(|operator| operator.depth == 0).count(), 2, "{nested:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_fails_says_what_it_cost() {
+    let world = World::start().await;
+    rising(&world).await;
+    let mut question = request("kql", "T | project s");
+    question.limits.rows = Some(10);
+    let (answer, profile) = world.engine.run_profiled(question, CancellationToken::new()).await;
+    assert_eq!(failure(answer).code(), "query.result_too_large");
+    assert!(profile.store_requests > 0 && profile.catalog.kept == 5, "{profile:?}");
+    assert!(profile.operators.iter().any(|operator| operator.rows > Some(0)), "{profile:?}");
+
+    let cancel = CancellationToken::new();
+    let question = request("kql", "range a from 1 to 100000000 step 1 | summarize sum(a * 2)");
+    let (answer, profile) = tokio::join!(world.engine.run_profiled(question, cancel.clone()), async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        cancel.cancel();
+    })
+    .0;
+    assert_eq!(failure(answer).code(), "query.cancelled");
+    assert!(profile.phases.last().is_some_and(|phase| phase.micros > 10_000), "{profile:?}");
+    assert!(!profile.operators.is_empty(), "{profile:?}");
 }

@@ -30,6 +30,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -59,13 +60,33 @@ pub(crate) struct OperatorExec {
     input: Arc<dyn ExecutionPlan>,
     operator: Arc<dyn Operator>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl OperatorExec {
     /// `operator` over a finished plan, giving rows of `schema`.
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>, operator: Arc<dyn Operator>, schema: SchemaRef) -> Self {
-        OperatorExec { input, operator, properties: Arc::new(leaf(schema)) }
+        let metrics = ExecutionPlanMetricsSet::new();
+        OperatorExec { input, operator, properties: Arc::new(leaf(schema)), metrics }
     }
+
+    /// The finished plan that it stands on.
+    pub(crate) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
+
+    /// Its name in explanations.
+    pub(crate) fn title(&self) -> &'static str {
+        self.operator.name()
+    }
+}
+
+/// Applies an operator; its time and rows are counted.
+fn apply(operator: &dyn Operator, batch: RecordBatch, metrics: &BaselineMetrics) -> Result<RecordBatch> {
+    let timer = metrics.elapsed_compute().timer();
+    let applied = operator.apply(batch).map_err(to_df);
+    drop(timer);
+    applied.map(|batch| batch.record_output(metrics))
 }
 
 /// Properties of a leaf with one partition.
@@ -109,17 +130,22 @@ impl ExecutionPlan for OperatorExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let consumer = MemoryConsumer::new(self.operator.name()).register(context.memory_pool());
         let input = execute_stream(Arc::clone(&self.input), context)?;
         let (operator, schema) = (Arc::clone(&self.operator), self.schema());
+        let metrics = Arc::new(BaselineMetrics::new(&self.metrics, partition));
         if !operator.whole() {
             let rows = input.then(move |batch| {
-                let operator = Arc::clone(&operator);
+                let (operator, metrics) = (Arc::clone(&operator), Arc::clone(&metrics));
                 async move {
                     // However much work a batch is above, whoever cancels waits for one at most.
                     tokio::task::yield_now().await;
-                    operator.apply(batch?).map_err(to_df)
+                    apply(&*operator, batch?, &metrics)
                 }
             });
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
@@ -134,7 +160,7 @@ impl ExecutionPlan for OperatorExec {
             let batch =
                 concat_batches(&input_schema, &batches).map_err(|_| too_much(operator.name(), consumer.size()))?;
             drop(batches);
-            operator.apply(batch).map_err(to_df)
+            apply(&*operator, batch, &metrics)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(whole))))
     }

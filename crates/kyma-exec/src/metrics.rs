@@ -1,0 +1,175 @@
+//! What queries cost, as the node's metrics: every profile is added up here, whether its query was answered or not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kyma_core::profile::Profile;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// The language of a query; one that no frontend speaks is `unknown`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LanguageLabels {
+    language: String,
+}
+
+/// A level of the cascade.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LevelLabels {
+    level: &'static str,
+}
+
+/// A level of the cascade and why something fell there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    level: &'static str,
+    reason: &'static str,
+}
+
+/// Sums over all queries of a node. Counters get `_total` when they are exported.
+#[derive(Debug)]
+pub struct QueryMetrics {
+    queries: Counter,
+    failed: Counter,
+    seconds: Family<LanguageLabels, Histogram>,
+    considered: Family<LevelLabels, Counter>,
+    pruned: Family<ReasonLabels, Counter>,
+    metadata_answers: Counter,
+    rows_scanned: Counter,
+    rows_returned: Counter,
+    store_requests: Counter,
+    store_bytes: Counter,
+    store_dollars: Counter<f64, AtomicU64>,
+    cache_hits: Counter,
+    cache_bytes: Counter,
+    spilled_bytes: Counter,
+}
+
+/// The memory that queries hold now.
+#[derive(Debug)]
+struct MemoryInUse(Arc<AtomicUsize>);
+
+impl Collector for MemoryInUse {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(self.0.load(Ordering::Relaxed) as i64);
+        let help = "Bytes of memory that running queries hold";
+        let encoder = encoder.encode_descriptor("kyma_query_memory_bytes", help, None, gauge.metric_type())?;
+        gauge.encode(encoder)
+    }
+}
+
+impl Default for QueryMetrics {
+    fn default() -> Self {
+        QueryMetrics {
+            queries: Counter::default(),
+            failed: Counter::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 18))),
+            considered: Family::default(),
+            pruned: Family::default(),
+            metadata_answers: Counter::default(),
+            rows_scanned: Counter::default(),
+            rows_returned: Counter::default(),
+            store_requests: Counter::default(),
+            store_bytes: Counter::default(),
+            store_dollars: Counter::default(),
+            cache_hits: Counter::default(),
+            cache_bytes: Counter::default(),
+            spilled_bytes: Counter::default(),
+        }
+    }
+}
+
+impl QueryMetrics {
+    /// Metrics in `registry`, with the bytes that queries hold in `memory`.
+    pub fn register(registry: &mut Registry, memory: Arc<AtomicUsize>) -> Self {
+        let metrics = QueryMetrics::default();
+        let mut counter = |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
+        counter("kyma_queries", "Queries answered or failed", &metrics.queries);
+        counter("kyma_queries_failed", "Queries that failed or were cancelled", &metrics.failed);
+        counter("kyma_query_metadata_answers", "Extents answered from metadata", &metrics.metadata_answers);
+        counter("kyma_query_rows_scanned", "Rows that queries looked at", &metrics.rows_scanned);
+        counter("kyma_query_rows_returned", "Rows of answers", &metrics.rows_returned);
+        counter("kyma_query_store_requests", "Requests of queries to the store", &metrics.store_requests);
+        counter("kyma_query_store_bytes", "Bytes that queries read from the store", &metrics.store_bytes);
+        counter("kyma_query_cache_hits", "Ranges that queries found in a cache", &metrics.cache_hits);
+        counter("kyma_query_cache_bytes", "Bytes that queries found in a cache", &metrics.cache_bytes);
+        counter("kyma_query_spilled_bytes", "Bytes that queries wrote to disk", &metrics.spilled_bytes);
+        let help = "Price of the queries' requests to the store, in US dollars";
+        registry.register("kyma_query_store_dollars", help, metrics.store_dollars.clone());
+        let help = "Seconds from a query's text to its last row";
+        registry.register("kyma_query_duration_seconds", help, metrics.seconds.clone());
+        let help = "Extents or blocks that a level of pruning looked at";
+        registry.register("kyma_query_considered", help, metrics.considered.clone());
+        let help = "Extents or blocks that were not read, by level and reason";
+        registry.register("kyma_query_pruned", help, metrics.pruned.clone());
+        registry.register_collector(Box::new(MemoryInUse(memory)));
+        metrics
+    }
+
+    /// Adds a query that took `time`.
+    pub fn count(&self, language: &str, time: Duration, profile: &Profile, failed: bool) {
+        self.queries.inc();
+        self.failed.inc_by(u64::from(failed));
+        let language = LanguageLabels { language: language.to_owned() };
+        self.seconds.get_or_create(&language).observe(time.as_secs_f64());
+        self.metadata_answers.inc_by(profile.metadata_answers);
+        self.rows_scanned.inc_by(profile.rows_scanned);
+        self.rows_returned.inc_by(profile.rows_returned);
+        self.store_requests.inc_by(profile.store_requests);
+        self.store_bytes.inc_by(profile.store_bytes);
+        self.store_dollars.inc_by(profile.store_dollars);
+        self.cache_hits.inc_by(profile.cache_hits);
+        self.cache_bytes.inc_by(profile.cache_bytes);
+        self.spilled_bytes.inc_by(profile.spilled_bytes);
+        self.count_levels(profile);
+    }
+
+    fn count_levels(&self, profile: &Profile) {
+        for (level, counts) in profile.levels() {
+            self.considered.get_or_create(&LevelLabels { level }).inc_by(counts.considered);
+            for (reason, count) in &counts.pruned {
+                let labels = ReasonLabels { level, reason: reason.as_str() };
+                self.pruned.get_or_create(&labels).inc_by(*count);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kyma_core::prune::Reason;
+
+    #[test]
+    fn a_profile_becomes_lines_of_prometheus() {
+        let mut registry = Registry::default();
+        let metrics = QueryMetrics::register(&mut registry, Arc::new(AtomicUsize::new(77)));
+        let mut profile = Profile { store_requests: 3, store_dollars: 0.5, spilled_bytes: 9, ..Profile::default() };
+        profile.blocks.considered = 10;
+        profile.blocks.pruned.insert(Reason::Terms, 7);
+        metrics.count("kql", Duration::from_millis(3), &profile, false);
+        metrics.count("sql", Duration::from_millis(3), &Profile::default(), true);
+
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "kyma_queries_total 2",
+            "kyma_queries_failed_total 1",
+            "kyma_query_duration_seconds_count{language=\"kql\"} 1",
+            "kyma_query_considered_total{level=\"blocks\"} 10",
+            "kyma_query_pruned_total{level=\"blocks\",reason=\"terms\"} 7",
+            "kyma_query_store_requests_total 3",
+            "kyma_query_store_dollars_total 0.5",
+            "kyma_query_spilled_bytes_total 9",
+            "kyma_query_memory_bytes 77",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+}

@@ -2,11 +2,13 @@
 //!
 //! A handler returns a [`Failure`]. Its response carries the failure as an extension, and the outermost
 //! middleware, which knows the request id, writes the body:
-//! `{"error":{"code","message","hint","span","rendered","diagnostics","request_id"}}`.
+//! `{"error":{"code","message","hint","span","rendered","diagnostics","request_id"}}`, with a `"profile"` beside it when the
+//! request asked for one.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kyma_core::error::Span;
+use kyma_core::profile::Profile;
 use kyma_core::{Error, Kind};
 use kyma_exec::QueryError;
 use kyma_plan::{Diagnostic, Diagnostics, Severity};
@@ -21,6 +23,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
     pub(crate) places: Vec<Place>,
+    /// What the query had cost, when the request asks for it.
+    pub(crate) profile: Option<Box<Profile>>,
 }
 
 /// A diagnostic with its place in words: for people who do not count bytes.
@@ -58,7 +62,7 @@ impl Failure {
             Some(place) => (place.code.clone(), place.message.clone(), place.hint.clone()),
             None => ("query.invalid".to_owned(), "the query is not valid".to_owned(), None),
         };
-        Failure { kind: Kind::Invalid, status: StatusCode::BAD_REQUEST, code, message, hint, places }
+        Failure { kind: Kind::Invalid, status: StatusCode::BAD_REQUEST, code, message, hint, places, profile: None }
     }
 
     /// The JSON body.
@@ -73,7 +77,10 @@ impl Failure {
             error.insert("diagnostics".into(), self.places.iter().map(Place::json).collect());
         }
         error.insert("request_id".into(), json!(request_id));
-        json!({ "error": error })
+        match &self.profile {
+            Some(profile) => json!({ "error": error, "profile": profile }),
+            None => json!({ "error": error }),
+        }
     }
 }
 
@@ -91,6 +98,7 @@ impl From<Error> for Failure {
             message: error.message().to_owned(),
             hint: error.hint_text().map(str::to_owned),
             places: Vec::new(),
+            profile: None,
         }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! 1. Read the request (JSON body, or `?query=` in a URL).
 //! 2. Wait for a turn.
-//! 3. JSON answers are collected within the result limits, and carry columns, rows and profile. NDJSON, CSV and
+//! 3. JSON answers are collected within the result limits, and carry columns and rows. NDJSON, CSV and
 //!    Arrow are streamed: the first batch is awaited before the head is sent, so that almost every error has its
 //!    status; a later one breaks the body off, which the client sees as a truncated transfer.
+//! 4. `"profile":true` (or `?profile=true`) adds what the query cost, also to the answer of a query that failed. It is known
+//!    after the last row, for which only JSON has a place. `"explain":true` answers how the query would run, and runs nothing.
 //!
 //! The query is cancelled when the client goes away: the token's guard lives in the handler, then in the body.
 
@@ -46,6 +48,20 @@ pub(crate) struct QueryBody {
     limits: LimitsBody,
     /// What `now()` is, as a datetime.
     now: Option<String>,
+    /// Whether what the query cost is wanted.
+    #[serde(default)]
+    profile: bool,
+    /// Whether the plan is wanted instead of rows.
+    #[serde(default)]
+    explain: bool,
+}
+
+/// What the URL of `POST /v1/query` may ask for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Flags {
+    profile: bool,
+    explain: bool,
 }
 
 /// Limits that a client may move.
@@ -77,6 +93,10 @@ pub(crate) struct UrlBody {
     query: String,
     language: Option<String>,
     database: Option<String>,
+    #[serde(default)]
+    profile: bool,
+    #[serde(default)]
+    explain: bool,
 }
 
 pub(crate) async fn get(
@@ -92,13 +112,23 @@ pub(crate) async fn get(
         parameters: BTreeMap::new(),
         limits: LimitsBody::default(),
         now: None,
+        profile: url.profile,
+        explain: url.explain,
     };
     answer(state, &headers, body).await
 }
 
-pub(crate) async fn post(State(state): State<Shared>, headers: HeaderMap, body: Body) -> Outcome {
+pub(crate) async fn post(
+    State(state): State<Shared>,
+    headers: HeaderMap,
+    url: Result<UrlQuery<Flags>, axum::extract::rejection::QueryRejection>,
+    body: Body,
+) -> Outcome {
+    let UrlQuery(flags) = url.map_err(|rejection| bad_request(rejection.body_text()))?;
     let bytes = read_body(body).await?;
-    let body = serde_json::from_slice(&bytes).map_err(|error| bad_request(error.to_string()))?;
+    let mut body: QueryBody = serde_json::from_slice(&bytes).map_err(|error| bad_request(error.to_string()))?;
+    body.profile |= flags.profile;
+    body.explain |= flags.explain;
     answer(state, &headers, body).await
 }
 
@@ -139,21 +169,36 @@ async fn collect_body(body: Body) -> kyma_core::Result<Bytes> {
 async fn answer(state: Shared, headers: &HeaderMap, body: QueryBody) -> Outcome {
     let format = format_of(headers)?;
     let text = body.query.clone();
+    let (with_profile, explains) = (body.profile, body.explain);
+    if (with_profile || explains) && format != Format::Json {
+        return Err(bad_request("a profile or a plan comes as JSON only".to_owned()));
+    }
     let language = body.language.clone().unwrap_or_else(|| "kql".to_owned());
     if let Some(command) = command::parse(&state, &language, &text)? {
+        if explains {
+            return Err(bad_request("a command has no plan to explain".to_owned()));
+        }
         let database = state.database_or_default(body.database);
-        let table = command::execute(&state, &database, command).await?;
-        return respond_collected(format, table, &text, NullStrings::Empty);
+        let answer = command::execute(&state, &database, command).await?;
+        return respond_collected(format, answer, &text, NullStrings::Empty, with_profile);
     }
     state.require(Role::Query)?;
     let request = request_of(&state, body, language)?;
     let null_strings = null_strings(&request.language);
     let turn = Turn::take(&state).await?;
+    if explains {
+        let explained = state.engine.explain(request).await;
+        let explained = explained.map_err(|error| Failure::of_query(error, &text))?;
+        return Ok(axum::Json(json!({ "text": explained.to_string(), "explain": explained })).into_response());
+    }
     match format {
         Format::Json => {
-            let ran = state.engine.run(request, turn.cancel.clone()).await;
-            let answer = ran.map_err(|error| Failure::of_query(error, &text))?;
-            respond_collected(format, answer, &text, null_strings)
+            let (answer, profile) = state.engine.run_profiled(request, turn.cancel.clone()).await;
+            let answer = answer.map_err(|error| Failure {
+                profile: with_profile.then(|| Box::new(profile)),
+                ..Failure::of_query(error, &text)
+            })?;
+            respond_collected(format, answer, &text, null_strings, with_profile)
         }
         _ => {
             let started = state.engine.stream(request, turn.cancel.clone()).await;
@@ -228,9 +273,15 @@ fn format_of(headers: &HeaderMap) -> Outcome<Format> {
 }
 
 /// An answer that is at hand: as JSON with everything, or its first table in another format.
-fn respond_collected(format: Format, answer: Answer, text: &str, null_strings: NullStrings) -> Outcome {
+fn respond_collected(
+    format: Format,
+    answer: Answer,
+    text: &str,
+    null_strings: NullStrings,
+    with_profile: bool,
+) -> Outcome {
     if format == Format::Json {
-        let body = stream_body(json_pieces(answer, text, null_strings));
+        let body = stream_body(json_pieces(answer, text, null_strings, with_profile));
         return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
     }
     let table = answer.tables.into_iter().next();
@@ -247,7 +298,7 @@ fn respond_collected(format: Format, answer: Answer, text: &str, null_strings: N
 }
 
 /// `{"columns","rows",...}` of the first table; further ones in `"tables"`.
-fn json_pieces(answer: Answer, text: &str, null_strings: NullStrings) -> Vec<Piece> {
+fn json_pieces(answer: Answer, text: &str, null_strings: NullStrings, with_profile: bool) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let several = answer.tables.len() > 1;
     for (nth, table) in answer.tables.into_iter().enumerate() {
@@ -266,7 +317,11 @@ fn json_pieces(answer: Answer, text: &str, null_strings: NullStrings) -> Vec<Pie
         false => format!(",\"warnings\":{}", warnings_json(&answer.warnings, text)),
     };
     let close = if several { "]" } else { "" };
-    pieces.push(Piece::text(format!("{close}{warnings},\"profile\":{}}}\n", json!(answer.profile))));
+    let profile = match with_profile {
+        true => format!(",\"profile\":{}", json!(answer.profile)),
+        false => String::new(),
+    };
+    pieces.push(Piece::text(format!("{close}{warnings}{profile}}}\n")));
     pieces
 }
 

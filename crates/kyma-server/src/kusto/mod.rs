@@ -4,6 +4,7 @@
 //! them to the same engine, commands and ingester that the native endpoints use. Every answer echoes
 //! `x-ms-client-request-id` and names itself in `x-ms-activity-id`.
 
+mod consumption;
 mod error;
 mod ingest;
 mod request;
@@ -79,7 +80,8 @@ impl Call {
 
 async fn query_v1(State(state): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     let call = Call::new(&state, &headers);
-    let outcome = async { write_v1(run(&state, KustoRequest::read(&read_body(body).await?)?).await?) }.await;
+    let outcome =
+        async { Ok(v1::query_pieces(run(&state, KustoRequest::read(&read_body(body).await?)?).await?, &call)) }.await;
     call.respond(outcome)
 }
 
@@ -89,7 +91,7 @@ async fn query_v1_get(
     UrlQuery(url): UrlQuery<UrlRequest>,
 ) -> Response {
     let call = Call::new(&state, &headers);
-    let outcome = async { write_v1(run(&state, KustoRequest::from_url(url)?).await?) }.await;
+    let outcome = async { Ok(v1::query_pieces(run(&state, KustoRequest::from_url(url)?).await?, &call)) }.await;
     call.respond(outcome)
 }
 
@@ -108,10 +110,6 @@ async fn query_v2_get(
     let call = Call::new(&state, &headers);
     let outcome = async { Ok(v2::pieces(run(&state, KustoRequest::from_url(url)?).await?, &call)) }.await;
     call.respond(outcome)
-}
-
-fn write_v1(answer: Answer) -> Outcome<Vec<Piece>> {
-    Ok(v1::query_pieces(answer))
 }
 
 async fn mgmt(State(state): State<Shared>, headers: HeaderMap, body: Body) -> Response {

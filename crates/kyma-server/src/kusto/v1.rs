@@ -1,13 +1,15 @@
 //! The V1 body: `{"Tables":[...]}`.
 //!
 //! A command gives exactly one table, `Table_0`. A query gives its results, then the extended properties, the
-//! status, and last the table of contents, by which clients find the others.
+//! status (that it completed, and what it cost), and last the table of contents, by which clients find the others.
 
 use kyma_core::{Schema, time};
 use kyma_exec::{Answer, ResultTable};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::Call;
+use super::consumption::consumption;
 use super::v2::visualization_json;
 use crate::encode::body::Piece;
 use crate::encode::cell::NullStrings;
@@ -23,7 +25,8 @@ pub(crate) fn command_pieces(answer: Answer) -> Vec<Piece> {
 }
 
 /// The body of a query's answer.
-pub(crate) fn query_pieces(answer: Answer) -> Vec<Piece> {
+pub(crate) fn query_pieces(answer: Answer, call: &Call) -> Vec<Piece> {
+    let status_rows = status_rows(call, &consumption(&answer));
     let mut pieces = vec![Piece::text("{\"Tables\":[")];
     let mut contents = Vec::new();
     let mut properties = Vec::new();
@@ -39,10 +42,19 @@ pub(crate) fn query_pieces(answer: Answer) -> Vec<Piece> {
     contents.push(json!([results + 1, "QueryStatus", "QueryStatus", Uuid::new_v4(), ""]));
 
     let extended = small_table(results, &[("Value", "String", "string")], Json::Array(properties));
-    let status = small_table(results + 1, &STATUS_COLUMNS, json!([]));
+    let status = small_table(results + 1, &STATUS_COLUMNS, status_rows);
     let toc = small_table(results + 2, &CONTENTS_COLUMNS, Json::Array(contents));
     pieces.push(Piece::text(format!("{extended},{status},{toc}]}}")));
     pieces
+}
+
+/// That the query completed, and what it cost.
+fn status_rows(call: &Call, cost: &Json) -> Json {
+    let (at, activity) = (time::format_datetime(call.at), call.activity_id);
+    let row = |severity: i32, name: &str, description: String| {
+        json!([at, severity, name, 0, description, 1, activity, activity, activity, call.client_request_id])
+    };
+    json!([row(4, "Info", "Query completed successfully".to_owned()), row(6, "Stats", cost.to_string())])
 }
 
 const STATUS_COLUMNS: [(&str, &str, &str); 10] = [

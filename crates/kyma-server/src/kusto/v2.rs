@@ -10,6 +10,7 @@ use kyma_plan::Visualization;
 use serde_json::{Value as Json, json};
 
 use super::Call;
+use super::consumption::consumption;
 use crate::encode::body::Piece;
 use crate::encode::cell::NullStrings;
 
@@ -17,13 +18,13 @@ use crate::encode::cell::NullStrings;
 pub(crate) fn pieces(answer: Answer, call: &Call) -> Vec<Piece> {
     let header = json!({ "FrameType": "DataSetHeader", "IsProgressive": false, "Version": "v2.0" });
     let mut pieces = vec![Piece::text(format!("[{header}\n,{}\n", properties_frame(&answer.tables)))];
-    let profile = json!(answer.profile);
+    let cost = consumption(&answer);
     let results = answer.tables.len();
     for (nth, table) in answer.tables.into_iter().enumerate() {
         table_pieces(nth + 1, table, &mut pieces);
     }
     let completion = json!({ "FrameType": "DataSetCompletion", "HasErrors": false, "Cancelled": false });
-    pieces.push(Piece::text(format!(",{}\n,{completion}\n]", information_frame(results + 1, call, &profile))));
+    pieces.push(Piece::text(format!(",{}\n,{completion}\n]", information_frame(results + 1, call, &cost))));
     pieces
 }
 
@@ -36,7 +37,7 @@ fn properties_frame(tables: &[ResultTable]) -> String {
     small_frame(0, "QueryProperties", "@ExtendedProperties", &columns, rows)
 }
 
-fn information_frame(id: usize, call: &Call, profile: &Json) -> String {
+fn information_frame(id: usize, call: &Call, cost: &Json) -> String {
     let columns = [
         ("Timestamp", "datetime"),
         ("ClientRequestId", "string"),
@@ -51,7 +52,7 @@ fn information_frame(id: usize, call: &Call, profile: &Json) -> String {
         ("EventTypeName", "string"),
         ("Payload", "string"),
     ];
-    let row = |level: i32, level_name: &str, event: i32, event_name: &str, payload: Json| {
+    let row = |level: i32, level_name: &str, event: i32, event_name: &str, payload: &Json| {
         let (at, activity) = (time::format_datetime(call.at), call.activity_id);
         let id = &call.client_request_id;
         json!([
@@ -69,16 +70,9 @@ fn information_frame(id: usize, call: &Call, profile: &Json) -> String {
             payload.to_string()
         ])
     };
-    let done = row(4, "Info", 4, "QueryInfo", json!({ "Count": 1, "Text": "Query completed successfully" }));
-    let cost = row(6, "Stats", 0, "QueryResourceConsumption", consumption(profile));
+    let done = row(4, "Info", 4, "QueryInfo", &json!({ "Count": 1, "Text": "Query completed successfully" }));
+    let cost = row(6, "Stats", 0, "QueryResourceConsumption", cost);
     small_frame(id, "QueryCompletionInformation", "QueryCompletionInformation", &columns, json!([done, cost]))
-}
-
-/// What the query cost: the seconds that clients show, and kyma's own profile.
-fn consumption(profile: &Json) -> Json {
-    let micros = |name: &str| profile.get(name).and_then(Json::as_u64).unwrap_or(0);
-    let total = micros("parse_micros") + micros("plan_micros") + micros("execute_micros");
-    json!({ "ExecutionTime": total as f64 / 1e6, "profile": profile })
 }
 
 /// A frame with rows at hand. Written by hand because the order of members matters to clients.

@@ -7,3 +7,4 @@ mod kusto;
 mod limits;
 mod node;
 mod outages;
+mod profile;

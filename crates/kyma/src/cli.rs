@@ -130,7 +130,8 @@ pub(crate) struct Target {
 #[command(after_help = "Examples:\n  \
     kyma query 'Logs | where Level == \"Error\" | summarize count() by Service'\n  \
     kyma query --language sql 'select count(*) from \"Logs\"'\n  \
-    kyma query --profile 'Logs | count'     also print what each level pruned\n  \
+    kyma query --profile 'Logs | where Message has \"timeout\" | take 10'   where its time and its bytes went\n  \
+    kyma query --explain 'Logs | where Message has \"timeout\" | take 10'   what it would read, without reading it\n  \
     kyma query - < question.kql | jq .      read the query from standard input, print NDJSON")]
 pub(crate) struct QueryArgs {
     #[command(flatten)]
@@ -141,9 +142,12 @@ pub(crate) struct QueryArgs {
     /// How to print rows; a table on a terminal, NDJSON in a pipe unless given
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
-    /// Print what the query cost, on standard error
+    /// Print what the query cost, on standard error: phases, pruning, operators, requests
     #[arg(long)]
     pub(crate) profile: bool,
+    /// Print how the query would run and what it would read at most, instead of running it
+    #[arg(long, conflicts_with = "profile")]
+    pub(crate) explain: bool,
     /// The query, or - for standard input
     #[arg(value_name = "QUERY")]
     pub(crate) text: String,

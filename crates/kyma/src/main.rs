@@ -13,6 +13,7 @@ mod object_file;
 mod output;
 mod sample;
 mod signals;
+mod waterfall;
 
 use std::process::ExitCode;
 

@@ -1,13 +1,15 @@
 //! What people see: tables, profiles, errors.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use kyma_core::profile::{LevelProfile, Profile};
+use kyma_core::profile::{LevelProfile, Profile, bytes_text};
 use serde_json::Value as Json;
 
 use crate::client::Column;
 
 /// Widest table when the terminal does not say how wide it is.
 const WIDTH: u16 = 160;
+/// Width of a profile when it is not printed on a terminal.
+const STDERR_WIDTH: u16 = 100;
 /// More columns than this, and a lone row stands upright.
 const UPRIGHT_COLUMNS: usize = 10;
 
@@ -64,7 +66,7 @@ pub(crate) fn csv_field(value: &Json) -> String {
     if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
-/// What a query cost, level by level.
+/// What a query cost, level by level, in few lines; [`crate::waterfall`] says it in full.
 pub(crate) fn profile(profile: &Profile) -> String {
     let time = |micros: u64| format!("{:.1} ms", micros as f64 / 1e3);
     let mut lines = vec![
@@ -81,9 +83,9 @@ pub(crate) fn profile(profile: &Profile) -> String {
     ));
     lines.push(format!(
         "  store     {} in {} requests; cache {} in {} hits",
-        bytes(profile.store_bytes),
+        bytes_text(profile.store_bytes),
         profile.store_requests,
-        bytes(profile.cache_bytes),
+        bytes_text(profile.cache_bytes),
         profile.cache_hits
     ));
     lines.push(format!(
@@ -96,27 +98,15 @@ pub(crate) fn profile(profile: &Profile) -> String {
 }
 
 fn level(name: &str, unit: &str, level: &LevelProfile) -> String {
-    let reasons: Vec<String> = level
-        .pruned
-        .iter()
-        .map(|(reason, count)| {
-            format!("{count} by {}", serde_json::to_value(reason).ok().as_ref().map(cell).unwrap_or_default())
-        })
-        .collect();
+    let by = |(reason, count): (&kyma_core::prune::Reason, &u64)| format!("{count} by {}", reason.as_str());
+    let reasons: Vec<String> = level.pruned.iter().map(by).collect();
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     format!("  {name:<9} {} {unit}: {} pruned{reasons}, {} kept", level.considered, level.pruned_total(), level.kept)
 }
 
-/// Bytes for people.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+/// Characters that a line on standard error may have.
+pub(crate) fn stderr_width() -> usize {
+    Table::new().use_stderr().width().map_or(usize::from(STDERR_WIDTH), usize::from)
 }
 
 /// An error with its causes, each once, and the hint of one of kyma's own.
@@ -161,9 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn fields_and_bytes() {
+    fn fields_and_cells() {
         assert_eq!(csv_field(&Json::from("a,\"b\"")), "\"a,\"\"b\"\"\"");
         assert_eq!(cell(&Json::from("a\x1b[31m")), "a [31m");
-        assert_eq!((bytes(512), bytes(1_536)), ("512 B".to_owned(), "1.5 KiB".to_owned()));
     }
 }

@@ -29,3 +29,4 @@ pub(crate) mod statistics;
 pub(crate) mod summarize;
 pub(crate) mod table;
 pub(crate) mod watch;
+pub(crate) mod words;

@@ -35,6 +35,7 @@ use crate::df_adapter::filter::{ExprFilter, renumber};
 use crate::df_adapter::memory::ScanBudget;
 use crate::df_adapter::statistics::statistics;
 use crate::df_adapter::watch::{metered, shortened};
+use crate::df_adapter::words::words;
 use crate::explain::Reads;
 use crate::prune::{Survivors, TableQuery};
 use crate::scan::queue::ScanQueue;
@@ -160,7 +161,7 @@ impl ExtentScan {
             });
             Ok(renamed.map_or_else(|| Transformed::no(Arc::clone(&node)), Transformed::yes))
         });
-        named.map_or_else(|_| filter.to_string(), |named| named.data.to_string())
+        named.map_or_else(|_| words(filter), |named| words(&named.data))
     }
 
     /// The query that it is part of.

@@ -14,6 +14,7 @@ use futures::Stream;
 use kyma_core::profile::OperatorProfile;
 
 use crate::df_adapter::operators::OperatorExec;
+use crate::df_adapter::words::without_places;
 use crate::scope::QueryScope;
 
 /// Most characters of an operator's detail.
@@ -97,12 +98,18 @@ pub(crate) fn describe(plan: &Arc<dyn ExecutionPlan>) -> (String, String) {
         return (operator.title().to_owned(), String::new());
     }
     let line = displayable(&**plan).one_line().to_string();
-    let detail = line.trim().strip_prefix(plan.name()).unwrap_or(line.trim());
-    (name_of(plan, detail), shortened(detail.trim_start_matches([':', ' '])))
+    let detail = line.trim().strip_prefix(stem(plan.name())).unwrap_or(line.trim());
+    (name_of(plan, detail), shortened(&without_places(detail.trim_start_matches([':', ' ']))))
+}
+
+/// `SortExec` of `SortExec(TopK)`.
+fn stem(name: &str) -> &str {
+    name.split('(').next().unwrap_or(name)
 }
 
 fn name_of(plan: &Arc<dyn ExecutionPlan>, detail: &str) -> String {
-    let known = match plan.name() {
+    let stem = stem(plan.name());
+    let known = match stem {
         "DataSourceExec" if detail.contains("extents of ") => "scan",
         "DataSourceExec" => "values",
         "FilterExec" => "filter",
@@ -122,7 +129,7 @@ fn name_of(plan: &Arc<dyn ExecutionPlan>, detail: &str) -> String {
         "PlaceholderRowExec" => "one row",
         "EmptyExec" => "no rows",
         "WindowAggExec" | "BoundedWindowAggExec" => "window",
-        _ => return plan.name().trim_end_matches("Exec").to_lowercase(),
+        _ => return stem.trim_end_matches("Exec").to_lowercase(),
     };
     known.to_owned()
 }

@@ -124,7 +124,7 @@ async fn explain_says_how_a_query_runs() {
     let text = world.engine.explain(question).await.unwrap().to_string();
     for part in [
         "scan: default.T",
-        "pushed filter: ",
+        "pushed filter: n = 217 and ",
         "read to filter: n, d.host\n",
         "pushed columns: s\n",
         "catalog: considered=5, kept=1, pruned by bounds=4",
@@ -175,7 +175,7 @@ async fn an_estimate_bounds_what_a_query_reads() {
             assert!(took <= most.requests, "{text}, {footers}: {took} requests\n{explained}");
             assert!(profile.extents.kept <= most.extents, "{text}, {footers}: {profile:?}\n{explained}");
             assert!(profile.rows_scanned <= most.rows, "{text}, {footers}: {profile:?}\n{explained}");
-            assert_eq!(most.dollars, most.requests as f64 * 0.4 / 1e6);
+            assert!((most.dollars - most.requests as f64 * 0.4e-6).abs() < 1e-12, "{text}\n{explained}");
             let known = if footers == "open" { most.extents } else { 0 };
             assert_eq!(most.extents_known, known, "{text}, {footers}\n{explained}");
         }
@@ -197,12 +197,12 @@ async fn explaining_reads_nothing() {
 async fn operators_and_phases_are_in_the_profile() {
     let world = World::start().await;
     rising(&world).await;
-    let profile = world.profile("T | where n % 2 == 0 | summarize c = count() by scatter | top 2 by c").await;
+    let profile = world.profile("T | where n % 3 == 0 | summarize c = count() by scatter | top 2 by c").await;
     let rows = |name: &str| {
         let found = profile.operators.iter().filter(|operator| operator.name == name);
         found.filter_map(|operator| operator.rows).max()
     };
-    assert_eq!((rows("scan"), rows("top")), (Some(250), Some(2)), "{profile:?}");
+    assert_eq!((rows("scan"), rows("top")), (Some(167), Some(2)), "{profile:?}");
     assert_eq!(profile.operators[0].depth, 0);
     let scan = profile.operators.iter().find(|operator| operator.name == "scan").unwrap();
     assert!(scan.depth > 0 && scan.compute_micros > Some(0) && scan.detail.contains("default.T"), "{scan:?}");

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use kyma_core::explain::Explanation;
 use kyma_core::profile::Profile;
 use reqwest::Response;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub(crate) struct Question<'a> {
     pub(crate) query: &'a str,
     pub(crate) language: &'a str,
     pub(crate) database: &'a str,
+    /// Whether the answer says what it cost.
+    pub(crate) profile: bool,
 }
 
 /// A column of an answer.
@@ -43,6 +46,7 @@ pub(crate) struct Column {
 pub(crate) struct Answer {
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Vec<Json>>,
+    #[serde(default)]
     pub(crate) profile: Profile,
     #[serde(default)]
     pub(crate) warnings: Vec<Warning>,
@@ -75,6 +79,9 @@ pub(crate) struct Refused {
     rendered: Option<String>,
     diagnostics: Option<Vec<Warning>>,
     request_id: Option<String>,
+    /// What the query had cost, if that was asked for.
+    #[serde(skip)]
+    pub(crate) profile: Option<Box<Profile>>,
 }
 
 impl fmt::Display for Refused {
@@ -121,6 +128,20 @@ impl Client {
     pub(crate) async fn query(&self, question: &Question<'_>) -> anyhow::Result<Answer> {
         let response = self.ask(question, "application/json").await?;
         response.json().await.context("the node's answer cannot be read")
+    }
+
+    /// Asks how a query would run; it is not run.
+    pub(crate) async fn explain(&self, question: &Question<'_>) -> anyhow::Result<Explanation> {
+        #[derive(Deserialize)]
+        struct Body {
+            explain: Explanation,
+        }
+        let mut url = self.at(&["v1", "query"])?;
+        url.query_pairs_mut().append_pair("explain", "true");
+        let sent = self.http.post(url).json(question).send().await;
+        let response = accepted(sent.map_err(|error| self.unreachable(error))?).await?;
+        let body: Body = response.json().await.context("the node's answer cannot be read")?;
+        Ok(body.explain)
     }
 
     /// Asks, and gives the answer as it comes, in the format `accept`.
@@ -170,11 +191,12 @@ async fn refusal(response: Response) -> Refused {
     #[derive(Deserialize)]
     struct Body {
         error: Refused,
+        profile: Option<Box<Profile>>,
     }
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
     match serde_json::from_str::<Body>(&text) {
-        Ok(body) => Refused { status: status.as_u16(), ..body.error },
+        Ok(body) => Refused { status: status.as_u16(), profile: body.profile, ..body.error },
         Err(_) => Refused {
             status: status.as_u16(),
             code: format!("http.{}", status.as_u16()),
@@ -183,6 +205,7 @@ async fn refusal(response: Response) -> Refused {
             rendered: None,
             diagnostics: None,
             request_id: None,
+            profile: None,
         },
     }
 }

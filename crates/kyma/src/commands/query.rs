@@ -1,19 +1,26 @@
-//! `kyma query`: asks a node, prints a table on a terminal and NDJSON in a pipe.
+//! `kyma query`: asks a node, prints a table on a terminal and NDJSON in a pipe; what it cost on standard error.
 
 use std::io::{IsTerminal, Read, Write};
 
 use anyhow::Context;
 use futures::StreamExt;
+use kyma_core::profile::Profile;
 use serde_json::Value as Json;
 
 use crate::cli::{Format, QueryArgs};
-use crate::client::{Answer, Client, Column, Question};
-use crate::output;
+use crate::client::{Answer, Client, Column, Question, Refused};
+use crate::{output, waterfall};
 
 pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let text = if args.text == "-" { read_stdin()? } else { args.text.clone() };
     let client = Client::new(&args.target.url)?;
-    let question = Question { query: &text, language: &args.language, database: &args.target.database };
+    let (language, database) = (&args.language, &args.target.database);
+    let question = Question { query: &text, language, database, profile: args.profile };
+    if args.explain {
+        let explained = client.explain(&question).await?.to_string();
+        written(std::io::stdout().lock().write_all(explained.as_bytes()))?;
+        return Ok(());
+    }
     let on_terminal = std::io::stdout().is_terminal();
     let format = args.format.unwrap_or(if on_terminal { Format::Table } else { Format::Ndjson });
     // Rows that are only passed on are streamed; what needs the profile, or all rows at once, is collected.
@@ -21,8 +28,22 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
         Format::Ndjson if !args.profile => pass_on(&client, &question, "application/x-ndjson").await,
         Format::Csv if !args.profile => pass_on(&client, &question, "text/csv").await,
         Format::Json if !args.profile => pass_on(&client, &question, "application/json").await,
-        _ => print(&client.query(&question).await?, format, args.profile),
+        _ => {
+            let answer = client.query(&question).await.inspect_err(print_cost_of_failure)?;
+            print(&answer, format, args.profile)
+        }
     }
+}
+
+/// What a query that failed had cost, if the node says so.
+fn print_cost_of_failure(error: &anyhow::Error) {
+    if let Some(profile) = error.downcast_ref::<Refused>().and_then(|refused| refused.profile.as_deref()) {
+        print_profile(profile);
+    }
+}
+
+fn print_profile(profile: &Profile) {
+    eprint!("{}", waterfall::render(profile, output::stderr_width()));
 }
 
 fn read_stdin() -> anyhow::Result<String> {
@@ -65,7 +86,7 @@ fn print(answer: &Answer, format: Format, with_profile: bool) -> anyhow::Result<
     }
     written(std::io::stdout().lock().write_all(text.as_bytes()))?;
     if with_profile {
-        eprintln!("{}", output::profile(&answer.profile));
+        print_profile(&answer.profile);
     }
     Ok(())
 }

@@ -21,7 +21,14 @@ fn rows_in_and_out() {
     assert_eq!(stdout(&run_with(&["query", "--url", url, "-"], b"T\n| count")), "{\"Count\":1}\n");
     let profiled = query(&["--profile", "T | project n"]);
     assert_eq!(stdout(&profiled), "{\"n\":1}\n");
-    assert!(stderr(&profiled).contains("catalog") && stderr(&profiled).contains("store"), "{}", stderr(&profiled));
+    for part in ["execute", "catalog", "1 extents", "scan: extents of default.T", "store  ", "requests", "$0.000000"] {
+        assert!(stderr(&profiled).contains(part), "{part} in {}", stderr(&profiled));
+    }
+    assert!(stderr(&query(&["--profile", "T | nosuch"])).contains("nosuch"));
+    let explained = query(&["--explain", "T | where n == 1 | project n"]);
+    for part in ["scan: default.T", "pushed filter: ", "pushed columns: n", "estimate: at most 1 extents"] {
+        assert!(stdout(&explained).contains(part), "{part} in {}", stdout(&explained));
+    }
 
     // An error stands under its place.
     let wrong = query(&["T | where nosuch == 1"]);

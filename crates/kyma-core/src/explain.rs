@@ -63,7 +63,8 @@ pub struct ScanPlan {
     pub estimate: Estimate,
 }
 
-/// What scans would read: a bound from above, since pruning inside extents, limits and caches are not known beforehand.
+/// What scans would read: a bound from above, since what pruning inside extents, limits and caches save is not known
+/// beforehand. Bytes are those that are needed; a request that bridges the gap between two ranges fetches the gap, too.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Estimate {
@@ -76,7 +77,7 @@ pub struct Estimate {
     pub blocks: u64,
     /// Rows of those extents.
     pub rows: u64,
-    /// Bytes to read.
+    /// Bytes to read, gaps left out.
     pub bytes: u64,
     /// Requests to the store.
     pub requests: u64,
@@ -112,10 +113,10 @@ impl fmt::Display for Estimate {
         let Estimate { extents, blocks, rows, requests, .. } = self;
         write!(
             f,
-            "at most {extents} extents, {blocks} blocks, {rows} rows, {} ({}), {requests} requests, ${:.7}",
+            "at most {extents} extents, {blocks} blocks, {rows} rows, {requests} requests, ${:.7}; {} ({})",
+            self.dollars,
             bytes_text(self.bytes),
-            self.bytes_source(),
-            self.dollars
+            self.bytes_source()
         )
     }
 }
@@ -196,9 +197,9 @@ mod tests {
                  pushed columns: s, d.pod\n    \
                  pushed limit: 10\n    \
                  catalog: considered=5, kept=1, pruned by time=4\n    \
-                 estimate: at most 1 extents, 10 blocks, 100 rows, 2.0 KiB (whole extents), 4 requests, $0.0000016\n\
+                 estimate: at most 1 extents, 10 blocks, 100 rows, 4 requests, $0.0000016; 2.0 KiB (whole extents)\n\
              catalog: considered=5, kept=1, pruned by time=4\n\
-             estimate: at most 1 extents, 10 blocks, 100 rows, 2.0 KiB (whole extents), 4 requests, $0.0000016\n"
+             estimate: at most 1 extents, 10 blocks, 100 rows, 4 requests, $0.0000016; 2.0 KiB (whole extents)\n"
         );
     }
 }

@@ -137,13 +137,15 @@ impl QueryScope {
 
     /// Writes down what the watched plans did: they may go.
     pub fn settle(&self) {
-        let done = std::mem::take(&mut *self.running.lock());
-        let operators: Vec<OperatorProfile> = done.iter().flat_map(|source| source()).collect();
+        let mut running = self.running.lock();
+        let operators: Vec<OperatorProfile> = running.drain(..).flat_map(|source| source()).collect();
         self.note(|profile| add_operators(profile, operators));
     }
 
     /// The profile so far.
     pub fn profile(&self) -> Profile {
+        // Held until the end: a plan that settles meanwhile would be counted twice, or not at all.
+        let running = self.running.lock();
         let mut profile = self.profile.lock().clone();
         self.counters.fill(&mut profile);
         let unopened = |scan: &&Arc<PlannedScan>| !scan.opened.load(Ordering::Relaxed);
@@ -154,8 +156,7 @@ impl QueryScope {
         profile.scan.footer_micros = self.scan_times.footer.micros();
         profile.scan.prune_micros = self.scan_times.prune.micros();
         profile.scan.read_micros = self.scan_times.read.micros();
-        let running = self.running.lock().iter().flat_map(|source| source()).collect();
-        add_operators(&mut profile, running);
+        add_operators(&mut profile, running.iter().flat_map(|source| source()).collect());
         profile.spilled_bytes = profile.operators.iter().map(|operator| operator.spilled_bytes).sum();
         profile
     }

@@ -50,7 +50,7 @@ fn phases(profile: &Profile, width: usize, text: &mut String) {
 
 fn cascade(profile: &Profile, width: usize, text: &mut String) {
     line(text, "\ncascade");
-    let space = (width - HEAD) / 2;
+    let space = (width - HEAD) / 3;
     level("catalog", "extents", &profile.catalog, space, text);
     level("extents", "extents", &profile.extents, space, text);
     level("blocks", "blocks", &profile.blocks, space, text);
@@ -246,10 +246,10 @@ time                              0                                             
   execute                8.0 ms                         █████████████████████████████▎
 
 cascade
-  catalog            12 extents   ████████░░░░░░░░░░░░░░░░░░░░░░░░░ 3 kept, 8 by time, 1 by bounds
-  extents             3 extents   █████████████████████████████████ 3 kept
-  blocks              30 blocks   ███████████░░░░░░░░░░░░░░░░░░░░░░ 10 kept, 20 by terms
-  rows              120000 rows   ██░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 10000 scanned, 250 matched, 20 returned
+  catalog            12 extents   █████░░░░░░░░░░░░░░░░░ 3 kept, 8 by time, 1 by bounds
+  extents             3 extents   ██████████████████████ 3 kept
+  blocks              30 blocks   ███████░░░░░░░░░░░░░░░ 10 kept, 20 by terms
+  rows              120000 rows   █░░░░░░░░░░░░░░░░░░░░░ 10000 scanned, 250 matched, 20 returned
 
 operators                                                       rows       time
   top: TopK(fetch=20), expr=[Timestamp DESC], a long de…          20      90 µs ▎

@@ -1,7 +1,7 @@
 //! What a query cost: filled in by every level, sent with an answer that asks for it.
 //!
-//! The names of members are a promise: clients, dashboards and other nodes read them. A member that a reader does not find
-//! is zero or empty, so that nodes of two versions understand each other. Times are microseconds.
+//! The names of members are a promise: clients, dashboards and other nodes read them. A member that a reader does not
+//! find is zero or empty, so that nodes of two versions understand each other. Times are microseconds.
 
 use std::collections::BTreeMap;
 use std::fmt;

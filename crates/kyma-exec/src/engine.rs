@@ -202,8 +202,8 @@ impl Engine {
         Ok(AnswerStream { schema, visualization, warnings, batches: batches.boxed(), profile })
     }
 
-    /// How a query would run and what it would read at most. Nothing of it is run, sub-queries included: what depends on
-    /// their values is estimated as if it pruned nothing.
+    /// How a query would run and what it would read at most. Nothing of it is run, sub-queries included: what depends
+    /// on their values is estimated as if it pruned nothing.
     pub async fn explain(&self, request: QueryRequest) -> Result<Explanation, QueryError> {
         let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
         let task = self.spawn(async move {

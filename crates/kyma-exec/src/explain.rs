@@ -4,16 +4,16 @@
 //!
 //! 1. its footer takes one request, unless it is open already;
 //! 2. a filter may look into indexes: [`INDEX_READS`] reads (terms, paths);
-//! 3. every block takes up to three reads: templates and the like that narrow a filter on texts, the filter's columns, and
-//!    the other columns. Thorough levels may keep dictionaries beside their blocks, which doubles these.
+//! 3. every block takes up to three reads: templates and the like that narrow a filter on texts, the filter's columns,
+//!    and the other columns. Thorough levels may keep dictionaries beside their blocks, which doubles these.
 //!
-//! One read takes as many requests as it has pieces that lie further apart than requests reach ([`REACH_BYTES`]): at most
-//! one for each such stretch of the block, and at most [`PIECES`] for each column.
+//! One read takes as many requests as it has pieces that lie further apart than requests reach ([`REACH_BYTES`]): at
+//! most one for each such stretch of the block, and at most [`PIECES`] for each column.
 //!
-//! With its footer open, an extent's bytes are those of the columns; otherwise they are all of its bytes, since the catalog
-//! does not know the size of columns. Blocks that statistics or indexes exclude, rows that no filter passes, tightening
-//! filters and caches make the truth smaller. A limit without a filter opens the extents that hold enough rows by the
-//! catalog's count, and one more for each partition.
+//! With its footer open, an extent's bytes are those of the columns; otherwise they are all of its bytes, since the
+//! catalog does not know the size of columns. Blocks that statistics or indexes exclude, rows that no filter passes,
+//! tightening filters and caches make the truth smaller. A limit without a filter opens the extents that hold enough
+//! rows by the catalog's count, and one more for each partition.
 
 use std::sync::Arc;
 

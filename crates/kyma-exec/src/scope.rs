@@ -129,8 +129,8 @@ impl QueryScope {
         self.scans.lock().push(scan);
     }
 
-    /// Asks `source` for the operators of a plan that starts, until [`QueryScope::settle`]. It must not keep the plan alive:
-    /// the plan's scans hold this scope.
+    /// Asks `source` for the operators of a plan that starts, until [`QueryScope::settle`]. It must not keep the plan
+    /// alive: the plan's scans hold this scope.
     pub fn watch(&self, source: OperatorSource) {
         self.running.lock().push(source);
     }

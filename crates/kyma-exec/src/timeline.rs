@@ -6,7 +6,8 @@ use std::time::Instant;
 use kyma_core::profile::{Phase, PhaseName};
 use parking_lot::Mutex;
 
-/// The phases of one query. One that was not ended (the query runs, failed, or was cancelled) lasts until it is asked for.
+/// The phases of one query. One that was not ended (the query runs, failed, or was cancelled) lasts until it is asked
+/// for.
 #[derive(Debug, Clone)]
 pub struct Timeline {
     arrived: Instant,

@@ -2,8 +2,8 @@
 //!
 //! A handler returns a [`Failure`]. Its response carries the failure as an extension, and the outermost
 //! middleware, which knows the request id, writes the body:
-//! `{"error":{"code","message","hint","span","rendered","diagnostics","request_id"}}`, with a `"profile"` beside it when the
-//! request asked for one.
+//! `{"error":{"code","message","hint","span","rendered","diagnostics","request_id"}}`, with a `"profile"` beside it
+//! when the request asked for one.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

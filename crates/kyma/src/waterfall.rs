@@ -1,7 +1,9 @@
-//! A profile as people read it: when phases ran, what each level of the cascade kept, what each operator did, what it cost.
+//! A profile as people read it: when phases ran, what each level of the cascade kept, what each operator did, what it
+//! cost.
 //!
-//! Four parts, each with bars: phases share one time axis; a level's bar is what it kept of what it considered; an operator's
-//! bar is its share of the slowest one's time. Plain Unicode without colours, so that it reads the same in a file.
+//! Four parts, each with bars: phases share one time axis; a level's bar is what it kept of what it considered; an
+//! operator's bar is its share of the slowest one's time. Plain Unicode without colours, so that it reads the same in a
+//! file.
 
 use std::fmt::Write;
 

@@ -3,8 +3,8 @@
 //! Read in the order of a query: [`run`] (what the engine calls), [`paths`] (dynamic paths become columns of the scan),
 //! [`eager`] (sub-queries that must be known before), [`lower`] (plan by plan), [`expr`] (expression by expression),
 //! [`table`] (a table's scan is planned and pruned), [`source`] (and run). [`extract`] turns filters back into predicates that
-//! every pruner understands. Operators that DataFusion lacks are one file each below [`operators`]. What ran is written down by
-//! [`watch`], what would run by [`explain`].
+//! every pruner understands. Operators that DataFusion lacks are one file each below [`operators`]. What ran is written
+//! down by [`watch`], what would run by [`explain`].
 
 pub(crate) mod aggregate;
 pub(crate) mod body;

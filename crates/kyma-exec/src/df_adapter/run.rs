@@ -61,7 +61,8 @@ impl Runner {
         Ok(runner)
     }
 
-    /// Starts a statement, after the one before it has ended. What its operators do is in the profile until this is dropped.
+    /// Starts a statement, after the one before it has ended. What its operators do is in the profile until this is
+    /// dropped.
     pub async fn start(&self, plan: &Plan) -> Result<Rows> {
         let (physical, schema) = self.plan(plan).await?;
         let (columns, arrow) = (schema.clone(), schema.arrow());

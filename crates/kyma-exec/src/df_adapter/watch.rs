@@ -1,7 +1,7 @@
 //! What the operators of a physical plan are called and what they did.
 //!
-//! A plan that runs is watched: the query's scope can ask for its operators at any time, and gets the last word when the
-//! watch ends, however the plan ended.
+//! A plan that runs is watched: the query's scope can ask for its operators at any time, and gets the last word when
+//! the watch ends, however the plan ended.
 
 use std::pin::pin;
 use std::sync::{Arc, Weak};

@@ -5,8 +5,9 @@
 //! 3. JSON answers are collected within the result limits, and carry columns and rows. NDJSON, CSV and
 //!    Arrow are streamed: the first batch is awaited before the head is sent, so that almost every error has its
 //!    status; a later one breaks the body off, which the client sees as a truncated transfer.
-//! 4. `"profile":true` (or `?profile=true`) adds what the query cost, also to the answer of a query that failed. It is known
-//!    after the last row, for which only JSON has a place. `"explain":true` answers how the query would run, and runs nothing.
+//! 4. `"profile":true` (or `?profile=true`) adds what the query cost, also to the answer of a query that failed. It is
+//!    known after the last row, for which only JSON has a place. `"explain":true` answers how the query would run, and
+//!    runs nothing.
 //!
 //! The query is cancelled when the client goes away: the token's guard lives in the handler, then in the body.
 

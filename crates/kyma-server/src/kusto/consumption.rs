@@ -1,7 +1,7 @@
 //! What a query cost, in the words of Kusto's `QueryResourceConsumption`.
 //!
-//! Members are those that Kusto documents. kyma's caches are not told apart here: all hits are the memory cache's, and every
-//! request to the store is a miss. `profile` is kyma's own, with everything.
+//! Members are those that Kusto documents. kyma's caches are not told apart here: all hits are the memory cache's, and
+//! every request to the store is a miss. `profile` is kyma's own, with everything.
 
 use kyma_core::profile::Profile;
 use kyma_core::time::{format_datetime, format_timespan};
@@ -15,11 +15,7 @@ pub(crate) fn consumption(answer: &Answer) -> Json {
     json!({
         "ExecutionTime": profile.total_micros() as f64 / 1e6,
         "resource_usage": {
-            "cache": {
-                "memory": { "hits": profile.cache_hits, "misses": profile.store_requests, "total": profile.cache_hits + profile.store_requests },
-                "disk": { "hits": 0, "misses": 0, "total": 0 },
-                "shards": { "hot": { "hitbytes": profile.cache_bytes, "missbytes": profile.store_bytes, "retrievebytes": profile.store_bytes } },
-            },
+            "cache": cache(profile),
             "cpu": cpu(profile),
             "memory": { "peak_per_node": profile.memory_peak_bytes },
         },
@@ -29,6 +25,16 @@ pub(crate) fn consumption(answer: &Answer) -> Json {
         },
         "dataset_statistics": statistics,
         "profile": profile,
+    })
+}
+
+fn cache(profile: &Profile) -> Json {
+    let (hits, misses) = (profile.cache_hits, profile.store_requests);
+    let (hit_bytes, miss_bytes) = (profile.cache_bytes, profile.store_bytes);
+    json!({
+        "memory": { "hits": hits, "misses": misses, "total": hits + misses },
+        "disk": { "hits": 0, "misses": 0, "total": 0 },
+        "shards": { "hot": { "hitbytes": hit_bytes, "missbytes": miss_bytes, "retrievebytes": miss_bytes } },
     })
 }
 

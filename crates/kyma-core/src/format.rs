@@ -33,6 +33,7 @@ use crate::sketch::Sketch;
 use crate::stats::ColumnStats;
 use crate::time::TimeRange;
 use crate::types::Type;
+use crate::value::Value;
 
 /// Reads byte ranges of one extent. Offsets count from the extent's first byte.
 #[async_trait]
@@ -180,6 +181,11 @@ impl ReadColumn {
     }
 }
 
+/// The Arrow type of strings that [`SegmentReader::read_coded`] gives as codes of a dictionary.
+pub fn coded_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(Type::String.arrow()))
+}
+
 /// What `prune` found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -286,6 +292,25 @@ pub trait SegmentReader: Send + Sync + fmt::Debug {
         columns: &[ReadColumn],
         selection: Option<&BooleanBuffer>,
     ) -> Result<RecordBatch>;
+
+    /// Reads like [`SegmentReader::read`], except that strings may come as they are stored: an array of [`coded_type`]
+    /// where a column is kept as a dictionary. Its dictionary holds no null; its values need not be distinct.
+    async fn read_coded(
+        &self,
+        source: &dyn RangeReader,
+        block: u32,
+        columns: &[ReadColumn],
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<RecordBatch> {
+        self.read(source, block, columns, selection).await
+    }
+
+    /// How many rows of the extent have each value of a column, null among them; with `bin`, each start of a bin of so many
+    /// units that holds rows: nanoseconds since the epoch, rounded down to a multiple of it. Values are distinct, and their
+    /// rows add up to the extent's. `None` when the extent keeps no such counts; nothing is read.
+    fn counts(&self, _column: &ColumnRef, _bin: Option<i64>) -> Option<Vec<(Value, u64)>> {
+        None
+    }
 
     /// Compressed bytes that reading `columns` of `block` would fetch, for budgets and plans.
     fn read_bytes(&self, block: u32, columns: &[ReadColumn]) -> u64;

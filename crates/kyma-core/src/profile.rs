@@ -38,6 +38,8 @@ pub struct Profile {
     pub blocks: LevelProfile,
     /// Extents answered from metadata without data.
     pub metadata_answers: u64,
+    /// Blocks answered from metadata, those of such extents included.
+    pub metadata_blocks: u64,
     /// Rows whose filter columns were decoded.
     pub rows_scanned: u64,
     /// Rows that passed the scan's filter.

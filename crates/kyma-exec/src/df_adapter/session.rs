@@ -10,6 +10,7 @@ use datafusion::prelude::SessionConfig;
 use kyma_core::Result;
 
 use crate::df_adapter::error::from_df;
+use crate::df_adapter::grouped::FuseGroupedScan;
 use crate::df_adapter::memory::QueryPool;
 use crate::df_adapter::sql::SnapshotCatalog;
 use crate::df_adapter::sql_functions;
@@ -38,6 +39,7 @@ pub(crate) fn session(scope: &Arc<QueryScope>) -> Result<SessionState> {
         .with_runtime_env(runtime)
         .with_default_features()
         .with_catalog_list(catalogs)
+        .with_physical_optimizer_rule(Arc::new(FuseGroupedScan))
         .build();
     sql_functions::register(state, scope.now)
 }
@@ -54,5 +56,7 @@ fn config(scope: &QueryScope) -> SessionConfig {
     let options = config.options_mut();
     options.execution.skip_physical_aggregate_schema_check = true;
     options.execution.coalesce_batches = true;
+    // Bounds come from statistics; a filter that moves would keep the scan from trusting these.
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     config
 }

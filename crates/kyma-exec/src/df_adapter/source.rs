@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
@@ -23,8 +24,10 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use kyma_core::extent::Extent;
 use kyma_core::format::ReadColumn;
+use kyma_core::prune::StatsSource;
 
 use crate::df_adapter::error::to_df;
 use crate::df_adapter::filter::{ExprFilter, renumber};
@@ -32,7 +35,7 @@ use crate::df_adapter::memory::ScanBudget;
 use crate::df_adapter::statistics::statistics;
 use crate::prune::{Survivors, TableQuery};
 use crate::scan::queue::ScanQueue;
-use crate::scan::{RowFilter, ScanSpec, partition};
+use crate::scan::{Known, RowFilter, ScanSpec, partition};
 use crate::scope::{PlannedScan, QueryScope};
 
 /// A planned scan.
@@ -123,8 +126,58 @@ impl ExtentScan {
         extents
     }
 
-    fn queue(&self) -> ScanQueue {
+    /// The extents that partitions share, in the order in which they are read.
+    pub(crate) fn queue(&self) -> ScanQueue {
         ScanQueue::new(self.ordered())
+    }
+
+    /// Whether it stops after a number of rows.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.fetch.is_some()
+    }
+
+    /// How many partitions it has.
+    pub(crate) fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    /// What it reads.
+    pub(crate) fn query(&self) -> &TableQuery {
+        &self.query
+    }
+
+    /// The columns that come out.
+    pub(crate) fn read_columns(&self) -> Vec<ReadColumn> {
+        self.output.iter().filter_map(|place| self.columns.get(*place).cloned()).collect()
+    }
+
+    /// The scan with only the output columns at `places`.
+    pub(crate) fn narrowed(&self, places: &[usize]) -> Result<Self> {
+        let output = places.iter().filter_map(|place| self.output.get(*place).copied()).collect();
+        Ok(ExtentScan { output, schema: Arc::new(self.schema.project(places)?), ..self.clone() })
+    }
+
+    /// Most distinct values that one extent has in an output column, as far as the manifest knows that of all.
+    pub(crate) fn distinct_max(&self, place: usize) -> Option<u64> {
+        let column = self.columns.get(*self.output.get(place)?)?;
+        let of = |extent: &Arc<Extent>| self.query.stats(extent).stats(&column.source)?.distinct;
+        self.extents.iter().map(of).try_fold(0, |most, found| Some(found?.max(most)))
+    }
+
+    /// The rows of one partition, from a queue that partitions share. With `known`, rows that need no reading go there, and
+    /// strings may come as codes.
+    pub(crate) fn rows(
+        &self,
+        context: &TaskContext,
+        queue: Arc<ScanQueue>,
+        known: Option<Arc<dyn Known>>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        self.planned.opened.store(true, Ordering::Relaxed);
+        let consumer = MemoryConsumer::new(format!("scan of {}", self.query.table.name));
+        let budget = ScanBudget(consumer.register(context.memory_pool()));
+        let spec = ScanSpec { coded: known.is_some(), known, ..self.spec()? };
+        let rows = partition::run(Arc::new(spec), queue, Arc::new(budget));
+        Ok(rows.map(|batch| batch.map_err(to_df)).boxed())
     }
 
     fn spec(&self) -> Result<ScanSpec> {
@@ -138,7 +191,22 @@ impl ExtentScan {
             filter: filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>),
             predicate_is_filter: self.predicate_is_filter,
             fetch: self.fetch,
+            known: None,
+            coded: false,
         })
+    }
+
+    /// Says what is read.
+    pub(crate) fn fmt_scan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = &self.query.table;
+        write!(f, "extents of {}.{}: {}", table.database_name, table.name, self.extents.len())?;
+        let filters: Vec<String> = self.filters.iter().map(|filter| self.shown(filter)).collect();
+        if !filters.is_empty() {
+            write!(f, ", filter=[{}]", filters.join(" and "))?;
+        }
+        let output: Vec<String> = self.output.iter().map(|at| self.columns[*at].source.to_string()).collect();
+        write!(f, ", columns=[{}]", output.join(", "))?;
+        self.fetch.map_or(Ok(()), |fetch| write!(f, ", fetch={fetch}"))
     }
 
     /// The filter as people read it, paths by their keys.
@@ -166,16 +234,12 @@ impl DataSource for ExtentScan {
     }
 
     fn open_with_args(&self, args: OpenArgs) -> Result<SendableRecordBatchStream> {
-        self.planned.opened.store(true, Ordering::Relaxed);
         let shared = args.sibling_state.and_then(|state| state.downcast::<ScanQueue>().ok());
         let queue = shared.unwrap_or_else(|| match args.partition {
             0 => Arc::new(self.queue()),
             _ => Arc::new(ScanQueue::default()),
         });
-        let consumer = MemoryConsumer::new(format!("scan of {}", self.query.table.name));
-        let budget = ScanBudget(consumer.register(args.context.memory_pool()));
-        let rows = partition::run(Arc::new(self.spec()?), queue, Arc::new(budget));
-        let rows = rows.map(|batch| batch.map_err(to_df));
+        let rows = self.rows(&args.context, queue, None)?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
     }
 
@@ -184,15 +248,7 @@ impl DataSource for ExtentScan {
     }
 
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = &self.query.table;
-        write!(f, "extents of {}.{}: {}", table.database_name, table.name, self.extents.len())?;
-        let filters: Vec<String> = self.filters.iter().map(|filter| self.shown(filter)).collect();
-        if !filters.is_empty() {
-            write!(f, ", filter=[{}]", filters.join(" and "))?;
-        }
-        let output: Vec<String> = self.output.iter().map(|at| self.columns[*at].source.to_string()).collect();
-        write!(f, ", columns=[{}]", output.join(", "))?;
-        self.fetch.map_or(Ok(()), |fetch| write!(f, ", fetch={fetch}"))
+        self.fmt_scan(f)
     }
 
     fn output_partitioning(&self) -> Partitioning {

@@ -63,7 +63,7 @@ impl BlockRead {
         let rows = self.opened.reader.block_rows().get(self.block as usize).map_or(0, |rows| *rows as usize);
         let Some(row_filter) = &self.spec.filter else {
             self.count(rows, rows);
-            let columns = self.read(&self.spec.output, None).await?;
+            let columns = self.read_out(&self.spec.output, None).await?;
             return self.assemble(columns, rows).map(Some);
         };
         let Some(narrowed) = self.narrow(rows).await? else {
@@ -96,7 +96,7 @@ impl BlockRead {
             Some(candidates) => Some(passed_among(candidates, &passed)),
             None => (matched < rows).then(|| passed.clone()),
         };
-        let rest_arrays = self.read(&rest, selection.as_ref()).await?;
+        let rest_arrays = self.read_out(&rest, selection.as_ref()).await?;
         let all = matched == looked_at;
         let mask = BooleanArray::new(passed, None);
         let column = |place: &usize| -> Result<ArrayRef> {
@@ -131,7 +131,7 @@ impl BlockRead {
         if matched == 0 {
             return Ok(None);
         }
-        let columns = self.read(&self.spec.output, (matched < rows).then_some(&passed)).await?;
+        let columns = self.read_out(&self.spec.output, (matched < rows).then_some(&passed)).await?;
         self.assemble(columns, matched).map(Some)
     }
 
@@ -178,23 +178,41 @@ impl BlockRead {
         });
     }
 
-    /// Reads the columns at `places`, with null strings filled where they read as `""`.
+    /// Reads columns that only come out: as codes, where the scan takes these.
+    async fn read_out(&self, places: &[usize], selection: Option<&BooleanBuffer>) -> Result<Vec<ArrayRef>> {
+        if !self.spec.coded || places.is_empty() {
+            return self.read(places, selection).await;
+        }
+        let wanted = self.spec.columns_of(places);
+        let (reader, source) = (&self.opened.reader, &*self.opened.source);
+        Ok(self.with_filled(reader.read_coded(source, self.block, &wanted, selection).await?, &wanted))
+    }
+
+    /// Reads the columns at `places`.
     async fn read(&self, places: &[usize], selection: Option<&BooleanBuffer>) -> Result<Vec<ArrayRef>> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
         let wanted = self.spec.columns_of(places);
-        let batch = self.opened.reader.read(&*self.opened.source, self.block, &wanted, selection).await?;
+        let (reader, source) = (&self.opened.reader, &*self.opened.source);
+        Ok(self.with_filled(reader.read(source, self.block, &wanted, selection).await?, &wanted))
+    }
+
+    /// The columns of a batch, with null strings filled where they read as `""`; codes keep their nulls.
+    fn with_filled(&self, batch: RecordBatch, wanted: &[ReadColumn]) -> Vec<ArrayRef> {
         let fill = self.spec.query.null_strings_are_empty;
         let columns =
-            batch.columns().iter().zip(&wanted).map(|(array, column)| match fill && column.ty == Type::String {
+            batch.columns().iter().zip(wanted).map(|(array, column)| match fill && column.ty == Type::String {
                 true => filled(array),
                 false => Arc::clone(array),
             });
-        Ok(columns.collect())
+        columns.collect()
     }
 
     fn assemble(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        if self.spec.coded {
+            return batch_of(&columns, rows);
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.spec.schema), columns, &options)?)
     }

@@ -4,7 +4,8 @@
 //!
 //! 1. take the next extent (newest first when the query wants the newest rows), unless a filter that tightened while the
 //!    query ran excludes it by now;
-//! 2. open its footer ([`footers`]) and prune its blocks by statistics and indexes;
+//! 2. open its footer ([`footers`]) and prune its blocks by statistics and indexes; what only has to be counted, and is known
+//!    to match, is taken from manifest, footer or statistics ([`Known`]);
 //! 3. read the candidate blocks ([`block`]), a bounded number of them ahead: filter columns first, then the rest for the
 //!    rows that passed ([`partition`]).
 //!
@@ -23,7 +24,8 @@ use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::SchemaRef;
 use kyma_core::Result;
-use kyma_core::format::ReadColumn;
+use kyma_core::extent::Extent;
+use kyma_core::format::{ReadColumn, SegmentReader};
 use kyma_core::predicate::Predicate;
 
 use crate::prune::TableQuery;
@@ -39,6 +41,19 @@ pub trait RowFilter: Send + Sync + fmt::Debug {
 
     /// What the filter is by now, when it changes while the query runs: its generation and a weakening of it.
     fn live(&self) -> Option<(u64, Predicate)>;
+}
+
+/// Takes rows by what is known of them, where a query wants no more than that. What is asked about matches the filter in
+/// every row; what is taken is not read.
+pub trait Known: Send + Sync + fmt::Debug {
+    /// Takes a whole extent by its manifest.
+    fn extent(&self, extent: &Extent) -> Result<bool>;
+
+    /// Takes a whole extent by its footer.
+    fn opened(&self, reader: &dyn SegmentReader) -> Result<bool>;
+
+    /// Takes a block by its statistics.
+    fn block(&self, reader: &dyn SegmentReader, block: u32) -> Result<bool>;
 }
 
 /// Memory of one partition, within the query's.
@@ -69,4 +84,8 @@ pub struct ScanSpec {
     pub predicate_is_filter: bool,
     /// Stop after this many rows, over all partitions.
     pub fetch: Option<usize>,
+    /// Who takes rows that need not be read; they do not come out then.
+    pub known: Option<Arc<dyn Known>>,
+    /// Strings that the filter does not test may come out as codes of a dictionary ([`kyma_core::format::coded_type`]).
+    pub coded: bool,
 }

@@ -15,12 +15,12 @@ use kyma_core::Result;
 use kyma_core::extent::Extent;
 use kyma_core::format::{BlockStats, Pruned};
 use kyma_core::predicate::Predicate;
-use kyma_core::prune::{Reason, evaluate};
+use kyma_core::prune::{Reason, StatsSource, evaluate};
 
 use crate::scan::block::BlockRead;
 use crate::scan::footers::Opened;
 use crate::scan::queue::ScanQueue;
-use crate::scan::{Budget, ScanSpec};
+use crate::scan::{Budget, Known, ScanSpec};
 
 /// Blocks of an open extent that are still to be read.
 struct Cursor {
@@ -118,6 +118,9 @@ impl Partition {
                     continue;
                 };
                 let candidates = cursor.rows.remove(&block);
+                if self.takes_block(&opened, block)? {
+                    continue;
+                }
                 if self.excludes_block(&opened, block) {
                     self.spec.scope.note(|profile| {
                         profile.blocks.kept = profile.blocks.kept.saturating_sub(1);
@@ -132,15 +135,77 @@ impl Partition {
                 self.note_extent(Some(Reason::Dynamic), 1);
                 continue;
             }
-            self.cursor = Some(self.open(&extent).await?);
+            if !self.takes_extent(&extent)? {
+                self.cursor = self.open(&extent).await?;
+            }
         }
     }
 
-    /// Opens an extent and prunes its blocks.
-    async fn open(&mut self, extent: &Extent) -> Result<Cursor> {
+    /// Who takes what need not be read, where every row of what `stats` describe matches.
+    fn taker(&self, stats: &dyn StatsSource) -> Option<&dyn Known> {
+        let spec = &self.spec;
+        let is_whole = spec.filter.is_none() || (spec.predicate_is_filter && self.live.is_none());
+        let known = spec.known.as_deref().filter(|_| is_whole && spec.scope.shared.settings.prune)?;
+        evaluate(&spec.query.predicate, stats).is_all().then_some(known)
+    }
+
+    fn takes_extent(&self, extent: &Extent) -> Result<bool> {
+        let taken = match self.taker(&self.spec.query.stats(extent)) {
+            Some(known) => known.extent(extent)?,
+            None => false,
+        };
+        if taken {
+            self.note_answered(u64::from(extent.blocks), true);
+        }
+        Ok(taken)
+    }
+
+    fn takes_opened(&self, extent: &Extent, opened: &Opened) -> Result<bool> {
+        let taken = match self.taker(&self.spec.query.stats(extent)) {
+            Some(known) => known.opened(&*opened.reader)?,
+            None => false,
+        };
+        if taken {
+            self.note_answered(opened.reader.block_rows().len() as u64, true);
+        }
+        Ok(taken)
+    }
+
+    fn takes_block(&self, opened: &Opened, block: u32) -> Result<bool> {
+        let request = self.spec.query.prune_request(&self.spec.query.predicate, &[]);
+        let taken = match self.taker(&BlockStats { reader: &*opened.reader, block, request: &request }) {
+            Some(known) => known.block(&*opened.reader, block)?,
+            None => false,
+        };
+        if taken {
+            self.note_answered(1, false);
+        }
+        Ok(taken)
+    }
+
+    /// Counts blocks that were answered from metadata: of a whole extent, or one of an open extent, counted already.
+    fn note_answered(&self, blocks: u64, is_extent: bool) {
+        if is_extent {
+            self.note_extent(None, 1);
+        }
+        self.spec.scope.note(|profile| {
+            profile.metadata_answers += u64::from(is_extent);
+            profile.metadata_blocks += blocks;
+            if is_extent {
+                profile.blocks.considered += blocks;
+                profile.blocks.kept += blocks;
+            }
+        });
+    }
+
+    /// Opens an extent and prunes its blocks; `None` when its rows were taken by the footer.
+    async fn open(&mut self, extent: &Extent) -> Result<Option<Cursor>> {
         let spec = Arc::clone(&self.spec);
         let scope = &spec.scope;
         let opened = scope.shared.footers.open(scope, extent).await?;
+        if self.takes_opened(extent, &opened)? {
+            return Ok(None);
+        }
         let candidates: Vec<u32> = (0..opened.reader.block_rows().len() as u32).collect();
         let pruned = match scope.shared.settings.prune && spec.query.predicate != Predicate::True {
             true => {
@@ -162,7 +227,7 @@ impl Partition {
                 *profile.blocks.pruned.entry(*reason).or_default() += count;
             }
         });
-        Ok(Cursor { opened, blocks: pruned.blocks.into(), rows: pruned.rows })
+        Ok(Some(Cursor { opened, blocks: pruned.blocks.into(), rows: pruned.rows }))
     }
 
     fn note_extent(&self, pruned: Option<Reason>, count: u64) {

@@ -13,8 +13,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, DurationNanosecondArray, Float64Array, Int32Array,
-    Int64Array, TimestampNanosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, DictionaryArray, DurationNanosecondArray, Float64Array,
+    Int32Array, Int64Array, TimestampNanosecondArray, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -298,6 +298,44 @@ pub(crate) fn decode(
     let filler = Filler { nulls, wanted_rows };
     let column = Column { fetched, reader, rows, values, wanted, valid };
     column.decode(from, to, filler)
+}
+
+/// Decodes a column of strings that is stored as a dictionary into one of Arrow's; `None` when it is stored otherwise.
+pub(crate) fn decode_coded(
+    fetched: &Fetched<'_>,
+    rows: usize,
+    selection: Option<&BooleanBuffer>,
+) -> Result<Option<ArrayRef>> {
+    if !matches!(fetched.encoding, encoding::CONSTANT_TEXT | encoding::DICTIONARY | encoding::FRONT_DICTIONARY) {
+        return Ok(None);
+    }
+    let selection = selection.filter(|bits| bits.count_set_bits() < rows);
+    let mut reader = Reader::new(fetched.head);
+    let valid = decode_validity(&mut reader, rows)?;
+    let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+    let (wanted, nulls) = places(valid.as_ref(), selection);
+    let (views, codes) = match fetched.encoding {
+        encoding::CONSTANT_TEXT => {
+            (text::decode_constant(&mut reader, Content::Text, 1)?, vec![0; wanted.count(values)])
+        }
+        found => {
+            let is_front = found == encoding::FRONT_DICTIONARY;
+            let views = text::decode_dictionary_values(&mut reader, Content::Text, is_front)?;
+            let codes = integers::decode(&mut reader, values, &wanted)?;
+            let known = views.len() as i64;
+            if codes.iter().any(|code| !(0..known).contains(code)) {
+                return Err(corrupt("a dictionary code is out of range"));
+            }
+            (views, codes.into_iter().map(|code| code as i32).collect())
+        }
+    };
+    let distinct = views.len();
+    let values = views.into_strings(Filler { nulls: None, wanted_rows: distinct })?;
+    let filler = Filler { nulls, wanted_rows: selection.map_or(rows, BooleanBuffer::count_set_bits) };
+    let keys = Int32Array::try_new(filler.fill(codes)?.into(), filler.nulls);
+    let keys = keys.map_err(|error| corrupt("a column has the wrong number of values").because(error))?;
+    let coded = DictionaryArray::try_new(keys, values).map_err(|error| corrupt("codes are broken").because(error))?;
+    Ok(Some(Arc::new(coded)))
 }
 
 /// Decodes the codes that the wanted rows have in a shared dictionary, 0 where they are null.

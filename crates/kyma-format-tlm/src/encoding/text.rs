@@ -265,6 +265,14 @@ pub(crate) fn decode_dictionary(
     rows: usize,
     wanted: &Wanted,
 ) -> Result<Views> {
+    let mut views = decode_dictionary_values(reader, content, is_front)?;
+    let codes = integers::decode(reader, rows, wanted)?;
+    views.replicate(codes.into_iter().map(|code| usize::try_from(code).unwrap_or(usize::MAX)))?;
+    Ok(views)
+}
+
+/// Reads the values of a dictionary, which its codes follow.
+pub(crate) fn decode_dictionary_values(reader: &mut Reader<'_>, content: Content, is_front: bool) -> Result<Views> {
     let spelled = reader.u8()?;
     let count = reader.length(DICTIONARY_VALUES_MAX)?;
     let shared = if is_front { Some(integers::decode(reader, count, &Wanted::All)?) } else { None };
@@ -275,8 +283,6 @@ pub(crate) fn decode_dictionary(
     }
     let mut views = Views::new(content, count);
     append(&mut views, spelled, stored, &lengths, None)?;
-    let codes = integers::decode(reader, rows, wanted)?;
-    views.replicate(codes.into_iter().map(|code| usize::try_from(code).unwrap_or(usize::MAX)))?;
     Ok(views)
 }
 

@@ -12,6 +12,7 @@
 //! 6. `prune` and `narrow` never drop a row that matches, and so never a block that holds one.
 //! 7. Any changed byte gives a `Corrupt` error that names the section, or a byte-equal answer; never a wrong
 //!    answer, a panic or an allocation beyond the declared sizes.
+//! 8. `read_coded` gives the values that `read` gives; `counts` are those of the rows.
 
 use std::fmt;
 use std::ops::Range;

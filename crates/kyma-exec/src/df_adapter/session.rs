@@ -34,14 +34,15 @@ pub(crate) fn session(scope: &Arc<QueryScope>) -> Result<SessionState> {
         .build_arc()
         .map_err(from_df)?;
     let catalogs: Arc<dyn CatalogProviderList> = Arc::new(SnapshotCatalog::new(scope));
-    let state = SessionStateBuilder::new()
+    let mut builder = SessionStateBuilder::new()
         .with_config(config(scope))
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_catalog_list(catalogs)
-        .with_physical_optimizer_rule(Arc::new(FuseGroupedScan))
-        .build();
-    sql_functions::register(state, scope.now)
+        .with_catalog_list(catalogs);
+    if settings.prune {
+        builder = builder.with_physical_optimizer_rule(Arc::new(FuseGroupedScan));
+    }
+    sql_functions::register(builder.build(), scope.now)
 }
 
 fn config(scope: &QueryScope) -> SessionConfig {

@@ -30,12 +30,12 @@ use kyma_core::format::ReadColumn;
 use kyma_core::prune::StatsSource;
 
 use crate::df_adapter::error::to_df;
-use crate::df_adapter::filter::{ExprFilter, renumber};
+use crate::df_adapter::filter::{conditions, renumber};
 use crate::df_adapter::memory::ScanBudget;
 use crate::df_adapter::statistics::statistics;
 use crate::prune::{Survivors, TableQuery};
 use crate::scan::queue::ScanQueue;
-use crate::scan::{Known, RowFilter, ScanSpec, partition};
+use crate::scan::{Known, ScanSpec, partition};
 use crate::scope::{PlannedScan, QueryScope};
 
 /// A planned scan.
@@ -47,8 +47,8 @@ pub(crate) struct ExtentScan {
     output: Vec<usize>,
     schema: SchemaRef,
     filters: Vec<Arc<dyn PhysicalExpr>>,
-    /// Whether `query.predicate` says all that `filters` do.
-    predicate_is_filter: bool,
+    /// How many of `filters` were there when the scan was planned: `query.predicate` is a weakening of these.
+    planned_filters: usize,
     extents: Arc<Vec<Arc<Extent>>>,
     statistics: Arc<Statistics>,
     planned: Arc<PlannedScan>,
@@ -79,7 +79,7 @@ impl ExtentScan {
         }
         Ok(ExtentScan {
             scope: Arc::clone(scope),
-            predicate_is_filter: !query.predicate.has_opaque(),
+            planned_filters: filters.len(),
             query,
             columns: Arc::new(columns.to_vec()),
             output,
@@ -181,15 +181,14 @@ impl ExtentScan {
     }
 
     fn spec(&self) -> Result<ScanSpec> {
-        let filter = ExprFilter::new(&self.filters, &self.columns, self.query.null_strings_are_empty)?;
+        let fill = self.query.null_strings_are_empty;
         Ok(ScanSpec {
             scope: Arc::clone(&self.scope),
             query: self.query.clone(),
             columns: self.columns.to_vec(),
             output: self.output.clone(),
             schema: Arc::clone(&self.schema),
-            filter: filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>),
-            predicate_is_filter: self.predicate_is_filter,
+            conditions: conditions(&self.filters, self.planned_filters, &self.columns, fill)?,
             fetch: self.fetch,
             known: None,
             coded: false,
@@ -289,7 +288,6 @@ impl DataSource for ExtentScan {
     ) -> Result<FilterPushdownPropagation<Arc<dyn DataSource>>> {
         let mut scan = self.clone();
         let answers = vec![PushedDown::Yes; filters.len()];
-        scan.predicate_is_filter &= filters.is_empty();
         for filter in filters {
             scan.filters.push(renumber(filter, |place| self.output.get(place).copied())?);
         }

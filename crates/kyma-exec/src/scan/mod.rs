@@ -31,16 +31,44 @@ use kyma_core::predicate::Predicate;
 use crate::prune::TableQuery;
 use crate::scope::QueryScope;
 
-/// The condition that rows must meet, over columns of a scan.
+/// A test of rows, over columns of a scan.
 pub trait RowFilter: Send + Sync + fmt::Debug {
     /// Places, in [`ScanSpec::columns`], of the columns that `evaluate` wants, ascending.
     fn columns(&self) -> &[usize];
+
+    /// Whether the columns may be codes of a dictionary ([`kyma_core::format::coded_type`]).
+    fn takes_codes(&self) -> bool;
 
     /// Which rows of a batch of those columns meet it.
     fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanBuffer>;
 
     /// What the filter is by now, when it changes while the query runs: its generation and a weakening of it.
     fn live(&self) -> Option<(u64, Predicate)>;
+}
+
+/// One of the conditions that rows must meet, all of them.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// The test.
+    pub filter: Arc<dyn RowFilter>,
+    /// The test, weakened to what pruners understand.
+    pub predicate: Predicate,
+    /// Whether `predicate` says all that the test does: a row of which it is certainly true passes.
+    pub is_exact: bool,
+}
+
+impl ScanSpec {
+    /// What the conditions are by now, where some change while the query runs.
+    pub fn live(&self) -> Option<(u64, Predicate)> {
+        let moving: Vec<(u64, Predicate)> = self.conditions.iter().filter_map(|one| one.filter.live()).collect();
+        let generation = moving.iter().map(|(generation, _)| generation).sum();
+        (!moving.is_empty()).then(|| (generation, Predicate::and(moving.into_iter().map(|(_, predicate)| predicate))))
+    }
+
+    /// Whether every row of which the query's predicate is certainly true comes out.
+    pub fn is_exact(&self) -> bool {
+        self.conditions.iter().all(|condition| condition.is_exact)
+    }
 }
 
 /// Takes rows by what is known of them, where a query wants no more than that. What is asked about matches the filter in
@@ -78,14 +106,12 @@ pub struct ScanSpec {
     pub output: Vec<usize>,
     /// The Arrow schema of what comes out.
     pub schema: SchemaRef,
-    /// The filter.
-    pub filter: Option<Arc<dyn RowFilter>>,
-    /// Whether the query's predicate says all that the filter does: a row of which it is certainly true passes.
-    pub predicate_is_filter: bool,
+    /// What rows must meet.
+    pub conditions: Vec<Condition>,
     /// Stop after this many rows, over all partitions.
     pub fetch: Option<usize>,
     /// Who takes rows that need not be read; they do not come out then.
     pub known: Option<Arc<dyn Known>>,
-    /// Strings that the filter does not test may come out as codes of a dictionary ([`kyma_core::format::coded_type`]).
+    /// Strings may come out as codes of a dictionary ([`kyma_core::format::coded_type`]).
     pub coded: bool,
 }

@@ -144,8 +144,7 @@ impl Partition {
     /// Who takes what need not be read, where every row of what `stats` describe matches.
     fn taker(&self, stats: &dyn StatsSource) -> Option<&dyn Known> {
         let spec = &self.spec;
-        let is_whole = spec.filter.is_none() || (spec.predicate_is_filter && self.live.is_none());
-        let known = spec.known.as_deref().filter(|_| is_whole && spec.scope.shared.settings.prune)?;
+        let known = spec.known.as_deref().filter(|_| spec.is_exact() && spec.scope.shared.settings.prune)?;
         evaluate(&spec.query.predicate, stats).is_all().then_some(known)
     }
 
@@ -245,7 +244,7 @@ impl Partition {
         if !self.spec.scope.shared.settings.prune {
             return;
         }
-        if let Some(live) = self.spec.filter.as_ref().and_then(|filter| filter.live())
+        if let Some(live) = self.spec.live()
             && self.live.as_ref().is_none_or(|(generation, _)| *generation != live.0)
         {
             self.live = Some(live);

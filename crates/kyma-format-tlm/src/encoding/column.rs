@@ -13,8 +13,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, DictionaryArray, DurationNanosecondArray, Float64Array,
-    Int32Array, Int64Array, TimestampNanosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Decimal128Array, DictionaryArray,
+    DurationNanosecondArray, Float64Array, Int32Array, Int64Array, TimestampNanosecondArray, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -336,6 +336,33 @@ pub(crate) fn decode_coded(
     let keys = keys.map_err(|error| corrupt("a column has the wrong number of values").because(error))?;
     let coded = DictionaryArray::try_new(keys, values).map_err(|error| corrupt("codes are broken").because(error))?;
     Ok(Some(Arc::new(coded)))
+}
+
+/// The rows of a column of strings in frames that are equal to one of `needles`, among the rows whose frames are there.
+pub(crate) fn find_equal(fetched: &Fetched<'_>, rows: usize, needles: &[&[u8]]) -> Result<BooleanBuffer> {
+    let mut reader = Reader::new(fetched.head);
+    let valid = decode_validity(&mut reader, rows)?;
+    let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+    let column = Column { fetched, reader, rows, values, wanted: Wanted::All, valid };
+    column.expect(&[encoding::FRAMES])?;
+    let frames = column.frames_by_value()?;
+    let mut reader = column.reader;
+    let found = text::find_in_frames(&mut reader, &frames, values, needles)?;
+    let mut bits = BooleanBufferBuilder::new(rows);
+    bits.append_n(rows, false);
+    match &column.valid {
+        None => found.into_iter().for_each(|row| bits.set_bit(row, true)),
+        Some(valid) if !found.is_empty() => {
+            let mut found = found.into_iter().peekable();
+            for (place, row) in valid.set_indices().enumerate() {
+                if found.next_if_eq(&place).is_some() {
+                    bits.set_bit(row, true);
+                }
+            }
+        }
+        Some(_) => {}
+    }
+    Ok(bits.finish())
 }
 
 /// Decodes the codes that the wanted rows have in a shared dictionary, 0 where they are null.

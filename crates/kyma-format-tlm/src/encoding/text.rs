@@ -357,6 +357,42 @@ pub(crate) fn decode_frames(
     Ok(views)
 }
 
+/// Places, ascending, of the values in frames that are equal to one of `needles`; of frames that are not there, none.
+pub(crate) fn find_in_frames(
+    reader: &mut Reader<'_>,
+    frames: &[FrameBytes<'_>],
+    rows: usize,
+    needles: &[&[u8]],
+) -> Result<Vec<usize>> {
+    let spelled = reader.u8()?;
+    if frames.iter().map(|(count, _)| count).sum::<usize>() != rows {
+        return Err(corrupt("frames do not hold the rows"));
+    }
+    let needles: Vec<_> = needles.iter().filter(|needle| transform::fits(spelled, needle)).collect();
+    let needles: Vec<_> = needles.into_iter().map(|needle| transform::apply(spelled, needle)).collect();
+    let lengths = integers::decode(reader, rows, &within_frames(frames, &Wanted::Rows(Vec::new())))?;
+    let mut lengths = lengths.as_slice();
+    let (mut found, mut start) = (Vec::new(), 0);
+    for &(count, bytes) in frames {
+        if let Some(bytes) = bytes {
+            let (frame_lengths, rest) = lengths.split_at_checked(count).ok_or_else(|| corrupt("lengths end early"))?;
+            lengths = rest;
+            let stored = blob::Packed::read(&mut Reader::new(bytes))?.bytes()?;
+            let mut at = 0_usize;
+            for (place, &length) in frame_lengths.iter().enumerate() {
+                let end = usize::try_from(length).ok().and_then(|length| at.checked_add(length));
+                let value = end.and_then(|end| stored.get(at..end)).ok_or_else(|| corrupt("lengths pass the bytes"))?;
+                if needles.iter().any(|needle| needle.as_ref() == value) {
+                    found.push(start + place);
+                }
+                at += value.len();
+            }
+        }
+        start += count;
+    }
+    Ok(found)
+}
+
 /// Appends the values that `stored` bytes spell, `lengths` of them to each.
 fn append(views: &mut Views, spelled: u8, stored: Vec<u8>, lengths: &[i64], wanted: Option<&[u32]>) -> Result<()> {
     let stored_bytes = stored.len();

@@ -193,21 +193,21 @@ impl Known {
         }
     }
 
-    fn rows(&self, rows: usize, codes: &BTreeMap<usize, Vec<Option<u32>>>) -> Rows {
+    fn rows(&self, rows: usize, codes: &BTreeMap<usize, Vec<u32>>) -> Rows {
         match self {
             Known::Any => Rows::default(),
             Known::Nothing => Rows { may: Some(BooleanBuffer::new_unset(rows)), sure: None },
             Known::Lines { column, verdicts } => {
                 let Some(codes) = codes.get(column) else { return Rows::default() };
-                // A null matches no test of a needle that is not empty.
-                let verdict = |row: usize| match codes.get(row).copied().flatten() {
-                    Some(code) => verdicts.get(code as usize).copied().unwrap_or(Verdict::Maybe),
-                    None => Verdict::No,
+                // A null, which has no template, matches no test of a needle that is not empty.
+                let any = verdicts.iter().map(|verdict| *verdict != Verdict::No).collect::<Vec<bool>>();
+                let all = verdicts.iter().map(|verdict| *verdict == Verdict::Yes).collect::<Vec<bool>>();
+                let marked = |marks: &[bool]| {
+                    let mark = |row: usize| codes.get(row).and_then(|code| marks.get(*code as usize)) == Some(&true);
+                    BooleanBuffer::collect_bool(rows, mark)
                 };
-                Rows {
-                    may: Some(BooleanBuffer::collect_bool(rows, |row| verdict(row) != Verdict::No)),
-                    sure: Some(BooleanBuffer::collect_bool(rows, |row| verdict(row) == Verdict::Yes)),
-                }
+                let sure = all.contains(&true).then(|| marked(&all));
+                Rows { may: Some(marked(&any)), sure: sure.or_else(|| Some(BooleanBuffer::new_unset(rows))) }
             }
             Known::Both { parts, is_whole } => {
                 let parts: Vec<Rows> = parts.iter().map(|part| part.rows(rows, codes)).collect();

@@ -2,7 +2,8 @@
 //!
 //! Read in the order of a query: [`run`] (what the engine calls), [`paths`] (dynamic paths become columns of the scan),
 //! [`eager`] (sub-queries that must be known before), [`lower`] (plan by plan), [`expr`] (expression by expression),
-//! [`table`] (a table's scan is planned and pruned), [`source`] (and run), [`grouped`] (aggregation joined to the scan). [`extract`] turns filters back into predicates that
+//! [`table`] (a table's scan is planned and pruned), [`source`] (and run), [`grouped`] (aggregation joined to the scan), [`late`]
+//! (columns read for few rows). [`extract`] turns filters back into predicates that
 //! every pruner understands. Operators that DataFusion lacks are one file each below [`operators`].
 
 pub(crate) mod aggregate;
@@ -13,6 +14,7 @@ pub(crate) mod expr;
 pub(crate) mod extract;
 pub(crate) mod filter;
 pub(crate) mod grouped;
+pub(crate) mod late;
 pub(crate) mod literal;
 pub(crate) mod lower;
 pub(crate) mod memory;

@@ -11,6 +11,7 @@ use kyma_core::Result;
 
 use crate::df_adapter::error::from_df;
 use crate::df_adapter::grouped::FuseGroupedScan;
+use crate::df_adapter::late::ReadLate;
 use crate::df_adapter::memory::QueryPool;
 use crate::df_adapter::sql::SnapshotCatalog;
 use crate::df_adapter::sql_functions;
@@ -40,7 +41,9 @@ pub(crate) fn session(scope: &Arc<QueryScope>) -> Result<SessionState> {
         .with_default_features()
         .with_catalog_list(catalogs);
     if settings.prune {
-        builder = builder.with_physical_optimizer_rule(Arc::new(FuseGroupedScan));
+        builder = builder
+            .with_physical_optimizer_rule(Arc::new(FuseGroupedScan))
+            .with_physical_optimizer_rule(Arc::new(ReadLate));
     }
     sql_functions::register(builder.build(), scope.now)
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -25,6 +26,7 @@ use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use kyma_core::Type;
 use kyma_core::extent::Extent;
 use kyma_core::format::ReadColumn;
 use kyma_core::prune::StatsSource;
@@ -34,9 +36,13 @@ use crate::df_adapter::filter::{conditions, renumber};
 use crate::df_adapter::memory::ScanBudget;
 use crate::df_adapter::statistics::statistics;
 use crate::prune::{Survivors, TableQuery};
+use crate::scan::block::filled;
 use crate::scan::queue::ScanQueue;
 use crate::scan::{Known, ScanSpec, partition};
 use crate::scope::{PlannedScan, QueryScope};
+
+/// Name of the column of places.
+const ROW_PLACE: &str = "\u{1}row";
 
 /// A planned scan.
 #[derive(Debug, Clone)]
@@ -53,6 +59,8 @@ pub(crate) struct ExtentScan {
     statistics: Arc<Statistics>,
     planned: Arc<PlannedScan>,
     fetch: Option<usize>,
+    /// Places in `output` of columns that are read later.
+    deferred: Vec<usize>,
     oldest_first: bool,
     partitions: usize,
 }
@@ -90,6 +98,7 @@ impl ExtentScan {
             statistics: Arc::new(statistics),
             planned,
             fetch: None,
+            deferred: Vec::new(),
             oldest_first: false,
         })
     }
@@ -108,7 +117,7 @@ impl ExtentScan {
     /// How many extents of the queue hold so many rows; at least one.
     fn extents_of(&self, rows: usize) -> usize {
         let mut before = 0_u64;
-        let needed = self.ordered().into_iter().take_while(|extent| {
+        let needed = self.ordered().into_iter().take_while(|(_, extent)| {
             let wanted = before < rows as u64;
             before += extent.rows;
             wanted
@@ -116,12 +125,12 @@ impl ExtentScan {
         needed.count().max(1)
     }
 
-    /// The extents in the order in which they are read.
-    fn ordered(&self) -> Vec<Arc<Extent>> {
-        let mut extents: Vec<Arc<Extent>> = self.extents.to_vec();
+    /// The extents in the order in which they are read, with their places in `extents`.
+    fn ordered(&self) -> Vec<(usize, Arc<Extent>)> {
+        let mut extents: Vec<(usize, Arc<Extent>)> = self.extents.iter().cloned().enumerate().collect();
         match self.oldest_first {
-            true => extents.sort_by_key(|extent| extent.time.start),
-            false => extents.sort_by_key(|extent| std::cmp::Reverse(extent.time.end)),
+            true => extents.sort_by_key(|(_, extent)| extent.time.start),
+            false => extents.sort_by_key(|(_, extent)| std::cmp::Reverse(extent.time.end)),
         }
         extents
     }
@@ -155,6 +164,43 @@ impl ExtentScan {
     pub(crate) fn narrowed(&self, places: &[usize]) -> Result<Self> {
         let output = places.iter().filter_map(|place| self.output.get(*place).copied()).collect();
         Ok(ExtentScan { output, schema: Arc::new(self.schema.project(places)?), ..self.clone() })
+    }
+
+    /// The scan with nulls at the `deferred` places of its output, and each row's place after its columns.
+    pub(crate) fn deferring(&self, deferred: Vec<usize>) -> Result<Self> {
+        let place = Arc::new(Field::new(ROW_PLACE, DataType::UInt64, false));
+        let fields: Vec<_> = self.schema.fields().iter().cloned().chain([place]).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let statistics = Arc::new(Statistics::new_unknown(&schema));
+        Ok(ExtentScan { deferred, schema, statistics, ..self.clone() })
+    }
+
+    /// The places of the output that are read later.
+    pub(crate) fn deferred(&self) -> &[usize] {
+        &self.deferred
+    }
+
+    /// The deferred columns of rows of a block, which `selection` gives for its number of rows.
+    pub(crate) async fn read_late(
+        &self,
+        extent: usize,
+        block: u32,
+        selection: impl FnOnce(usize) -> BooleanBuffer,
+    ) -> kyma_core::Result<Vec<ArrayRef>> {
+        let extent = self.extents.get(extent);
+        let extent = extent.ok_or_else(|| kyma_core::Error::internal("a row's extent is not in its scan"))?;
+        let opened = self.scope.shared.footers.open(&self.scope, extent).await?;
+        let rows = opened.reader.block_rows().get(block as usize).copied().unwrap_or_default() as usize;
+        let places: Vec<usize> = self.deferred.iter().filter_map(|at| self.output.get(*at).copied()).collect();
+        let wanted: Vec<ReadColumn> = places.iter().filter_map(|place| self.columns.get(*place).cloned()).collect();
+        let selection = selection(rows);
+        let batch = opened.reader.read(&*opened.source, block, &wanted, Some(&selection)).await?;
+        let fill = self.query.null_strings_are_empty;
+        let column = |(array, column): (&ArrayRef, &ReadColumn)| match fill && column.ty == Type::String {
+            true => filled(array),
+            false => Arc::clone(array),
+        };
+        Ok(batch.columns().iter().zip(&wanted).map(column).collect())
     }
 
     /// Most distinct values that one extent has in an output column, as far as the manifest knows that of all.
@@ -191,6 +237,7 @@ impl ExtentScan {
             conditions: conditions(&self.filters, self.planned_filters, &self.columns, fill)?,
             fetch: self.fetch,
             known: None,
+            deferred: self.deferred.clone(),
             coded: false,
         })
     }

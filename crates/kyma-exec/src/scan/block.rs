@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions, StringViewBuilder,
+    UInt64Array, new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
@@ -21,7 +22,7 @@ use kyma_core::predicate::Predicate;
 use kyma_core::{Error, Result, Type};
 
 use crate::scan::footers::Opened;
-use crate::scan::{Budget, Condition, ScanSpec};
+use crate::scan::{Budget, Condition, RowPlace, ScanSpec};
 
 /// Conditions whose columns take at most so many bytes of a block are tested at the same time.
 const CHEAP_BYTES: u64 = 64 * 1024;
@@ -34,6 +35,8 @@ pub struct BlockRead {
     pub spec: Arc<ScanSpec>,
     /// The extent.
     pub opened: Opened,
+    /// Its place in the list of the scan.
+    pub extent: usize,
     /// Which block.
     pub block: u32,
     /// The rows that may match, when an index says.
@@ -85,7 +88,10 @@ impl BlockRead {
         if matched == 0 && !self.spec.conditions.is_empty() {
             return Ok(None);
         }
-        let columns = self.output(rows, left.as_ref(), &tested).await?;
+        let mut columns = self.output(rows, left.as_ref(), &tested).await?;
+        if !self.spec.deferred.is_empty() {
+            columns.push(self.places(rows, left.as_ref()));
+        }
         self.assemble(columns, matched).map(Some)
     }
 
@@ -190,13 +196,18 @@ impl BlockRead {
     /// The columns that come out, of the rows that are left.
     async fn output(&self, rows: usize, left: Option<&BooleanBuffer>, tested: &Tested) -> Result<Vec<ArrayRef>> {
         let left = left.filter(|left| left.count_set_bits() < rows);
-        let is_tested = |place: &usize| tested.contains_key(place);
-        let rest: Vec<usize> = self.spec.output.iter().copied().filter(|place| !is_tested(place)).collect();
+        let is_deferred = |at: usize| self.spec.deferred.contains(&at);
+        let matched = left.map_or(rows, BooleanBuffer::count_set_bits);
+        let now = self.spec.output.iter().enumerate().filter(|(at, _)| !is_deferred(*at)).map(|(_, place)| *place);
+        let rest: Vec<usize> = now.filter(|place| !tested.contains_key(place)).collect();
         let rest_arrays = match self.spec.coded {
             true => self.read_coded(&rest, left).await?,
             false => self.read(&rest, left).await?,
         };
-        let column = |place: &usize| -> Result<ArrayRef> {
+        let column = |(at, place): (usize, &usize)| -> Result<ArrayRef> {
+            if is_deferred(at) {
+                return Ok(new_null_array(self.spec.schema.field(at).data_type(), matched));
+            }
             if let Some((had, array)) = tested.get(place) {
                 let kept = passed_of(array, had.as_ref(), left)?;
                 return if self.spec.coded { Ok(kept) } else { self.plain(kept, *place) };
@@ -204,7 +215,16 @@ impl BlockRead {
             let at = rest.iter().position(|rest| rest == place);
             at.map(|at| Arc::clone(&rest_arrays[at])).ok_or_else(|| Error::internal("a scanned column was not read"))
         };
-        self.spec.output.iter().map(column).collect()
+        self.spec.output.iter().enumerate().map(column).collect()
+    }
+
+    /// Where the rows that are left are.
+    fn places(&self, rows: usize, left: Option<&BooleanBuffer>) -> ArrayRef {
+        let place = |row: usize| RowPlace { extent: self.extent, block: self.block, row: row as u32 }.packed();
+        match left {
+            Some(left) => Arc::new(left.set_indices().map(place).collect::<UInt64Array>()),
+            None => Arc::new((0..rows).map(place).collect::<UInt64Array>()),
+        }
     }
 
     /// The column at `place` without codes.

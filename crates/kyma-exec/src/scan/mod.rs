@@ -57,6 +57,33 @@ pub struct Condition {
     pub is_exact: bool,
 }
 
+/// Where a row is, to be read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowPlace {
+    /// The extent's place in the list of the scan.
+    pub extent: usize,
+    /// The block.
+    pub block: u32,
+    /// The row in it.
+    pub row: u32,
+}
+
+impl RowPlace {
+    /// Bits of a row's number, and of a block's.
+    const BITS: u32 = 20;
+
+    /// In one number.
+    pub fn packed(self) -> u64 {
+        (self.extent as u64) << (2 * Self::BITS) | u64::from(self.block) << Self::BITS | u64::from(self.row)
+    }
+
+    /// Out of one number.
+    pub fn of(packed: u64) -> Self {
+        let part = |shift: u32| (packed >> shift) as u32 & ((1 << Self::BITS) - 1);
+        RowPlace { extent: (packed >> (2 * Self::BITS)) as usize, block: part(Self::BITS), row: part(0) }
+    }
+}
+
 impl ScanSpec {
     /// What the conditions are by now, where some change while the query runs.
     pub fn live(&self) -> Option<(u64, Predicate)> {
@@ -112,6 +139,8 @@ pub struct ScanSpec {
     pub fetch: Option<usize>,
     /// Who takes rows that need not be read; they do not come out then.
     pub known: Option<Arc<dyn Known>>,
+    /// Places in `output` of columns that come out as nulls; then each row's place ([`RowPlace`]) comes last.
+    pub deferred: Vec<usize>,
     /// Strings may come out as codes of a dictionary ([`kyma_core::format::coded_type`]).
     pub coded: bool,
 }

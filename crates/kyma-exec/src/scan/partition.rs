@@ -24,14 +24,16 @@ use crate::scan::{Budget, Known, ScanSpec};
 
 /// Blocks of an open extent that are still to be read.
 struct Cursor {
+    /// The extent's place in the list of the scan.
+    extent: usize,
     opened: Opened,
     blocks: VecDeque<u32>,
     /// Rows that may match, of the blocks where an index says.
     rows: BTreeMap<u32, BooleanBuffer>,
 }
 
-/// A block to read: its extent, its number, and the rows that may match when an index says.
-type NextBlock = (Opened, u32, Option<BooleanBuffer>);
+/// A block to read: its extent and that one's place, its number, and the rows that may match when an index says.
+type NextBlock = (Opened, usize, u32, Option<BooleanBuffer>);
 
 type Reading = BoxFuture<'static, (u64, Result<Option<RecordBatch>>)>;
 
@@ -98,9 +100,9 @@ impl Partition {
     async fn read_ahead(&mut self) -> Result<()> {
         let bytes_max = self.spec.scope.shared.settings.prefetch_bytes;
         while self.flight.is_empty() || (self.flight.len() < self.window && self.flight_bytes < bytes_max) {
-            let Some((opened, block, candidates)) = self.next_block().await? else { return Ok(()) };
+            let Some((opened, extent, block, candidates)) = self.next_block().await? else { return Ok(()) };
             let (spec, budget) = (Arc::clone(&self.spec), Arc::clone(&self.budget));
-            let read = BlockRead { spec, opened, block, candidates, budget };
+            let read = BlockRead { spec, opened, extent, block, candidates, budget };
             let bytes = read.bytes();
             self.flight_bytes += bytes;
             self.flight.push_back(read.run().map(move |batch| (bytes, batch)).boxed());
@@ -112,7 +114,7 @@ impl Partition {
         loop {
             self.refresh();
             if let Some(cursor) = &mut self.cursor {
-                let opened = cursor.opened.clone();
+                let (opened, extent) = (cursor.opened.clone(), cursor.extent);
                 let Some(block) = cursor.blocks.pop_front() else {
                     self.cursor = None;
                     continue;
@@ -128,15 +130,15 @@ impl Partition {
                     });
                     continue;
                 }
-                return Ok(Some((opened, block, candidates)));
+                return Ok(Some((opened, extent, block, candidates)));
             }
-            let Some(extent) = self.queue.take() else { return Ok(None) };
+            let Some((place, extent)) = self.queue.take() else { return Ok(None) };
             if self.excludes_extent(&extent) {
                 self.note_extent(Some(Reason::Dynamic), 1);
                 continue;
             }
             if !self.takes_extent(&extent)? {
-                self.cursor = self.open(&extent).await?;
+                self.cursor = self.open(place, &extent).await?;
             }
         }
     }
@@ -198,7 +200,7 @@ impl Partition {
     }
 
     /// Opens an extent and prunes its blocks; `None` when its rows were taken by the footer.
-    async fn open(&mut self, extent: &Extent) -> Result<Option<Cursor>> {
+    async fn open(&mut self, place: usize, extent: &Extent) -> Result<Option<Cursor>> {
         let spec = Arc::clone(&self.spec);
         let scope = &spec.scope;
         let opened = scope.shared.footers.open(scope, extent).await?;
@@ -226,7 +228,7 @@ impl Partition {
                 *profile.blocks.pruned.entry(*reason).or_default() += count;
             }
         });
-        Ok(Some(Cursor { opened, blocks: pruned.blocks.into(), rows: pruned.rows }))
+        Ok(Some(Cursor { extent: place, opened, blocks: pruned.blocks.into(), rows: pruned.rows }))
     }
 
     fn note_extent(&self, pruned: Option<Reason>, count: u64) {

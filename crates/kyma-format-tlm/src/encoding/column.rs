@@ -546,15 +546,20 @@ impl Column<'_, '_> {
     }
 }
 
-/// Per row of a column of lines: the code of its template; `None` where the row is null.
-pub(crate) fn template_codes(fetched: &Fetched<'_>, rows: usize) -> Result<Vec<Option<u32>>> {
+/// Per row of a column of lines: the code of its template; [`NO_TEMPLATE`] where the row is null.
+pub(crate) fn template_codes(fetched: &Fetched<'_>, rows: usize) -> Result<Vec<u32>> {
     let mut reader = Reader::new(fetched.head);
     let valid = decode_validity(&mut reader, rows)?;
     let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
-    let mut codes = template::decode_codes(&mut reader, values)?.into_iter();
-    let is_valid = |row: usize| valid.as_ref().is_none_or(|valid| valid.value(row));
-    Ok((0..rows).map(|row| if is_valid(row) { codes.next() } else { None }).collect())
+    let codes = template::decode_codes(&mut reader, values)?;
+    let Some(valid) = valid else { return Ok(codes) };
+    let mut by_row = vec![NO_TEMPLATE; rows];
+    valid.set_indices().zip(codes).for_each(|(row, code)| by_row[row] = code);
+    Ok(by_row)
 }
+
+/// The code of a row without a line.
+pub(crate) const NO_TEMPLATE: u32 = u32::MAX;
 
 fn integer_array(to: Type, values: Vec<i64>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
     Ok(match to {

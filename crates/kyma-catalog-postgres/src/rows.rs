@@ -22,6 +22,12 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// Places of columns that more than [`read`] looks at.
+pub(crate) const ID: usize = 0;
+pub(crate) const TIME_START: usize = 4;
+pub(crate) const TIME_END: usize = 5;
+pub(crate) const REMOVED: usize = 19;
+
 const COPY: &str = concat!("COPY extents (", columns!(), ") FROM STDIN (FORMAT binary)");
 
 const TYPES: [Type; 19] = [
@@ -94,10 +100,10 @@ pub(crate) fn read(row: &Row) -> Result<Extent> {
     let Json(stored): Json<StoredBounds> = get(row, 18)?;
     let paths: Option<Json<Vec<String>>> = get(row, 17)?;
     let new = NewExtent {
-        id: ExtentId(get::<Uuid>(row, 0)?),
+        id: ExtentId(get::<Uuid>(row, ID)?),
         database: DatabaseId(get(row, 1)?),
         table: TableId(get(row, 2)?),
-        time: TimeRange::new(get(row, 4)?, get(row, 5)?),
+        time: TimeRange::new(get(row, TIME_START)?, get(row, TIME_END)?),
         level: narrow(get::<i16>(row, 6)?.into())?,
         format: get(row, 7)?,
         location: ObjectRange { key: get(row, 8)?, offset: narrow(get(row, 9)?)?, length: narrow(get(row, 10)?)? },
@@ -110,7 +116,7 @@ pub(crate) fn read(row: &Row) -> Result<Extent> {
         paths: paths.map(|Json(paths)| paths),
         columns: bounds::load(stored)?,
     };
-    let removed: Option<i64> = get(row, 19)?;
+    let removed: Option<i64> = get(row, REMOVED)?;
     Ok(Extent { new, added: Sequence(get(row, 3)?), removed: removed.map(Sequence) })
 }
 

@@ -30,6 +30,19 @@ macro_rules! select_table {
     };
 }
 
+/// What is visible now, less what was added since and is still visible, plus what was visible then and was removed since.
+const TOTALS: &str = "SELECT (m.extent_count + coalesce(sum(d.sign), 0))::bigint, \
+        (m.row_count + coalesce(sum(d.sign * d.row_count), 0))::bigint, \
+        (m.stored_bytes + coalesce(sum(d.sign * d.object_length), 0))::bigint, \
+        (m.raw_bytes + coalesce(sum(d.sign * d.raw_bytes), 0))::bigint \
+    FROM manifests m LEFT JOIN ( \
+        SELECT -1 AS sign, row_count, object_length, raw_bytes FROM extents \
+        WHERE table_id = $1 AND added_seq > $2 AND removed_seq IS NULL \
+        UNION ALL \
+        SELECT 1, row_count, object_length, raw_bytes FROM extents \
+        WHERE table_id = $1 AND removed_seq > $2 AND added_seq <= $2) d ON true \
+    WHERE m.table_id = $1 GROUP BY m.table_id";
+
 const TABLE_BY_ID: &str = select_table!("t.id = $1");
 const TABLE_BY_NAME: &str = select_table!("t.database_id = $1 AND t.name = $2");
 const TABLES: &str = select_table!("t.database_id = $1 ORDER BY t.name");
@@ -98,8 +111,9 @@ impl Tables for PostgresCatalog {
     }
 
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {
-        let sql = "UPDATE tables SET format = $2, schema_version = schema_version + 1 \
-                   WHERE id = $1 AND dropped_at IS NULL AND format <> $2";
+        let sql = "WITH changed AS (UPDATE tables SET format = $2, schema_version = schema_version + 1 \
+                       WHERE id = $1 AND dropped_at IS NULL AND format <> $2 RETURNING database_id) \
+                   UPDATE databases SET schema_version = schema_version + 1 WHERE id IN (SELECT database_id FROM changed)";
         self.change("set format", sql, &[&table.0, &format]).await?;
         self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
     }
@@ -116,10 +130,7 @@ impl Tables for PostgresCatalog {
     }
 
     async fn totals(&self, table: TableId, at: Sequence) -> Result<TableTotals> {
-        let sql = "SELECT count(*), coalesce(sum(row_count), 0)::bigint, coalesce(sum(object_length), 0)::bigint, \
-                   coalesce(sum(raw_bytes), 0)::bigint FROM extents \
-                   WHERE table_id = $1 AND added_seq <= $2 AND (removed_seq IS NULL OR removed_seq > $2)";
-        let rows = self.rows("totals", sql, &[&table.0, &at.0]).await?;
+        let rows = self.rows("totals", TOTALS, &[&table.0, &at.0]).await?;
         let Some(row) = rows.first() else { return Ok(TableTotals::default()) };
         let sum = |place| get::<i64>(row, place).map(i64::unsigned_abs);
         Ok(TableTotals { extents: sum(0)?, rows: sum(1)?, bytes: sum(2)?, raw_bytes: sum(3)? })
@@ -163,8 +174,10 @@ fn check_new_table(name: &str, new: &NewTable) -> Result<()> {
 /// Adds the table unless one of its name exists.
 async fn insert_table(client: &impl GenericClient, database: DatabaseId, name: &str, new: &NewTable) -> Result<()> {
     let doing = error::statement("ensure table");
-    let sql = "INSERT INTO tables (database_id, name, columns, time_column, sort_key, format) \
-               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (database_id, name) WHERE dropped_at IS NULL DO NOTHING";
+    let sql = "WITH added AS (INSERT INTO tables (database_id, name, columns, time_column, sort_key, format) \
+                   VALUES ($1, $2, $3, $4, $5, $6) \
+                   ON CONFLICT (database_id, name) WHERE dropped_at IS NULL DO NOTHING RETURNING database_id) \
+               UPDATE databases SET schema_version = schema_version + 1 WHERE id IN (SELECT database_id FROM added)";
     let prepared = client.prepare_cached(sql).await.map_err(&doing)?;
     let columns = Json(new.schema.columns());
     client
@@ -188,9 +201,16 @@ async fn grow_in_transaction(transaction: &Transaction<'_>, id: TableId, columns
     }
     let sql = "UPDATE tables SET columns = $2, schema_version = schema_version + 1 WHERE id = $1";
     execute(transaction, doing, sql, &[&id.0, &Json(&grown)]).await?;
+    schema_changed(transaction, table.database).await?;
     table.schema = Schema::new(grown);
     table.schema_version += 1;
     Ok(table)
+}
+
+/// Takes the lock of the database's row, after that of the table's row as a commit does.
+async fn schema_changed(transaction: &Transaction<'_>, database: DatabaseId) -> Result<()> {
+    let sql = "UPDATE databases SET schema_version = schema_version + 1 WHERE id = $1";
+    execute(transaction, "change schema", sql, &[&database.0]).await.map(drop)
 }
 
 /// The bag has a place beyond the limit: what finds no place goes there, so a full table must be able to get it.
@@ -219,6 +239,7 @@ async fn drop_in_transaction(transaction: &Transaction<'_>, table: TableId) -> R
     let rows = query(transaction, doing, lock, &[&table.0]).await?;
     let database = DatabaseId(rows.first().map(|row| get(row, 0)).transpose()?.ok_or_else(|| table_unknown(table))?);
     execute(transaction, doing, "UPDATE tables SET dropped_at = clock_timestamp() WHERE id = $1", &[&table.0]).await?;
+    schema_changed(transaction, database).await?;
     let sequence = next_sequence(transaction, database).await?;
     let remove = "UPDATE extents SET removed_seq = $2, removed_at = clock_timestamp() \
                   WHERE table_id = $1 AND removed_seq IS NULL";

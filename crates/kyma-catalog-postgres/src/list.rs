@@ -8,6 +8,7 @@
 //!    works. That is sound because what a pinned sequence shows does not change.
 //! 4. Once a page's last key is known the next page is asked for, and arrives while this one is decoded and used. At most
 //!    two pages are in memory. Pages grow: "the last 100 rows" needs few extents.
+//! 5. Column ranges are tested by the same statement (`keys.rs`), so that what they exclude is neither sent nor decoded.
 //!
 //! The spans are those of interval indexes over B-trees, for example Enderle et al., "Joining interval data in relational
 //! databases", SIGMOD 2004.
@@ -20,8 +21,10 @@ use kyma_core::extent::Extent;
 use kyma_core::{Error, Result};
 use tokio::task::JoinSet;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use crate::keys::{self, SlotRange};
 use crate::pool::{PostgresCatalog, get};
 use crate::rows;
 
@@ -34,17 +37,30 @@ const PAGE_GROWTH: i64 = 5;
 /// The largest span: any length.
 const SPAN_MAX: u32 = 16;
 
-static LIST_NEWEST: LazyLock<String> = LazyLock::new(|| statement("time_end", '<', "DESC"));
-static LIST_OLDEST: LazyLock<String> = LazyLock::new(|| statement("time_start", '>', "ASC"));
+/// Column ranges that a list tests; further ones are left to the reader.
+const RANGES_MAX: usize = 4;
 
-/// $1 table, $2 and $3 the window, $4 the sequence, $5 and $6 the key after which each span goes on, $7 the page. The limit
-/// of each walk keeps the planner from sorting all of it.
-fn statement(key: &str, beyond: char, direction: &str) -> String {
+/// Statements by how many ranges they test, newest first and oldest first.
+static NEWEST: LazyLock<Vec<String>> = LazyLock::new(|| statements("time_end", '<', "DESC"));
+static OLDEST: LazyLock<Vec<String>> = LazyLock::new(|| statements("time_start", '>', "ASC"));
+
+fn statements(key: &str, beyond: char, direction: &str) -> Vec<String> {
+    (0..=RANGES_MAX).map(|ranges| statement(key, beyond, direction, ranges)).collect()
+}
+
+/// $1 table, $2 and $3 the window, $4 the sequence, $5 and $6 the key after which each span goes on, $7 the page; then slot,
+/// high and low of each range. The limit of each walk keeps the planner from sorting all of it.
+fn statement(key: &str, beyond: char, direction: &str, ranges: usize) -> String {
+    let test = |range: usize| {
+        let (slot, high, low) = (8 + 3 * range, 9 + 3 * range, 10 + 3 * range);
+        format!(" AND (lows[${slot}] <= ${high}) IS NOT FALSE AND (highs[${slot}] >= ${low}) IS NOT FALSE")
+    };
+    let tests: String = (0..ranges).map(test).collect();
     let walk = |span: u32| {
         format!(
             "(SELECT {columns}, removed_seq FROM extents WHERE table_id = $1 AND span = {span} \
              AND time_end >= $2 AND time_start <= $3 AND ({key}, id) {beyond} (($5::bigint[])[{span}], ($6::uuid[])[{span}]) \
-             AND added_seq <= $4 AND (removed_seq IS NULL OR removed_seq > $4) \
+             AND added_seq <= $4 AND (removed_seq IS NULL OR removed_seq > $4){tests} \
              ORDER BY {key} {direction}, id {direction} LIMIT $7)",
             columns = rows::columns!()
         )
@@ -112,12 +128,18 @@ impl Lister {
         let (catalog, query, page) = (self.catalog.clone(), self.query.clone(), self.page);
         let (keys, ids): (Vec<i64>, Vec<Uuid>) = (1..=SPAN_MAX).map(|span| self.begin(span)).unzip();
         self.fetching.spawn(async move {
-            let ExtentQuery { table, at, time, order } = &query;
+            let ExtentQuery { table, at, time, order, ranges } = &query;
+            let ranges: Vec<SlotRange> = ranges.iter().take(RANGES_MAX).map(keys::of_range).collect();
             let sql: &'static str = match order {
-                ExtentOrder::NewestFirst => &LIST_NEWEST,
-                ExtentOrder::OldestFirst => &LIST_OLDEST,
+                ExtentOrder::NewestFirst => &NEWEST[ranges.len()],
+                ExtentOrder::OldestFirst => &OLDEST[ranges.len()],
             };
-            catalog.rows("list", sql, &[&table.0, &time.start, &time.end, &at.0, &keys, &ids, &page]).await
+            let mut params: Vec<&(dyn ToSql + Sync)> =
+                vec![&table.0, &time.start, &time.end, &at.0, &keys, &ids, &page];
+            for range in &ranges {
+                params.extend([&range.slot as &(dyn ToSql + Sync), &range.high, &range.low]);
+            }
+            catalog.rows("list", sql, &params).await
         });
     }
 
@@ -143,7 +165,6 @@ mod tests {
     use kyma_core::time::TimeRange;
     use kyma_core::{Sequence, TableId};
     use kyma_testkit::postgres;
-    use tokio_postgres::types::ToSql;
 
     use super::*;
     use crate::CatalogSettings;
@@ -158,6 +179,7 @@ mod tests {
             at: Sequence(1),
             time: TimeRange::new(start, end),
             order: ExtentOrder::NewestFirst,
+            ranges: Vec::new(),
         }
     }
 
@@ -166,8 +188,8 @@ mod tests {
     async fn a_page_merges_bounded_walks_of_the_index() {
         let database = postgres::database().await;
         let catalog = connect(&database).await;
-        for sql in [&LIST_NEWEST, &LIST_OLDEST] {
-            let explain: &'static str = format!("EXPLAIN {}", **sql).leak();
+        for sql in [&NEWEST[0], &OLDEST[0]] {
+            let explain: &'static str = format!("EXPLAIN {sql}").leak();
             let keys = vec![0_i64; SPAN_MAX as usize];
             let ids = vec![Uuid::nil(); SPAN_MAX as usize];
             let params: [&(dyn ToSql + Sync); 7] = [&1_i64, &0_i64, &9_i64, &1_i64, &keys, &ids, &10_i64];

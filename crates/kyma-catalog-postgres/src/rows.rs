@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use crate::bounds::{self, StoredBounds};
 use crate::error;
+use crate::keys;
 use crate::pool::get;
 
-/// The columns that are written, in order; [`read`] expects them followed by `removed_seq`.
+/// The columns that are written first, in order, before keys; [`read`] expects them followed by `removed_seq`.
 macro_rules! columns {
     () => {
         "id, database_id, table_id, added_seq, time_start, time_end, level, format, object_key, object_offset, \
@@ -28,9 +29,9 @@ pub(crate) const TIME_START: usize = 4;
 pub(crate) const TIME_END: usize = 5;
 pub(crate) const REMOVED: usize = 19;
 
-const COPY: &str = concat!("COPY extents (", columns!(), ") FROM STDIN (FORMAT binary)");
+const COPY: &str = concat!("COPY extents (", columns!(), ", lows, highs) FROM STDIN (FORMAT binary)");
 
-const TYPES: [Type; 19] = [
+const TYPES: [Type; 21] = [
     Type::UUID,
     Type::INT8,
     Type::INT8,
@@ -50,6 +51,8 @@ const TYPES: [Type; 19] = [
     Type::TEXT_ARRAY,
     Type::JSON,
     Type::JSON,
+    Type::INT4_ARRAY,
+    Type::INT4_ARRAY,
 ];
 
 /// Adds extents, each with the sequence of its database.
@@ -60,6 +63,7 @@ pub(crate) async fn write(transaction: &Transaction<'_>, extents: &[(&NewExtent,
     for (extent, added) in extents {
         let location = &extent.location;
         let paths = extent.paths.as_ref().map(Json);
+        let keys = keys::of_columns(&extent.columns);
         writer
             .as_mut()
             .write(&[
@@ -82,6 +86,8 @@ pub(crate) async fn write(transaction: &Transaction<'_>, extents: &[(&NewExtent,
                 &extent.tags,
                 &paths,
                 &Json(bounds::store(&extent.columns)),
+                &keys.lows,
+                &keys.highs,
             ])
             .await
             .map_err(&failed)?;

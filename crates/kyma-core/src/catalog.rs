@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::extent::{Extent, NewExtent};
 use crate::ids::{DatabaseId, ExtentId, NodeId, ReservationId, Sequence, TableId, TaskId};
+use crate::predicate::ColumnRange;
 use crate::schema::{Column, Schema};
 use crate::time::TimeRange;
 
@@ -189,6 +190,8 @@ pub struct ExtentQuery {
     pub time: TimeRange,
     /// In this order.
     pub order: ExtentOrder,
+    /// Extents without a row in all of these may be left out; the catalog leaves out those that it can tell cheaply.
+    pub ranges: Vec<ColumnRange>,
 }
 
 /// What a query pins of one database, all of one moment.

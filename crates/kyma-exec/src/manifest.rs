@@ -17,6 +17,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use kyma_core::catalog::{Catalog, ChangeQuery, ExtentOrder, ExtentQuery, TableChange};
 use kyma_core::extent::Extent;
 use kyma_core::ids::{ExtentId, Sequence, TableId};
+use kyma_core::predicate::ColumnRange;
 use kyma_core::time::TimeRange;
 use kyma_core::{Error, Result};
 use moka::ops::compute::{CompResult, Op};
@@ -48,6 +49,8 @@ pub struct ListQuery {
     pub time: TimeRange,
     /// The query's clock: windows that reach it slide.
     pub now: i64,
+    /// Extents without a row in all of these may be left out, and are by the catalog where no list is kept.
+    pub ranges: Vec<ColumnRange>,
 }
 
 /// Lists of extents, newest first.
@@ -99,12 +102,18 @@ impl Manifests {
         }
         Ok(match self.held(query).await? {
             Some(manifest) => stream::iter(manifest.visible(query.at, query.time)).map(Ok).boxed(),
-            None => self.afresh(query.table, query.at, query.time),
+            None => self.afresh(query.table, query.at, query.time, query.ranges.clone()),
         })
     }
 
-    fn afresh(&self, table: TableId, at: Sequence, time: TimeRange) -> BoxStream<'static, Result<Arc<Extent>>> {
-        let query = ExtentQuery { table, at, time, order: ExtentOrder::NewestFirst };
+    fn afresh(
+        &self,
+        table: TableId,
+        at: Sequence,
+        time: TimeRange,
+        ranges: Vec<ColumnRange>,
+    ) -> BoxStream<'static, Result<Arc<Extent>>> {
+        let query = ExtentQuery { table, at, time, order: ExtentOrder::NewestFirst, ranges };
         self.catalog.list(query).map_ok(Arc::new).boxed()
     }
 
@@ -155,7 +164,7 @@ impl Manifests {
 
     /// The whole list, unless it is too large.
     async fn loaded(&self, key: Key, at: Sequence) -> Result<Option<Manifest>> {
-        let mut listed = self.afresh(key.table, at, key.time());
+        let mut listed = self.afresh(key.table, at, key.time(), Vec::new());
         let mut manifest = Manifest::new(at, at, Vec::new());
         while let Some(extent) = listed.try_next().await? {
             manifest.bytes += extent_bytes(&extent);
@@ -261,4 +270,39 @@ fn extent_bytes(extent: &Extent) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+    const HOUR: i64 = 3_600 * SECOND;
+    const NOW: i64 = 1_704_067_200 * SECOND;
+
+    #[test]
+    fn a_window_that_slides_keeps_its_key_for_a_while() {
+        let sliding = |minutes: i64| {
+            let now = NOW + minutes * 60 * SECOND;
+            window(TimeRange::new(now - HOUR, now), now).unwrap()
+        };
+        let keys: std::collections::BTreeSet<i64> = (0..60).map(|minute| sliding(minute).start).collect();
+        assert!(keys.len() <= 9, "an hour's refreshes of the last hour read {} lists", keys.len());
+        assert_eq!(sliding(0).end, i64::MAX);
+        assert_eq!(
+            window(TimeRange::new(NOW - HOUR, i64::MAX), NOW),
+            Some(sliding(0)),
+            "open or until now is the same"
+        );
+    }
+
+    #[test]
+    fn a_window_covers_its_query_and_not_much_more() {
+        for (start, end) in [(0, 0), (-5, 7), (NOW - 30 * HOUR, NOW - 29 * HOUR), (-HOUR, HOUR), (i64::MIN + 1, -HOUR)]
+        {
+            let Some(window) = window(TimeRange::new(start, end), NOW) else { continue };
+            assert!(window.start <= start && end <= window.end, "{start}..={end}: {window:?}");
+            let slack = (start - window.start).checked_add(window.end - end).unwrap();
+            assert!(slack <= (end - start).max(4 * SECOND), "{start}..={end}: {window:?}");
+        }
+        assert_eq!(window(TimeRange::ALL, NOW), None);
+        assert_eq!(window(TimeRange::new(i64::MIN, 0), NOW), None);
+    }
+}

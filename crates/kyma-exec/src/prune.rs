@@ -79,7 +79,8 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
     let prune = scope.shared.settings.prune;
     let time = if prune { query.predicate.time_range(&query.table.time_column) } else { TimeRange::ALL };
     let change = scope.snapshot.change(&query.table);
-    let wanted = ListQuery { table: query.table.id, at: query.at, change, time, now: scope.now };
+    let ranges = if prune { query.predicate.ranges(&query.schema) } else { Vec::new() };
+    let wanted = ListQuery { table: query.table.id, at: query.at, change, time, now: scope.now, ranges };
     let mut listed = scope.shared.manifests.list(&wanted).await?;
     let mut found = Survivors { extents: Vec::new(), all_match: prune };
     let mut reasons = BTreeMap::<Reason, u64>::new();
@@ -94,11 +95,12 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
         found.all_match &= outcome.is_all();
         found.extents.push(extent);
     }
-    // Of the table as it was last changed, at the pinned sequence or a moment later: for people, not for answers.
-    let outside = change.map_or(0, |change| change.extents).saturating_sub(considered);
-    if outside > 0 && time != TimeRange::ALL {
-        considered += outside;
-        *reasons.entry(Reason::Time).or_default() += outside;
+    // What was not even listed, of the table as it was last changed: for people, not for answers.
+    let unlisted = change.map_or(0, |change| change.extents).saturating_sub(considered);
+    if prune && unlisted > 0 {
+        let reason = if time == TimeRange::ALL { Reason::Bounds } else { Reason::Time };
+        considered += unlisted;
+        *reasons.entry(reason).or_default() += unlisted;
     }
     scope.note(|profile| {
         profile.catalog.considered += considered;

@@ -67,7 +67,8 @@ impl Listed {
     /// What the node lists; `removed` of visible extents is not part of the promise.
     async fn list(&self, manifests: &Manifests, snapshot: &Snapshot, time: TimeRange) -> Vec<Extent> {
         let (table, at) = snapshot.find(DATABASE, "T").unwrap();
-        let query = ListQuery { table: table.id, at, change: snapshot.change(&table), time, now: NOW };
+        let query =
+            ListQuery { table: table.id, at, change: snapshot.change(&table), time, now: NOW, ranges: Vec::new() };
         let listed = manifests.list(&query).await.unwrap();
         listed.map_ok(|extent| Extent { removed: None, ..(*extent).clone() }).try_collect().await.unwrap()
     }
@@ -75,7 +76,7 @@ impl Listed {
     /// What the catalog lists.
     async fn plain(&self, snapshot: &Snapshot, time: TimeRange) -> Vec<Extent> {
         let (table, at) = snapshot.find(DATABASE, "T").unwrap();
-        let query = ExtentQuery { table: table.id, at, time, order: ExtentOrder::NewestFirst };
+        let query = ExtentQuery { table: table.id, at, time, order: ExtentOrder::NewestFirst, ranges: Vec::new() };
         let listed = self.catalog.inner().list(query);
         listed.map_ok(|extent| Extent { removed: None, ..extent }).try_collect().await.unwrap()
     }

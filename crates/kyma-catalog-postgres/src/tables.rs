@@ -31,16 +31,17 @@ macro_rules! select_table {
 }
 
 /// What is visible now, less what was added since and is still visible, plus what was visible then and was removed since.
+/// Nothing is later than the table's sequence; the planner walks an index only when told so.
 const TOTALS: &str = "SELECT (m.extent_count + coalesce(sum(d.sign), 0))::bigint, \
         (m.row_count + coalesce(sum(d.sign * d.row_count), 0))::bigint, \
         (m.stored_bytes + coalesce(sum(d.sign * d.object_length), 0))::bigint, \
         (m.raw_bytes + coalesce(sum(d.sign * d.raw_bytes), 0))::bigint \
-    FROM manifests m LEFT JOIN ( \
+    FROM manifests m LEFT JOIN LATERAL ( \
         SELECT -1 AS sign, row_count, object_length, raw_bytes FROM extents \
-        WHERE table_id = $1 AND added_seq > $2 AND removed_seq IS NULL \
+        WHERE table_id = $1 AND added_seq > $2 AND added_seq <= m.sequence AND removed_seq IS NULL \
         UNION ALL \
         SELECT 1, row_count, object_length, raw_bytes FROM extents \
-        WHERE table_id = $1 AND removed_seq > $2 AND added_seq <= $2) d ON true \
+        WHERE table_id = $1 AND removed_seq > $2 AND removed_seq <= m.sequence AND added_seq <= $2) d ON true \
     WHERE m.table_id = $1 GROUP BY m.table_id";
 
 const TABLE_BY_ID: &str = select_table!("t.id = $1");

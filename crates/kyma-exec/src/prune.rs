@@ -80,6 +80,7 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
     let time = if prune { query.predicate.time_range(&query.table.time_column) } else { TimeRange::ALL };
     let change = scope.snapshot.change(&query.table);
     let ranges = if prune { query.predicate.ranges(&query.schema) } else { Vec::new() };
+    let lists_all = time == TimeRange::ALL && ranges.is_empty();
     let wanted = ListQuery { table: query.table.id, at: query.at, change, time, now: scope.now, ranges };
     let mut listed = scope.shared.manifests.list(&wanted).await?;
     let mut found = Survivors { extents: Vec::new(), all_match: prune };
@@ -97,7 +98,7 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
     }
     // What was not even listed, of the table as it was last changed: for people, not for answers.
     let unlisted = change.map_or(0, |change| change.extents).saturating_sub(considered);
-    if prune && unlisted > 0 {
+    if !lists_all && unlisted > 0 {
         let reason = if time == TimeRange::ALL { Reason::Bounds } else { Reason::Time };
         considered += unlisted;
         *reasons.entry(reason).or_default() += unlisted;

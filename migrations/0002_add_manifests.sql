@@ -1,7 +1,16 @@
 -- What a query asks before it lists extents, and indexes that find a window anywhere in time.
 
 -- Rises whenever a table of the database is created, dropped, or changes its schema or format.
+-- By trigger, so that nodes from before this migration raise it, too. Takes the lock of the database's row after that of
+-- the table's row, as a commit does.
 ALTER TABLE databases ADD COLUMN schema_version bigint NOT NULL DEFAULT 0;
+CREATE FUNCTION raise_schema_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE databases SET schema_version = schema_version + 1 WHERE id = NEW.database_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER raise_schema_version AFTER INSERT OR UPDATE ON tables
+    FOR EACH ROW EXECUTE FUNCTION raise_schema_version();
 
 -- One row per table that ever had extents: what its extents add up to now. `sequence` is the latest commit that added or
 -- removed some. Extents that were removed at or before `forgotten_seq` may have no row any more. Half of a page stays

@@ -112,9 +112,8 @@ impl Tables for PostgresCatalog {
     }
 
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {
-        let sql = "WITH changed AS (UPDATE tables SET format = $2, schema_version = schema_version + 1 \
-                       WHERE id = $1 AND dropped_at IS NULL AND format <> $2 RETURNING database_id) \
-                   UPDATE databases SET schema_version = schema_version + 1 WHERE id IN (SELECT database_id FROM changed)";
+        let sql = "UPDATE tables SET format = $2, schema_version = schema_version + 1 \
+                   WHERE id = $1 AND dropped_at IS NULL AND format <> $2";
         self.change("set format", sql, &[&table.0, &format]).await?;
         self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
     }
@@ -175,10 +174,8 @@ fn check_new_table(name: &str, new: &NewTable) -> Result<()> {
 /// Adds the table unless one of its name exists.
 async fn insert_table(client: &impl GenericClient, database: DatabaseId, name: &str, new: &NewTable) -> Result<()> {
     let doing = error::statement("ensure table");
-    let sql = "WITH added AS (INSERT INTO tables (database_id, name, columns, time_column, sort_key, format) \
-                   VALUES ($1, $2, $3, $4, $5, $6) \
-                   ON CONFLICT (database_id, name) WHERE dropped_at IS NULL DO NOTHING RETURNING database_id) \
-               UPDATE databases SET schema_version = schema_version + 1 WHERE id IN (SELECT database_id FROM added)";
+    let sql = "INSERT INTO tables (database_id, name, columns, time_column, sort_key, format) \
+               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (database_id, name) WHERE dropped_at IS NULL DO NOTHING";
     let prepared = client.prepare_cached(sql).await.map_err(&doing)?;
     let columns = Json(new.schema.columns());
     client
@@ -202,16 +199,9 @@ async fn grow_in_transaction(transaction: &Transaction<'_>, id: TableId, columns
     }
     let sql = "UPDATE tables SET columns = $2, schema_version = schema_version + 1 WHERE id = $1";
     execute(transaction, doing, sql, &[&id.0, &Json(&grown)]).await?;
-    schema_changed(transaction, table.database).await?;
     table.schema = Schema::new(grown);
     table.schema_version += 1;
     Ok(table)
-}
-
-/// Takes the lock of the database's row, after that of the table's row as a commit does.
-async fn schema_changed(transaction: &Transaction<'_>, database: DatabaseId) -> Result<()> {
-    let sql = "UPDATE databases SET schema_version = schema_version + 1 WHERE id = $1";
-    execute(transaction, "change schema", sql, &[&database.0]).await.map(drop)
 }
 
 /// The bag has a place beyond the limit: what finds no place goes there, so a full table must be able to get it.
@@ -240,7 +230,6 @@ async fn drop_in_transaction(transaction: &Transaction<'_>, table: TableId) -> R
     let rows = query(transaction, doing, lock, &[&table.0]).await?;
     let database = DatabaseId(rows.first().map(|row| get(row, 0)).transpose()?.ok_or_else(|| table_unknown(table))?);
     execute(transaction, doing, "UPDATE tables SET dropped_at = clock_timestamp() WHERE id = $1", &[&table.0]).await?;
-    schema_changed(transaction, database).await?;
     let sequence = next_sequence(transaction, database).await?;
     let remove = "UPDATE extents SET removed_seq = $2, removed_at = clock_timestamp() \
                   WHERE table_id = $1 AND removed_seq IS NULL";

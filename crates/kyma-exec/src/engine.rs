@@ -1,6 +1,6 @@
 //! The whole way of a query: request → frontend → snapshot → plan → run → answer.
 //!
-//! 1. The snapshot is pinned; the frontend reads the text against its schemas (once more with a fresh one if it fails).
+//! 1. The snapshot is pinned; the frontend reads the text against its schemas.
 //! 2. Every statement is lowered, pruned and run on the CPU runtime; requests to the store run on the caller's.
 //! 3. Rows are counted against the limits while they arrive. Cancelling, the timeout, and dropping the future or the stream
 //!    all drop the running plan, which stops at its next await.
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::df_adapter::run::{Rows, Runner};
+use crate::manifest::Manifests;
 use crate::request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
 use crate::scan::footers::Footers;
 use crate::scope::{QueryScope, Shared};
@@ -103,9 +104,9 @@ impl Engine {
         let work = Work {
             snapshots: Snapshots::new(Arc::clone(&parts.catalog)),
             shared: Arc::new(Shared {
-                catalog: parts.catalog,
                 store: parts.store,
                 formats: parts.formats,
+                manifests: Manifests::new(parts.catalog, parts.settings.manifest_cache_bytes),
                 footers: Footers::new(parts.settings.footer_cache_bytes),
                 settings: parts.settings,
                 memory: Arc::new(AtomicUsize::new(0)),
@@ -254,17 +255,10 @@ impl Work {
                 .hint(format!("this node speaks {}", known.join(", ")))
         })?;
         let now = request.now.unwrap_or_else(|| self.clock.now());
-        let mut fresh = false;
-        let (snapshot, query) = loop {
-            let snapshot = self.snapshots.take(&request.database, &request.text, fresh).await?;
-            let context =
-                PlanContext { schemas: &snapshot, database: &request.database, now, parameters: &request.parameters };
-            match frontend.plan(&request.text, &context) {
-                Ok(query) => break (snapshot, query),
-                Err(_) if !fresh => fresh = true,
-                Err(diagnostics) => return Err(diagnostics.into()),
-            }
-        };
+        let snapshot = self.snapshots.take(&request.database, &request.text).await?;
+        let context =
+            PlanContext { schemas: &snapshot, database: &request.database, now, parameters: &request.parameters };
+        let query = frontend.plan(&request.text, &context)?;
         let scope = QueryScope::new(Arc::clone(&self.shared), snapshot, now, &request.database, io.clone());
         scope.note(|profile| profile.parse_micros = micros(started));
         let unlimited = matches!(query.options.get("notruncation"), Some(Value::Bool(true)));

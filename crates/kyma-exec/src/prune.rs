@@ -1,11 +1,16 @@
 //! The catalog's level of the pruning cascade: which extents a query must open.
 //!
-//! 1. The catalog lists what is visible at the pinned sequence and overlaps the filter's time range, in order.
-//! 2. Each extent's manifest statistics falsify the rest of the filter, or prove it true of every row.
+//! 1. What is visible at the pinned sequence and overlaps the filter's time range is listed in order, from the node's cache
+//!    or from the catalog (`manifest.rs`).
+//! 2. As each extent arrives, its statistics falsify the rest of the filter, or prove it true of every row; only those
+//!    that stay are held.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use kyma_core::Result;
-use kyma_core::catalog::{ExtentOrder, ExtentQuery, Table};
+use kyma_core::catalog::Table;
 use kyma_core::extent::{Extent, ExtentStats};
 use kyma_core::format::PruneRequest;
 use kyma_core::ids::Sequence;
@@ -13,8 +18,8 @@ use kyma_core::predicate::Predicate;
 use kyma_core::prune::{Outcome, Reason, evaluate};
 use kyma_core::schema::Schema;
 use kyma_core::time::TimeRange;
-use std::sync::Arc;
 
+use crate::manifest::ListQuery;
 use crate::scope::QueryScope;
 
 /// Extents of a query and what is known of them.
@@ -73,42 +78,37 @@ impl TableQuery {
 pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivors> {
     let prune = scope.shared.settings.prune;
     let time = if prune { query.predicate.time_range(&query.table.time_column) } else { TimeRange::ALL };
-    let (listed, outside) = futures::try_join!(list(scope, query, time), all(scope, query, time))?;
-    let outside = outside.map_or(0, |all| all.saturating_sub(listed.len() as u64));
+    let change = scope.snapshot.change(&query.table);
+    let ranges = if prune { query.predicate.ranges(&query.schema) } else { Vec::new() };
+    let lists_all = time == TimeRange::ALL && ranges.is_empty();
+    let wanted = ListQuery { table: query.table.id, at: query.at, change, time, now: scope.now, ranges };
+    let mut listed = scope.shared.manifests.list(&wanted).await?;
     let mut found = Survivors { extents: Vec::new(), all_match: prune };
-    let mut reasons = std::collections::BTreeMap::from([(Reason::Time, outside)]);
-    let considered = outside + listed.len() as u64;
-    for extent in listed {
+    let mut reasons = BTreeMap::<Reason, u64>::new();
+    let mut considered = 0;
+    while let Some(extent) = listed.try_next().await? {
+        considered += 1;
         let outcome = query.evaluate(&query.predicate, &extent);
         if prune && outcome.is_none() {
             *reasons.entry(outcome.reason.unwrap_or(Reason::Bounds)).or_default() += 1;
             continue;
         }
         found.all_match &= outcome.is_all();
-        found.extents.push(Arc::new(extent));
+        found.extents.push(extent);
+    }
+    // What was not even listed, of the table as it was last changed: for people, not for answers.
+    let unlisted = change.map_or(0, |change| change.extents).saturating_sub(considered);
+    if !lists_all && unlisted > 0 {
+        let reason = if time == TimeRange::ALL { Reason::Bounds } else { Reason::Time };
+        considered += unlisted;
+        *reasons.entry(reason).or_default() += unlisted;
     }
     scope.note(|profile| {
         profile.catalog.considered += considered;
         profile.catalog.kept += found.extents.len() as u64;
-        for (reason, count) in reasons.into_iter().filter(|(_, count)| *count > 0) {
+        for (reason, count) in reasons {
             *profile.catalog.pruned.entry(reason).or_default() += count;
         }
     });
     Ok(found)
-}
-
-/// How many extents are visible, where a time range may exclude some.
-async fn all(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Option<u64>> {
-    if time == TimeRange::ALL {
-        return Ok(None);
-    }
-    Ok(Some(scope.shared.catalog.totals(query.table.id, query.at).await?.extents))
-}
-
-async fn list(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Vec<Extent>> {
-    if time.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wanted = ExtentQuery { table: query.table.id, at: query.at, time, order: ExtentOrder::NewestFirst };
-    scope.shared.catalog.list(wanted).try_collect().await
 }

@@ -4,10 +4,11 @@
 //! 2. Ranges found in the cache are taken from it.
 //! 3. Of the others, ranges that another reader is fetching right now are waited for; the rest become ours.
 //! 4. Ours are grouped: neighbours at most [`GAP_BYTES_MAX`] apart share a request of at most [`REQUEST_BYTES_MAX`].
-//! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each with the store's deadline and retries.
-//! 6. What arrives is handed to the cache and to whoever waits. A waiter whose fetcher failed, went away or takes longer
-//!    than an attempt fetches by itself, so a query that was cancelled, or whose client stopped reading, never holds up
-//!    another.
+//! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each as `get` says: bounded over the node, with
+//!    the store's deadline, retries and hedges.
+//! 6. What arrives is handed to the cache and to whoever waits. A waiter whose fetcher failed or went away fetches by
+//!    itself, and so does one that waited for longer than an attempt, unless the other's answer comes earlier. So a
+//!    query that was cancelled, or whose client stopped reading, never holds up another.
 //!
 //! A request that the store answers with fewer bytes than asked, or refuses because the object ends earlier, is
 //! `Corrupt`: extents are immutable and their length is in the catalog.
@@ -23,14 +24,14 @@ use kyma_core::extent::ObjectRange;
 use kyma_core::format::RangeReader;
 use kyma_core::profile::IoCounters;
 use kyma_core::{Error, Result};
-use object_store::{ObjectStoreExt, path::Path};
+use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::cache::RangeKey;
+use crate::cache::{Cost, RangeKey};
+use crate::get::Get;
 use crate::key;
-use crate::retry::call;
 use crate::store::Store;
 
 /// Ranges this near each other share a request.
@@ -124,27 +125,20 @@ impl Extent {
     async fn cached(&self, key: &RangeKey) -> Option<Bytes> {
         let found = self.store.cache.get(key).await?;
         self.counters.cache(found.len() as u64);
-        self.store.metrics.cache_hits.inc();
-        self.store.metrics.cache_hit_bytes.inc_by(found.len() as u64);
         Some(found)
     }
 
     /// One request of one range, with retries.
     async fn fetch(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
         let wanted = range.end - range.start;
-        let get = || {
-            self.store.metrics.get_requests.inc();
-            self.store.inner.get_range(path, range.clone())
-        };
-        let found = match call(self.store.policy, get).await {
-            Ok((bytes, _)) => bytes,
+        let get = Get { store: &self.store, path, range: range.clone(), counters: &self.counters };
+        let found = match get.run().await {
+            Ok(found) => found,
             Err(failure) => {
                 let error = failure.explain("read a range", &self.object);
                 return Err(self.store.count(self.too_short(&range).await.unwrap_or(error)));
             }
         };
-        self.counters.store(found.len() as u64);
-        self.store.metrics.get_bytes.inc_by(found.len() as u64);
         if found.len() as u64 == wanted {
             return Ok(found);
         }
@@ -167,12 +161,13 @@ impl Extent {
         let whole = self.fetch(path, group.range.clone()).await?;
         let mut answers = Vec::with_capacity(group.parts.len());
         let shared = group.parts.len() > 1;
+        let cost = Cost::of_request(whole.len() as u64);
         for (place, flight) in group.parts {
             let from = (flight.key.start - group.range.start) as usize;
             let part = whole.slice(from..from + flight.key.bytes() as usize);
             // A part of a shared request is copied: a kept slice would keep the whole request in memory.
             let part = if shared { Bytes::copy_from_slice(&part) } else { part };
-            self.store.cache.put(flight.key.clone(), part.clone());
+            self.store.cache.put(flight.key.clone(), part.clone(), cost);
             flight.arrive(&part);
             answers.push((place, part));
         }
@@ -184,19 +179,37 @@ impl Extent {
         &self,
         path: &Path,
         key: &RangeKey,
-        mut receiver: watch::Receiver<Option<Bytes>>,
+        mut theirs: watch::Receiver<Option<Bytes>>,
     ) -> Result<Bytes> {
-        let waited = timeout(self.store.policy.attempt, receiver.wait_for(Option::is_some)).await;
-        let arrived = waited.ok().and_then(Result::ok).and_then(|bytes| bytes.clone());
-        if let Some(bytes) = arrived {
-            self.store.metrics.shared_reads.inc();
-            self.counters.cache(bytes.len() as u64);
-            return Ok(bytes);
+        let in_time = timeout(self.store.policy.attempt, arrival(&mut theirs)).await;
+        let ours = self.fetch_alone(path, key);
+        match in_time {
+            Ok(Some(bytes)) => Ok(self.share(bytes)),
+            Ok(None) => ours.await,
+            Err(_elapsed) => tokio::select! {
+                Some(bytes) = arrival(&mut theirs) => Ok(self.share(bytes)),
+                bytes = ours => bytes,
+            },
         }
+    }
+
+    async fn fetch_alone(&self, path: &Path, key: &RangeKey) -> Result<Bytes> {
         let bytes = self.fetch(path, key.range()).await?;
-        self.store.cache.put(key.clone(), bytes.clone());
+        self.store.cache.put(key.clone(), bytes.clone(), Cost::of_request(key.bytes()));
         Ok(bytes)
     }
+
+    /// Counts what another reader's request brought.
+    fn share(&self, bytes: Bytes) -> Bytes {
+        self.store.metrics.shared_reads.inc();
+        self.counters.cache(bytes.len() as u64);
+        bytes
+    }
+}
+
+/// What another reader's request brings; `None` when it brings nothing.
+async fn arrival(theirs: &mut watch::Receiver<Option<Bytes>>) -> Option<Bytes> {
+    theirs.wait_for(Option::is_some).await.ok()?.clone()
 }
 
 /// Groups neighbours into requests.
@@ -236,7 +249,6 @@ impl RangeReader for Extent {
                 answers[place] = Some(bytes);
             } else {
                 first_place.insert(key.clone(), place);
-                self.store.metrics.cache_misses.inc();
                 match self.store.flights.claim(&key) {
                     Claim::Ours(flight) => ours.push((place, flight)),
                     Claim::Theirs(receiver) => theirs.push((place, key, receiver)),

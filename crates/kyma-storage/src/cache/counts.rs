@@ -19,7 +19,7 @@ pub struct CacheCounts {
     pub admitted: u64,
     /// Ranges not taken.
     pub rejected: u64,
-    /// Ranges given up for others, or turned away in favour of those that are held; where the tier can tell.
+    /// Ranges given up for others; where the tier can tell.
     pub evicted: Option<u64>,
     /// Bytes held now, roughly; where the tier can tell.
     pub held_bytes: Option<u64>,

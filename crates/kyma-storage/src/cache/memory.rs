@@ -1,17 +1,17 @@
 //! Ranges in memory, bounded by bytes.
 //!
-//! moka's TinyLFU counts how often each range is asked for, found or not, from when the cache is half full. A newcomer
-//! gets in when it was asked for more often than all together that must go for it. So a scan never replaces what is
-//! asked for often; but ranges that are asked for once replace each other not at all, and whoever came first stays.
-//! Therefore pieces of large requests are admitted at first sight only until the cache is half full, and a range
-//! that costs a round trip counts as asked for once more than it was: it replaces pieces of a scan, these do not replace it.
+//! Evicted by S3-FIFO (<https://s3fifo.com>), foyer's: a newcomer goes through a tenth of the room and stays only when it
+//! is asked for again in time, so what is asked for once replaces little. It was chosen by the traces in this file's
+//! tests. Of moka's TinyLFU they show that it knows no frequencies before the cache is half full, so that a scan pushes
+//! out what was hot until then, and that later, when a scan filled the cache, it turns away every newcomer once. Pieces of
+//! large requests have to be offered twice when the cache is half full; see the head of `cache`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use moka::sync::Cache;
+use foyer::{Cache, CacheBuilder, Event, EventListener, EvictionConfig, S3FifoConfig};
 
 use super::counts::Tally;
 use super::sightings::Sightings;
@@ -19,8 +19,12 @@ use super::{BlockCache, CacheCounts, Cost, RangeKey};
 
 /// Bookkeeping of one entry, roughly, in bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
-/// A range larger than this part of the cache is not kept.
-const LARGEST_PART: u64 = 4;
+/// A range larger than this part of a shard is not kept.
+const LARGEST_PART: usize = 4;
+/// The cache has a shard, with its lock, for each of these bytes,
+const SHARD_BYTES: usize = 32 << 20;
+/// but no more than these.
+const SHARDS_MAX: usize = 8;
 /// Pieces of scans that are remembered: 256 KiB of memory.
 const SIGHTINGS: usize = 1 << 16;
 
@@ -28,62 +32,76 @@ const SIGHTINGS: usize = 1 << 16;
 #[derive(Debug)]
 pub struct MemoryCache {
     ranges: Cache<RangeKey, Bytes>,
-    bytes_max: u64,
+    entry_bytes_max: usize,
     sightings: Sightings,
     tally: Tally,
-    evicted: Arc<AtomicU64>,
+    evictions: Arc<Evictions>,
+}
+
+/// Counts what foyer evicts.
+#[derive(Debug, Default)]
+struct Evictions(AtomicU64);
+
+impl EventListener for Evictions {
+    type Key = RangeKey;
+    type Value = Bytes;
+
+    fn on_leave(&self, reason: Event, _key: &RangeKey, _value: &Bytes) {
+        self.0.fetch_add(u64::from(reason == Event::Evict), Ordering::Relaxed);
+    }
 }
 
 impl MemoryCache {
     /// A cache of at most about `bytes`.
     pub fn new(bytes: u64) -> Self {
-        let weigh = |_: &RangeKey, value: &Bytes| u32::try_from(value.len() + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX);
-        let evicted = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&evicted);
-        let count = move |_, _, cause: moka::notification::RemovalCause| {
-            counter.fetch_add(u64::from(cause.was_evicted()), Ordering::Relaxed);
-        };
-        let ranges = Cache::builder().max_capacity(bytes).weigher(weigh).eviction_listener(count).build();
+        Self::with_eviction(bytes, S3FifoConfig::default())
+    }
+
+    fn with_eviction(bytes: u64, eviction: impl Into<EvictionConfig>) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let shards = (bytes / SHARD_BYTES).clamp(1, SHARDS_MAX);
+        let evictions = Arc::new(Evictions::default());
+        let ranges = CacheBuilder::new(bytes)
+            .with_name("kyma-ranges-memory")
+            .with_shards(shards)
+            .with_eviction_config(eviction)
+            .with_weighter(|_: &RangeKey, value: &Bytes| value.len() + ENTRY_OVERHEAD_BYTES)
+            .with_event_listener(Arc::clone(&evictions) as _)
+            .build();
         let (sightings, tally) = (Sightings::new(SIGHTINGS), Tally::default());
-        MemoryCache { ranges, bytes_max: bytes, sightings, tally, evicted }
+        MemoryCache { ranges, entry_bytes_max: bytes / shards / LARGEST_PART, sightings, tally, evictions }
     }
 
     /// Bytes held now, roughly.
     pub fn bytes(&self) -> u64 {
-        self.ranges.run_pending_tasks();
-        self.ranges.weighted_size()
+        self.ranges.usage() as u64
     }
 
-    fn admits(&self, key: &RangeKey, bytes: u64, cost: Cost) -> bool {
+    fn admits(&self, key: &RangeKey, bytes: usize, cost: Cost) -> bool {
         let again = cost == Cost::RoundTrip || self.sightings.again(key);
-        let half_full = self.ranges.weighted_size() + bytes > self.bytes_max / 2;
-        bytes <= self.bytes_max / LARGEST_PART && (again || !half_full)
+        let half_full = self.ranges.usage() + bytes > self.ranges.capacity() / 2;
+        bytes <= self.entry_bytes_max && (again || !half_full)
     }
 }
 
 #[async_trait]
 impl BlockCache for MemoryCache {
     async fn get(&self, key: &RangeKey) -> Option<Bytes> {
-        let found = self.ranges.get(key);
+        let found = self.ranges.get(key).map(|entry| entry.value().clone());
         self.tally.looked_up(found.as_ref());
         found
     }
 
     fn put(&self, key: RangeKey, bytes: Bytes, cost: Cost) {
-        let admitted = self.admits(&key, bytes.len() as u64, cost);
+        let admitted = self.admits(&key, bytes.len(), cost);
         self.tally.offered(admitted);
-        if !admitted {
-            return;
+        if admitted {
+            self.ranges.insert(key, bytes);
         }
-        if cost == Cost::RoundTrip {
-            // Counts in TinyLFU's sketch; see the head of this file.
-            self.ranges.get(&key);
-        }
-        self.ranges.insert(key, bytes);
     }
 
     fn counts(&self) -> Vec<CacheCounts> {
-        let (held, evicted) = (self.bytes(), self.evicted.load(Ordering::Relaxed));
+        let (held, evicted) = (self.bytes(), self.evictions.0.load(Ordering::Relaxed));
         vec![CacheCounts { evicted: Some(evicted), held_bytes: Some(held), ..self.tally.counts("memory") }]
     }
 }

@@ -11,7 +11,7 @@
 //! 2. pieces of large requests at first sight only while there is much room, and later when they are offered again
 //!    (`sightings`), so that one scan over more than the cache does not push out what everybody needs.
 //!
-//! Memory has TinyLFU besides, which keeps out what was asked for less often than what it would replace.
+//! Memory has S3-FIFO besides, which keeps what is asked for again (`memory`).
 
 mod breaker;
 mod counts;

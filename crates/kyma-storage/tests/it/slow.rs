@@ -1,8 +1,8 @@
 //! Slow stores: hedged requests, the bound of what is in flight, and reads that are dropped. All in paused time: what
 //! takes seconds here takes none.
 
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;

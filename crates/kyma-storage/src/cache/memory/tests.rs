@@ -1,6 +1,4 @@
-use std::collections::HashSet;
-
-use moka::policy::EvictionPolicy;
+use foyer::LruConfig;
 
 use super::*;
 
@@ -19,130 +17,118 @@ fn footers() -> Vec<RangeKey> {
 }
 
 /// Pieces of a scan over four times the cache.
-fn scan(name: &str) -> Vec<RangeKey> {
-    (0..4 * CACHE / PIECE).map(|piece| key(name, piece * PIECE, PIECE)).collect()
+fn scan(piece: u64) -> Vec<RangeKey> {
+    (0..4 * CACHE / piece).map(|at| key("scan", at * piece, piece)).collect()
 }
 
-/// What a trace runs against: a cache under test, or what it is compared with.
-trait Trace {
-    /// Reads every range and keeps what was not there; how many were there.
-    async fn read(&self, ranges: &[RangeKey], cost: Cost) -> usize;
+fn zeros(key: &RangeKey) -> Bytes {
+    Bytes::from(vec![0; key.bytes() as usize])
 }
 
-impl Trace for MemoryCache {
-    async fn read(&self, ranges: &[RangeKey], cost: Cost) -> usize {
-        let mut found = 0;
-        for key in ranges {
-            match self.get(key).await {
-                Some(bytes) => found += usize::from(bytes.len() as u64 == key.bytes()),
-                None => self.put(key.clone(), Bytes::from(vec![0; key.bytes() as usize]), cost),
-            }
-            self.ranges.run_pending_tasks();
+/// Reads every range and offers what was not there, as a reader does; how many were there.
+async fn read(cache: &MemoryCache, ranges: &[RangeKey], cost: Cost) -> usize {
+    let mut found = 0;
+    for key in ranges {
+        match cache.get(key).await {
+            Some(bytes) => found += usize::from(bytes == zeros(key)),
+            None => cache.put(key.clone(), zeros(key), cost),
         }
-        found
     }
+    found
 }
 
-/// moka by itself.
-struct Plain(Cache<RangeKey, Bytes>);
-
-impl Plain {
-    fn new(policy: EvictionPolicy) -> Self {
-        let weigh = |_: &RangeKey, value: &Bytes| (value.len() + ENTRY_OVERHEAD_BYTES) as u32;
-        Plain(Cache::builder().max_capacity(CACHE).weigher(weigh).eviction_policy(policy).build())
-    }
+/// The cache under test, and one that keeps whatever came last.
+fn ours_and_lru() -> [MemoryCache; 2] {
+    [MemoryCache::new(CACHE), MemoryCache::with_eviction(CACHE, LruConfig::default())]
 }
 
-impl Trace for Plain {
-    async fn read(&self, ranges: &[RangeKey], _cost: Cost) -> usize {
-        let mut found = 0;
-        for key in ranges {
-            match self.0.get(key) {
-                Some(_) => found += 1,
-                None => self.0.insert(key.clone(), Bytes::from(vec![0; key.bytes() as usize])),
-            }
-            self.0.run_pending_tasks();
-        }
-        found
-    }
-}
-
-/// Of 100 footers in use: found before a scan over more than the cache, and after it.
-async fn hot_set_and_scan(cache: &impl Trace) -> (usize, usize) {
-    for _ in 0..3 {
-        cache.read(&footers(), Cost::RoundTrip).await;
-    }
-    let before = cache.read(&footers(), Cost::RoundTrip).await;
-    cache.read(&scan("big"), Cost::Transfer).await;
-    (before, cache.read(&footers(), Cost::RoundTrip).await)
+/// Of 100 footers in use: found before a scan, and after it.
+async fn before_and_after(cache: &MemoryCache, scan: &[RangeKey], cost: Cost) -> (usize, usize) {
+    read(cache, &footers(), Cost::RoundTrip).await;
+    read(cache, &footers(), Cost::RoundTrip).await;
+    let before = read(cache, &footers(), Cost::RoundTrip).await;
+    read(cache, scan, cost).await;
+    (before, read(cache, &footers(), Cost::RoundTrip).await)
 }
 
 #[tokio::test]
 async fn a_scan_does_not_push_out_hot_footers() {
-    assert_eq!(hot_set_and_scan(&MemoryCache::new(CACHE)).await, (100, 100));
-    assert_eq!(hot_set_and_scan(&Plain::new(EvictionPolicy::lru())).await, (100, 0));
-    eprintln!("TinyLFU alone: {:?}", hot_set_and_scan(&Plain::new(EvictionPolicy::tiny_lfu())).await);
+    let [ours, lru] = ours_and_lru();
+    assert_eq!(before_and_after(&ours, &scan(PIECE), Cost::Transfer).await, (100, 100));
+    // Plain LRU takes everything at first sight.
+    assert_eq!(before_and_after(&lru, &scan(PIECE), Cost::RoundTrip).await, (100, 0));
 }
 
-/// Of 100 footers read once after a scan filled the cache: found when they are read again.
-async fn scan_then_footers(cache: &impl Trace) -> usize {
-    cache.read(&scan("big"), Cost::Transfer).await;
-    cache.read(&footers(), Cost::RoundTrip).await;
-    cache.read(&footers(), Cost::RoundTrip).await
+#[tokio::test]
+async fn a_scan_by_small_requests_does_not_push_them_out_either() {
+    let [ours, lru] = ours_and_lru();
+    assert_eq!(before_and_after(&ours, &scan(FOOTER), Cost::RoundTrip).await, (100, 100));
+    assert_eq!(before_and_after(&lru, &scan(FOOTER), Cost::RoundTrip).await, (100, 0));
 }
 
 #[tokio::test]
 async fn footers_are_kept_at_first_sight_after_a_scan() {
-    assert_eq!(scan_then_footers(&MemoryCache::new(CACHE)).await, 100);
-    eprintln!("TinyLFU alone: {}", scan_then_footers(&Plain::new(EvictionPolicy::tiny_lfu())).await);
-    eprintln!("LRU: {}", scan_then_footers(&Plain::new(EvictionPolicy::lru())).await);
+    let cache = MemoryCache::new(CACHE);
+    read(&cache, &scan(PIECE), Cost::Transfer).await;
+    read(&cache, &footers(), Cost::RoundTrip).await;
+    assert_eq!(read(&cache, &footers(), Cost::RoundTrip).await, 100);
 }
 
 #[tokio::test]
-async fn footers_that_came_once_give_way_to_no_scan_and_to_newer_footers() {
+async fn pieces_of_scans_are_kept_at_first_sight_in_half_of_the_room_and_at_second_in_all() {
     let cache = MemoryCache::new(CACHE);
-    let many: Vec<_> = (0..2_000).map(|extent| key(&format!("old/{extent}"), 0, FOOTER)).collect();
-    cache.read(&many, Cost::RoundTrip).await;
-    let held = cache.read(&many, Cost::RoundTrip).await;
-    cache.read(&scan("big"), Cost::Transfer).await;
-    eprintln!(
-        "of 2000 footers in room for 500, found {held}, and after a scan {}",
-        cache.read(&many, Cost::RoundTrip).await
-    );
-    for _ in 0..3 {
-        cache.read(&footers(), Cost::RoundTrip).await;
-    }
-    let found = cache.read(&footers(), Cost::RoundTrip).await;
-    assert!(found >= 90, "{found}");
-}
-
-#[tokio::test]
-async fn a_scan_that_is_repeated_is_kept_at_second_sight() {
-    let cache = MemoryCache::new(CACHE);
-    let small: Vec<_> = scan("small").into_iter().take(24).collect();
+    let small = &scan(PIECE)[..24];
     let mut found = Vec::new();
     for _ in 0..3 {
-        found.push(cache.read(&small, Cost::Transfer).await);
+        found.push(read(&cache, small, Cost::Transfer).await);
     }
-    assert!(found[1] >= 14 && found[2] >= 23, "half of the cache at first sight, the rest at second: {found:?}");
+    assert_eq!(found, [0, 15, 24]);
     let counts = cache.counts().remove(0);
-    assert_eq!(counts.hits, found.iter().sum::<usize>() as u64);
-    assert_eq!(counts.hits + counts.misses, 72);
-    assert!(counts.rejected > 0 && counts.held_bytes.unwrap() <= CACHE);
+    assert_eq!((counts.hits, counts.misses, counts.admitted, counts.rejected), (39, 33, 24, 9));
+    assert_eq!(counts.held_bytes, Some(24 * (PIECE + ENTRY_OVERHEAD_BYTES as u64)));
 }
 
 #[tokio::test]
 async fn stays_within_its_bytes() {
     let cache = MemoryCache::new(100_000);
-    let ranges: HashSet<_> = (0..1_000_u64).map(|start| key("o", start, 1_000)).collect();
-    for range in ranges {
-        cache.put(range, Bytes::from(vec![7; 1_000]), Cost::RoundTrip);
+    for start in 0..1_000_u64 {
+        let range = key("o", start, 1_000);
+        cache.put(range.clone(), zeros(&range), Cost::RoundTrip);
     }
     assert!(cache.bytes() <= 100_000, "{}", cache.bytes());
     let counts = cache.counts().remove(0);
-    assert!(counts.admitted == 1_000 && counts.evicted.unwrap() >= 900, "{counts:?}");
-    let whole = key("o", 0, 50_000);
-    cache.put(whole.clone(), Bytes::from(vec![7; 50_000]), Cost::RoundTrip);
-    assert_eq!(cache.get(&whole).await, None);
-    assert_eq!(cache.counts().remove(0).rejected, 1);
+    assert!(counts.admitted == 1_000 && counts.evicted.is_some_and(|evicted| evicted >= 900), "{counts:?}");
+    let large = key("o", 0, 50_000);
+    cache.put(large.clone(), zeros(&large), Cost::RoundTrip);
+    assert_eq!(cache.get(&large).await, None);
+    assert_eq!(cache.counts()[0].rejected, 1);
+}
+
+#[tokio::test]
+async fn without_bytes_it_holds_nothing() {
+    let cache = MemoryCache::new(0);
+    assert_eq!(before_and_after(&cache, &[], Cost::RoundTrip).await, (0, 0));
+    assert_eq!(cache.bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_threads_get_what_they_put() {
+    let cache = Arc::new(MemoryCache::new(64 * FOOTER));
+    let work = (0..4).map(|thread: u64| {
+        let cache = Arc::clone(&cache);
+        tokio::task::spawn_blocking(move || {
+            for at in 0..50_000_u64 {
+                let start = (at * 7 + thread) % 200;
+                let (key, bytes) = (key("o", start, FOOTER), Bytes::from(vec![start as u8; 64]));
+                match futures::executor::block_on(cache.get(&key)) {
+                    Some(found) => assert_eq!(found, bytes),
+                    None => cache.put(key, bytes, Cost::RoundTrip),
+                }
+            }
+        })
+    });
+    for worked in futures::future::join_all(work).await {
+        worked.unwrap();
+    }
+    assert!(cache.bytes() <= 64 * FOOTER);
 }

@@ -2,8 +2,9 @@
 //!
 //! 1. A read asks for one request and for its bytes. While both fit and nobody waits, it goes at once.
 //! 2. Otherwise it waits in the line of its query, first come, first served.
-//! 3. When a read ends, the waiting query with the fewest bytes in flight goes next; of equals, the one that waits
-//!    longest. So a query that reads little waits for about one read of the others, however many these have in line.
+//! 3. When a read ends, the waiting query with the fewest bytes in flight goes next; of equals, the one whose last turn
+//!    is longest ago, where a new query counts as if its turn had been just before the last one. So a query that reads
+//!    little waits for about one read of each other, however many these have in line, and many such do not starve a scan.
 //! 4. When that one does not fit yet, nobody overtakes it: a large read is not starved by small ones.
 //!
 //! A waiter that goes away leaves its place; a permit gives back what it holds when it is dropped. A read larger than
@@ -41,13 +42,15 @@ struct Lines {
     requests_free: usize,
     bytes_free: u64,
     bytes_max: u64,
-    tickets: u64,
+    /// Counts turns, by two; a new query comes between two turns.
+    turns: u64,
     /// Queries that hold or wait for something.
     queries: HashMap<QueryId, Line>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
+    last_turn: u64,
     held_requests: usize,
     held_bytes: u64,
     waiting: VecDeque<Waiter>,
@@ -55,7 +58,6 @@ struct Line {
 
 #[derive(Debug)]
 struct Waiter {
-    ticket: u64,
     bytes: u64,
     permit: oneshot::Sender<Permit>,
 }
@@ -81,7 +83,7 @@ impl Gate {
     /// Lets in at most `requests` reads of at most `bytes` together; at least one.
     pub(crate) fn new(requests: usize, bytes: u64, metrics: GateMetrics) -> Self {
         let (requests_free, bytes_max) = (requests.max(1), bytes.max(1));
-        let lines = Lines { requests_free, bytes_free: bytes_max, bytes_max, tickets: 0, queries: HashMap::new() };
+        let lines = Lines { requests_free, bytes_free: bytes_max, bytes_max, turns: 2, queries: HashMap::new() };
         Gate { lines: Arc::new(Mutex::new(lines)), metrics }
     }
 
@@ -141,10 +143,15 @@ impl Gate {
 impl Lines {
     fn line_up(&mut self, query: QueryId, bytes: u64) -> oneshot::Receiver<Permit> {
         let (permit, turn) = oneshot::channel();
-        self.tickets += 1;
-        let waiter = Waiter { ticket: self.tickets, bytes: bytes.min(self.bytes_max), permit };
-        self.queries.entry(query).or_default().waiting.push_back(waiter);
+        let waiter = Waiter { bytes: bytes.min(self.bytes_max), permit };
+        self.line(query).waiting.push_back(waiter);
         turn
+    }
+
+    fn line(&mut self, query: QueryId) -> &mut Line {
+        let last_turn = self.turns - 1;
+        let new = || Line { last_turn, held_requests: 0, held_bytes: 0, waiting: VecDeque::new() };
+        self.queries.entry(query).or_insert_with(new)
     }
 
     /// Whose turn it is, and for how many bytes. Forgets waiters that left.
@@ -155,7 +162,7 @@ impl Lines {
                 line.waiting.pop_front();
             }
             if let Some(first) = line.waiting.front() {
-                let turn = (line.held_bytes, first.ticket, query, first.bytes);
+                let turn = (line.held_bytes, line.last_turn, query, first.bytes);
                 next = Some(next.map_or(turn, |other| other.min(turn)));
             }
             line.held_requests > 0 || !line.waiting.is_empty()
@@ -170,7 +177,10 @@ impl Lines {
     fn take(&mut self, query: QueryId, bytes: u64) {
         self.requests_free -= 1;
         self.bytes_free -= bytes;
-        let line = self.queries.entry(query).or_default();
+        self.turns += 2;
+        let turn = self.turns;
+        let line = self.line(query);
+        line.last_turn = turn;
         line.held_requests += 1;
         line.held_bytes += bytes;
     }

@@ -19,7 +19,7 @@ use object_store::{ObjectStoreExt, Result, path::Path};
 use tokio::time::{Instant, timeout};
 
 use crate::error::is_transient;
-use crate::gate::QueryId;
+use crate::gate::{Permit, QueryId};
 use crate::retry::{Failure, call};
 use crate::store::Store;
 
@@ -33,16 +33,21 @@ pub(crate) struct Get<'a> {
 }
 
 impl Get<'_> {
-    /// What the store has of the range.
-    pub(crate) async fn run(&self) -> Result<Bytes, Failure> {
-        let _permit = self.store.gate.enter(self.query(), self.bytes()).await;
+    /// Waits for its turn.
+    pub(crate) async fn enter(&self) -> Permit {
+        self.store.gate.enter(self.query(), self.bytes()).await
+    }
+
+    /// What the store has of the range; the permit is given back then.
+    pub(crate) async fn run(&self, _permit: Permit) -> Result<Bytes, Failure> {
         let (found, _) = call(self.store.policy, || self.attempt()).await?;
         self.counters.received(found.len() as u64);
         self.store.metrics.get_bytes.inc_by(found.len() as u64);
         Ok(found)
     }
 
-    fn bytes(&self) -> u64 {
+    /// How many bytes are asked for.
+    pub(crate) fn bytes(&self) -> u64 {
         self.range.end - self.range.start
     }
 

@@ -20,6 +20,7 @@
 mod cache;
 mod error;
 pub mod fault;
+mod flights;
 mod gate;
 mod get;
 mod hedge;

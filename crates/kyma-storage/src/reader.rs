@@ -2,13 +2,13 @@
 //!
 //! 1. Each range is checked against the extent's length and moved to the object's offsets.
 //! 2. Ranges found in the cache are taken from it.
-//! 3. Of the others, ranges that another reader is fetching right now are waited for; the rest become ours.
+//! 3. Of the others, ranges that another reader is fetching right now are waited for; the rest become ours (`flights`).
 //! 4. Ours are grouped: neighbours at most [`GAP_BYTES_MAX`] apart share a request of at most [`REQUEST_BYTES_MAX`].
 //! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each as `get` says: bounded over the node, with
 //!    the store's deadline, retries and hedges.
-//! 6. What arrives is handed to the cache and to whoever waits. A waiter whose fetcher failed or went away fetches by
-//!    itself, and so does one that waited for longer than an attempt, unless the other's answer comes earlier. So a
-//!    query that was cancelled, or whose client stopped reading, never holds up another.
+//! 6. What arrives is handed to the cache and to whoever waits. A waiter fetches by itself when its fetcher failed or went
+//!    away, when its own turn comes earlier than the other's, or when it waited for longer than an attempt; the first answer
+//!    counts. So a query that is cancelled, huge, or whose client stopped reading never holds up another.
 //!
 //! A request that the store answers with fewer bytes than asked, or refuses because the object ends earlier, is
 //! `Corrupt`: extents are immutable and their length is in the catalog.
@@ -25,11 +25,11 @@ use kyma_core::format::RangeReader;
 use kyma_core::profile::IoCounters;
 use kyma_core::{Error, Result};
 use object_store::path::Path;
-use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::cache::{Cost, RangeKey};
+use crate::flights::{Claim, Flight, Theirs};
+use crate::gate::Permit;
 use crate::get::Get;
 use crate::key;
 use crate::store::Store;
@@ -40,46 +40,6 @@ const GAP_BYTES_MAX: u64 = 64 * 1024;
 const REQUEST_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Requests of one call that run at a time.
 const REQUESTS_IN_FLIGHT: usize = 8;
-
-/// Ranges that are being fetched, so that two readers of the same range share one request.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Flights(Arc<Mutex<HashMap<RangeKey, watch::Receiver<Option<Bytes>>>>>);
-
-/// The right and duty to fetch one range. Dropped without an answer, its waiters fetch by themselves.
-struct Flight {
-    flights: Flights,
-    key: RangeKey,
-    sender: watch::Sender<Option<Bytes>>,
-}
-
-enum Claim {
-    Ours(Flight),
-    Theirs(watch::Receiver<Option<Bytes>>),
-}
-
-impl Flights {
-    fn claim(&self, key: &RangeKey) -> Claim {
-        let mut flights = self.0.lock();
-        if let Some(receiver) = flights.get(key) {
-            return Claim::Theirs(receiver.clone());
-        }
-        let (sender, receiver) = watch::channel(None);
-        flights.insert(key.clone(), receiver);
-        Claim::Ours(Flight { flights: self.clone(), key: key.clone(), sender })
-    }
-}
-
-impl Flight {
-    fn arrive(self, bytes: &Bytes) {
-        self.sender.send_replace(Some(bytes.clone()));
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.flights.0.lock().remove(&self.key);
-    }
-}
 
 /// Reads ranges of one extent.
 #[derive(Debug)]
@@ -128,18 +88,34 @@ impl Extent {
         Some(found)
     }
 
+    /// Claims what was not found: what is ours to fetch, and what others fetch. Nothing is waited for between the claims
+    /// and the first requests.
+    fn claim(&self, missing: Vec<(usize, RangeKey)>) -> (Vec<(usize, Flight)>, Vec<(usize, RangeKey, Theirs)>) {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for (place, key) in missing {
+            match self.store.flights.claim(&key) {
+                Claim::Ours(flight) => ours.push((place, flight)),
+                Claim::Theirs(flight) => theirs.push((place, key, flight)),
+            }
+        }
+        (ours, theirs)
+    }
+
+    fn get<'a>(&'a self, path: &'a Path, range: Range<u64>) -> Get<'a> {
+        Get { store: &self.store, path, range, counters: &self.counters }
+    }
+
     /// One request of one range, with retries.
-    async fn fetch(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
-        let wanted = range.end - range.start;
-        let get = Get { store: &self.store, path, range: range.clone(), counters: &self.counters };
-        let found = match get.run().await {
+    async fn fetch(&self, get: &Get<'_>, permit: Permit) -> Result<Bytes> {
+        let range = &get.range;
+        let found = match get.run(permit).await {
             Ok(found) => found,
             Err(failure) => {
                 let error = failure.explain("read a range", &self.object);
-                return Err(self.store.count(self.too_short(&range).await.unwrap_or(error)));
+                return Err(self.store.count(self.too_short(range).await.unwrap_or(error)));
             }
         };
-        if found.len() as u64 == wanted {
+        if found.len() as u64 == get.bytes() {
             return Ok(found);
         }
         Err(self.store.count(Error::corrupt(format!(
@@ -158,7 +134,10 @@ impl Extent {
     }
 
     async fn fetch_group(&self, path: &Path, group: Group) -> Result<Vec<(usize, Bytes)>> {
-        let whole = self.fetch(path, group.range.clone()).await?;
+        let get = self.get(path, group.range.clone());
+        let permit = get.enter().await;
+        group.parts.iter().for_each(|(_, flight)| flight.start());
+        let whole = self.fetch(&get, permit).await?;
         let mut answers = Vec::with_capacity(group.parts.len());
         let shared = group.parts.len() > 1;
         let cost = Cost::of_request(whole.len() as u64);
@@ -175,28 +154,34 @@ impl Extent {
     }
 
     /// Waits for another reader's request; fetches by itself when that one does not deliver.
-    async fn await_other(
-        &self,
-        path: &Path,
-        key: &RangeKey,
-        mut theirs: watch::Receiver<Option<Bytes>>,
-    ) -> Result<Bytes> {
-        let in_time = timeout(self.store.policy.attempt, arrival(&mut theirs)).await;
-        let ours = self.fetch_alone(path, key);
-        match in_time {
-            Ok(Some(bytes)) => Ok(self.share(bytes)),
-            Ok(None) => ours.await,
-            Err(_elapsed) => tokio::select! {
-                Some(bytes) = arrival(&mut theirs) => Ok(self.share(bytes)),
-                bytes = ours => bytes,
-            },
+    async fn await_other(&self, path: &Path, key: &RangeKey, mut theirs: Theirs) -> Result<Bytes> {
+        let get = self.get(path, key.range());
+        // A query with much to read may have its request far back in its line.
+        let turn = tokio::select! {
+            biased;
+            true = theirs.started() => None,
+            permit = get.enter() => Some(permit),
+        };
+        if turn.is_none()
+            && let Ok(Some(bytes)) = timeout(self.store.policy.attempt, theirs.arrival()).await
+        {
+            return Ok(self.share(bytes));
+        }
+        let ours = async {
+            let permit = match turn {
+                Some(permit) => permit,
+                None => get.enter().await,
+            };
+            self.fetch(&get, permit).await
+        };
+        tokio::select! {
+            Some(bytes) = theirs.arrival() => Ok(self.share(bytes)),
+            bytes = ours => bytes.inspect(|bytes| self.keep(key, bytes)),
         }
     }
 
-    async fn fetch_alone(&self, path: &Path, key: &RangeKey) -> Result<Bytes> {
-        let bytes = self.fetch(path, key.range()).await?;
+    fn keep(&self, key: &RangeKey, bytes: &Bytes) {
         self.store.cache.put(key.clone(), bytes.clone(), Cost::of_request(key.bytes()));
-        Ok(bytes)
     }
 
     /// Counts what another reader's request brought.
@@ -205,11 +190,6 @@ impl Extent {
         self.counters.cache(bytes.len() as u64);
         bytes
     }
-}
-
-/// What another reader's request brings; `None` when it brings nothing.
-async fn arrival(theirs: &mut watch::Receiver<Option<Bytes>>) -> Option<Bytes> {
-    theirs.wait_for(Option::is_some).await.ok()?.clone()
 }
 
 /// Groups neighbours into requests.
@@ -237,7 +217,7 @@ impl RangeReader for Extent {
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let path = key::parse(&self.object)?;
         let mut answers: Vec<Option<Bytes>> = vec![None; ranges.len()];
-        let (mut ours, mut theirs, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut missing, mut repeated) = (Vec::new(), Vec::new());
         let mut first_place: HashMap<RangeKey, usize> = HashMap::new();
         for (place, range) in ranges.iter().enumerate() {
             let key = self.absolute(range)?;
@@ -249,12 +229,10 @@ impl RangeReader for Extent {
                 answers[place] = Some(bytes);
             } else {
                 first_place.insert(key.clone(), place);
-                match self.store.flights.claim(&key) {
-                    Claim::Ours(flight) => ours.push((place, flight)),
-                    Claim::Theirs(receiver) => theirs.push((place, key, receiver)),
-                }
+                missing.push((place, key));
             }
         }
+        let (ours, theirs) = self.claim(missing);
         let fetches = group(ours).into_iter().map(|group| self.fetch_group(&path, group));
         let mut arriving = stream::iter(fetches).buffer_unordered(REQUESTS_IN_FLIGHT);
         while let Some(parts) = arriving.try_next().await? {
@@ -263,8 +241,8 @@ impl RangeReader for Extent {
             }
         }
         // Only now: two readers that wait for each other before they fetch would wait for ever.
-        for (place, key, receiver) in theirs {
-            answers[place] = Some(self.await_other(&path, &key, receiver).await?);
+        for (place, key, flight) in theirs {
+            answers[place] = Some(self.await_other(&path, &key, flight).await?);
         }
         for (place, first) in repeated {
             answers[place] = answers[first].clone();

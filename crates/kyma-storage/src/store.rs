@@ -17,11 +17,12 @@ use tokio::time::timeout;
 
 use crate::cache::{BlockCache, MemoryCache};
 use crate::error::{explain, is_unsupported, timed_out};
+use crate::flights::Flights;
 use crate::gate::Gate;
 use crate::hedge::Hedges;
 use crate::key;
 use crate::metrics::{CacheCollector, Metrics};
-use crate::reader::{Extent, Flights};
+use crate::reader::Extent;
 use crate::retry::{Failure, Policy, call};
 use crate::settings::StoreSettings;
 

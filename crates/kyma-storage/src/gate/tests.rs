@@ -82,3 +82,19 @@ fn a_waiter_that_leaves_leaves_its_place() {
     drop(granted);
     assert!(gate.try_enter(5, 100).is_some(), "a permit that nobody took came back");
 }
+
+#[test]
+fn who_holds_nothing_goes_in_turn() {
+    let gate = gate(1, 100);
+    let (_, mut holder) = ask(&gate, 1, 10);
+    let mut waiting: Vec<_> = [1, 1, 1, 2, 3, 2].into_iter().map(|query| (query, ask(&gate, query, 10).0)).collect();
+    let mut order = Vec::new();
+    while !waiting.is_empty() {
+        drop(holder.take());
+        let next = |(at, (_, read)): (usize, &mut (QueryId, Read))| Some((at, read.as_mut().now_or_never()?));
+        let (at, permit) = waiting.iter_mut().enumerate().find_map(next).expect("somebody goes");
+        holder = Some(permit);
+        order.push(waiting.remove(at).0);
+    }
+    assert_eq!(order, [2, 3, 1, 2, 1, 1]);
+}

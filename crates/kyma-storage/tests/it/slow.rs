@@ -189,6 +189,21 @@ async fn a_huge_scan_does_not_starve_a_small_query() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_small_query_does_not_wait_for_the_place_of_its_range_in_the_line_of_another() {
+    let (store, faults) = slow_store(&StoreSettings { requests_in_flight_max: 1, ..settings() }).await;
+    let ranges: Vec<_> = (0..90).map(|at| at * APART..at * APART + 100).collect();
+    let scan = reader(&store, &counters());
+    let small = async {
+        tokio::time::sleep(USUAL / 2).await;
+        read(&reader(&store, &counters()), 89).await;
+        faults.gets()
+    };
+    let (scanned, gets) = tokio::join!(scan.read(&ranges), small);
+    assert!(scanned.is_ok());
+    assert!(gets <= 3, "the small query was answered after {gets} requests");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_read_that_is_dropped_drops_its_gets_and_its_place() {
     let (store, faults) = slow_store(&StoreSettings { requests_in_flight_max: 2, ..settings() }).await;
     let reader = reader(&store, &counters());

@@ -1,6 +1,6 @@
 //! Ranges that are being read, so that readers of one range share its request.
 //!
-//! 1. The first who claims a range gets a [`Flight`], the right and duty to read it; others get [`Theirs`], to follow it.
+//! 1. The first who claims a range gets a [`Flight`], the right and duty to read it; others get [`Theirs`], to follow.
 //! 2. The flight waits for its turn at the `gate`, says that its request is under way, and hands out what arrives.
 //! 3. A flight that is dropped without an answer leaves nothing: who followed it reads by itself.
 

@@ -4,7 +4,7 @@
 //! 2. Otherwise it waits in the line of its query, first come, first served.
 //! 3. When a read ends, the waiting query with the fewest bytes in flight goes next; of equals, the one whose last turn
 //!    is longest ago, where a new query counts as if its turn had been just before the last one. So a query that reads
-//!    little waits for about one read of each other, however many these have in line, and many such do not starve a scan.
+//!    little waits for about one read of each other, however many these have in line, and many such starve no scan.
 //! 4. When that one does not fit yet, nobody overtakes it: a large read is not starved by small ones.
 //!
 //! A waiter that goes away leaves its place; a permit gives back what it holds when it is dropped. A read larger than

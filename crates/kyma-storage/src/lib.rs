@@ -1,8 +1,8 @@
 //! Opens an object store from a URL and decorates it.
 //!
 //! Owns: the cloud features of `object_store`, every file-system write of the product (the local object store and the
-//! disk cache), deadlines, retries and hedges, what a node reads at one time, range coalescing, and the range cache. Start
-//! with [`open`] and [`Store`], then `reader` and `get` (what a range read does, in steps).
+//! disk cache), deadlines, retries and hedges, the bound of what a node reads at one time, range coalescing, and the
+//! range cache. Start with [`open`] and [`Store`], then `reader` and `get` (what a range read does, in steps).
 //!
 //! Must not know: extents' layout, the catalog, tables. It moves bytes under keys.
 //!

@@ -6,9 +6,11 @@
 //! 4. Ours are grouped: neighbours at most [`GAP_BYTES_MAX`] apart share a request of at most [`REQUEST_BYTES_MAX`].
 //! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each as `get` says: bounded over the node, with
 //!    the store's deadline, retries and hedges.
-//! 6. What arrives is handed to the cache and to whoever waits. A waiter fetches by itself when its fetcher failed or went
-//!    away, when its own turn comes earlier than the other's, or when it waited for longer than an attempt; the first answer
-//!    counts. So a query that is cancelled, huge, or whose client stopped reading never holds up another.
+//!    They are tasks of their own, so that a reader that is not polled keeps no place at the gate; a reader that is
+//!    dropped takes them with it.
+//! 6. What arrives is handed to the cache and to whoever waits. A waiter fetches by itself when its fetcher failed or
+//!    went away, when its own turn comes earlier than the other's, or when it waited for longer than an attempt; the
+//!    first answer counts. So a query that is cancelled or huge never holds up another.
 //!
 //! A request that the store answers with fewer bytes than asked, or refuses because the object ends earlier, is
 //! `Corrupt`: extents are immutable and their length is in the catalog.
@@ -25,7 +27,9 @@ use kyma_core::format::RangeReader;
 use kyma_core::profile::IoCounters;
 use kyma_core::{Error, Result};
 use object_store::path::Path;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::cache::{Cost, RangeKey};
 use crate::flights::{Claim, Flight, Theirs};
@@ -42,7 +46,7 @@ const REQUEST_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const REQUESTS_IN_FLIGHT: usize = 8;
 
 /// Reads ranges of one extent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Extent {
     store: Arc<Store>,
     object: Arc<str>,
@@ -51,10 +55,14 @@ pub(crate) struct Extent {
     counters: Arc<IoCounters>,
 }
 
+/// A range with its place in the caller's list, and who reads it.
+type Ours = (usize, Flight);
+type Others = (usize, RangeKey, Theirs);
+
 /// Ranges of one request, with their places in the caller's list.
 struct Group {
     range: Range<u64>,
-    parts: Vec<(usize, Flight)>,
+    parts: Vec<Ours>,
 }
 
 impl Extent {
@@ -88,9 +96,9 @@ impl Extent {
         Some(found)
     }
 
-    /// Claims what was not found: what is ours to fetch, and what others fetch. Nothing is waited for between the claims
-    /// and the first requests.
-    fn claim(&self, missing: Vec<(usize, RangeKey)>) -> (Vec<(usize, Flight)>, Vec<(usize, RangeKey, Theirs)>) {
+    /// Claims what was not found: what is ours to fetch, and what others fetch. All at once, so that nothing is waited
+    /// for between a claim and its request.
+    fn claim(&self, missing: Vec<(usize, RangeKey)>) -> (Vec<Ours>, Vec<Others>) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for (place, key) in missing {
             match self.store.flights.claim(&key) {
@@ -133,8 +141,8 @@ impl Extent {
         (size < range.end).then(|| Error::corrupt(message))
     }
 
-    async fn fetch_group(&self, path: &Path, group: Group) -> Result<Vec<(usize, Bytes)>> {
-        let get = self.get(path, group.range.clone());
+    async fn fetch_group(self, path: Path, group: Group) -> Result<Vec<(usize, Bytes)>> {
+        let get = self.get(&path, group.range.clone());
         let permit = get.enter().await;
         group.parts.iter().for_each(|(_, flight)| flight.start());
         let whole = self.fetch(&get, permit).await?;
@@ -154,8 +162,8 @@ impl Extent {
     }
 
     /// Waits for another reader's request; fetches by itself when that one does not deliver.
-    async fn await_other(&self, path: &Path, key: &RangeKey, mut theirs: Theirs) -> Result<Bytes> {
-        let get = self.get(path, key.range());
+    async fn await_other(self, path: Path, key: RangeKey, mut theirs: Theirs) -> Result<Bytes> {
+        let get = self.get(&path, key.range());
         // A query with much to read may have its request far back in its line.
         let turn = tokio::select! {
             biased;
@@ -176,7 +184,7 @@ impl Extent {
         };
         tokio::select! {
             Some(bytes) = theirs.arrival() => Ok(self.share(bytes)),
-            bytes = ours => bytes.inspect(|bytes| self.keep(key, bytes)),
+            bytes = ours => bytes.inspect(|bytes| self.keep(&key, bytes)),
         }
     }
 
@@ -192,8 +200,19 @@ impl Extent {
     }
 }
 
+/// Runs a request as a task of its own, which is aborted when this is dropped.
+async fn apart<T: Send + 'static>(request: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(request.in_current_span());
+    match tasks.join_next().await {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Some(Err(_)) | None => Err(Error::internal("a range request was aborted under its reader")),
+    }
+}
+
 /// Groups neighbours into requests.
-fn group(mut claimed: Vec<(usize, Flight)>) -> Vec<Group> {
+fn group(mut claimed: Vec<Ours>) -> Vec<Group> {
     claimed.sort_by_key(|(_, flight)| (flight.key.start, flight.key.end));
     let mut groups: Vec<Group> = Vec::new();
     for (place, flight) in claimed {
@@ -233,7 +252,7 @@ impl RangeReader for Extent {
             }
         }
         let (ours, theirs) = self.claim(missing);
-        let fetches = group(ours).into_iter().map(|group| self.fetch_group(&path, group));
+        let fetches = group(ours).into_iter().map(|group| apart(self.clone().fetch_group(path.clone(), group)));
         let mut arriving = stream::iter(fetches).buffer_unordered(REQUESTS_IN_FLIGHT);
         while let Some(parts) = arriving.try_next().await? {
             for (place, bytes) in parts {
@@ -242,7 +261,7 @@ impl RangeReader for Extent {
         }
         // Only now: two readers that wait for each other before they fetch would wait for ever.
         for (place, key, flight) in theirs {
-            answers[place] = Some(self.await_other(&path, &key, flight).await?);
+            answers[place] = Some(apart(self.clone().await_other(path.clone(), key, flight)).await?);
         }
         for (place, first) in repeated {
             answers[place] = answers[first].clone();

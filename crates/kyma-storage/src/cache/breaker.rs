@@ -48,7 +48,7 @@ impl Breaker {
         let too_many = state.open_until.is_none() && state.failures >= FAILURES_MAX;
         if too_many || on_trial {
             state.open_until = Some(now + COOL_DOWN);
-            tracing::warn!(failures = state.failures, why, cool_down = ?COOL_DOWN, "disk cache fails and is left alone");
+            tracing::warn!(failures = state.failures, why, "disk cache fails and is left alone for a while");
         }
     }
 }

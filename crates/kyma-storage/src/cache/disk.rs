@@ -1,12 +1,12 @@
 //! Ranges on local disk, through foyer.
 //!
-//! Rules that keep it safe: keys are immutable, nothing is removed or cleared (foyer#1315), S3-FIFO eviction of what is
-//! on its way to the disk. A lookup that fails or takes longer than [`LOOKUP_TIMEOUT`] is a miss; after some failures in
-//! a row the disk is left alone for a while (`breaker`). foyer checks each entry's checksum. It does not tell of writes
-//! that fail: what was not written is simply not found.
+//! Rules that keep it safe: keys are immutable, nothing is removed or cleared (foyer#1315), S3-FIFO eviction of what
+//! is on its way to the disk. A lookup that fails or takes longer than [`LOOKUP_TIMEOUT`] is a miss; after some failures
+//! in a row the disk is left alone for a while (`breaker`). foyer checks each entry's checksum. It does not tell of
+//! writes that fail: what was not written is simply not found.
 //!
-//! The disk evicts in the order of writing. Pieces of large requests are taken at first sight until half of the room was
-//! written to, and later when they are offered again; so a scan over more than the disk goes past it.
+//! The disk evicts in the order of writing. Pieces of large requests are taken at first sight until half of the room
+//! was written to, and later when they are offered again; so a scan over more than the disk goes past it.
 
 use std::path::Path;
 use std::time::Duration;

@@ -204,12 +204,29 @@ async fn a_small_query_does_not_wait_for_the_place_of_its_range_in_the_line_of_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_that_is_not_polled_keeps_no_place() {
+    let (store, faults) = slow_store(&StoreSettings { requests_in_flight_max: 1, ..settings() }).await;
+    let stalled = reader(&store, &counters());
+    let ranges: Vec<_> = (0..20).map(|at| at * APART..at * APART + 100).collect();
+    let mut stalled = stalled.read(&ranges);
+    assert!(futures::poll!(&mut stalled).is_pending());
+    let other = reader(&store, &counters());
+    for at in [3, 50, 60, 70] {
+        timeout(20 * USUAL, read(&other, at)).await.expect("hangs");
+    }
+    tokio::time::sleep(SLOW).await;
+    assert_eq!(faults.gets_in_flight(), 0);
+    assert!(stalled.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_read_that_is_dropped_drops_its_gets_and_its_place() {
     let (store, faults) = slow_store(&StoreSettings { requests_in_flight_max: 2, ..settings() }).await;
     let reader = reader(&store, &counters());
     faults.set_hang(true);
     let ranges: Vec<_> = (0..6).map(|at| at * APART..at * APART + 100).collect();
     assert!(timeout(SLOW, reader.read(&ranges)).await.is_err());
+    tokio::task::yield_now().await;
     assert_eq!((faults.gets_in_flight(), faults.gets()), (0, 2));
     assert_eq!(metric(&store, "kyma_store_get_in_flight_requests"), 0);
     assert_eq!(metric(&store, "kyma_store_get_in_flight_bytes"), 0);

@@ -2,7 +2,7 @@
 //!
 //! 1. It waits for its turn at the node's `gate`; attempts and pauses between them keep the place.
 //! 2. It is attempted until it succeeds or its deadline comes, see `retry`.
-//! 3. An attempt that is slow, as `hedge` says, is asked a second time if the gate has room: a busy node hedges nothing.
+//! 3. An attempt that is slow, as `hedge` says, is asked a second time if the gate has room: a busy node never hedges.
 //! 4. The first answer that settles it wins; the other request is dropped with its connection. An error that may pass
 //!    settles nothing while the other request is under way.
 //!

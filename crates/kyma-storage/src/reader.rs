@@ -4,8 +4,8 @@
 //! 2. Ranges found in the cache are taken from it.
 //! 3. Of the others, ranges that another reader is fetching right now are waited for; the rest become ours (`flights`).
 //! 4. Ours are grouped: neighbours at most [`GAP_BYTES_MAX`] apart share a request of at most [`REQUEST_BYTES_MAX`].
-//! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each as `get` says: bounded over the node, with
-//!    the store's deadline, retries and hedges.
+//! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each as `get` says: bounded over the node,
+//!    with the store's deadline, retries and hedges.
 //!    They are tasks of their own, so that a reader that is not polled keeps no place at the gate; a reader that is
 //!    dropped takes them with it.
 //! 6. What arrives is handed to the cache and to whoever waits. A waiter fetches by itself when its fetcher failed or

@@ -1,14 +1,15 @@
 //! Ranges on local disk, through foyer.
 //!
 //! Rules that keep it safe: keys are immutable, nothing is removed or cleared (foyer#1315), S3-FIFO eviction of what
-//! is on its way to the disk. A lookup that fails or takes longer than [`LOOKUP_TIMEOUT`] is a miss; after some failures
+//! is on its way to the disk. A lookup that fails or takes longer than [`LOOKUP_TIMEOUT`] is a miss; after some of them
 //! in a row the disk is left alone for a while (`breaker`). foyer checks each entry's checksum. It does not tell of
 //! writes that fail: what was not written is simply not found.
 //!
 //! The disk evicts in the order of writing. Pieces of large requests are taken at first sight until half of the room
-//! was written to, and later when they are offered again; so a scan over more than the disk goes past it.
+//! was taken since the start, and later when they are offered again; so a scan over more than the disk goes past it.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,6 +42,8 @@ const SIGHTINGS: usize = 1 << 20;
 pub struct DiskCache {
     ranges: HybridCache<String, Bytes>,
     bytes_max: u64,
+    /// Bytes taken since the start. foyer's own count of what was written lags behind.
+    taken: AtomicU64,
     breaker: Breaker,
     sightings: Sightings,
     tally: Tally,
@@ -77,7 +80,7 @@ impl DiskCache {
             .map_err(|error| unusable(&error))?;
         let bytes_max = capacity as u64;
         let (breaker, sightings, tally) = (Breaker::default(), Sightings::new(SIGHTINGS), Tally::default());
-        Ok(DiskCache { ranges, bytes_max, breaker, sightings, tally })
+        Ok(DiskCache { ranges, bytes_max, taken: AtomicU64::new(0), breaker, sightings, tally })
     }
 
     /// Writes out what is on its way to the disk and stops. Lookups are misses from then on.
@@ -95,7 +98,7 @@ impl DiskCache {
     fn admits(&self, key: &RangeKey, bytes: &Bytes, cost: Cost) -> bool {
         let fits = bytes.len() < BLOCK_BYTES / 2;
         let again = cost == Cost::RoundTrip || self.sightings.again(key);
-        fits && (again || self.written() < self.bytes_max / 2) && self.breaker.allows()
+        fits && (again || self.taken.load(Ordering::Relaxed) < self.bytes_max / 2) && self.breaker.allows()
     }
 
     async fn look_up(&self, key: &RangeKey) -> Option<Bytes> {
@@ -137,6 +140,7 @@ impl BlockCache for DiskCache {
         let admitted = self.admits(&key, &bytes, cost);
         self.tally.offered(admitted);
         if admitted {
+            self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.ranges.insert(name(&key), bytes);
         }
     }

@@ -1,11 +1,11 @@
 //! Ranges in memory, bounded by bytes.
 //!
 //! Evicted by S3-FIFO (<https://s3fifo.com>), foyer's: a newcomer goes through a tenth of the room and stays only when
-//! it is asked for again in time, so what is asked for once replaces little. The traces of this module's tests chose it:
+//! it is asked for again in time, so what is asked for once replaces little. The traces of this file's tests chose it:
 //! of 100 hot footers, as many are left after a scan over four times the cache. moka's TinyLFU left none (it counts
 //! nothing before the cache is half full), and took 31 of 100 new footers into a cache that a scan had filled (it turns
-//! newcomers away once); S3-FIFO takes all. What it does worse: ranges read in turn, again and again, that are more than
-//! the cache holds; TinyLFU finds some of them, S3-FIFO none.
+//! newcomers away once); S3-FIFO takes all. What it does worse: ranges read in turn, again and again, that are more
+//! than the cache holds; TinyLFU finds some of them, S3-FIFO none.
 //!
 //! Pieces of large requests have to be offered twice when the cache is half full; see the head of `cache`.
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use kyma_exec::ExecSettings;
 use kyma_server::RunningNode;
 use url::Url;
 
@@ -83,6 +84,7 @@ fn config(args: &DevArgs, data_dir: &Path, private: Option<&PrivateCatalog>) -> 
         grpc_listen: SocketAddr::new(args.listen.ip(), 0),
         catalog_url: args.catalog_url.clone().or_else(|| private.map(PrivateCatalog::url)),
         store_url: Some(store.to_string()),
+        query: ExecSettings { spill_dir: Some(data_dir.join("spill")), ..ExecSettings::default() },
         ..Config::default()
     })
 }

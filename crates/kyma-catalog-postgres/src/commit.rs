@@ -9,7 +9,7 @@
 //!    was complete before the next one was taken.
 //! 4. Sources of a replacement are marked removed; every one must still be visible.
 //! 5. Receipts are added; a key that exists refuses the commit.
-//! 6. Extents are added.
+//! 6. Extents are added. The rows of `manifests` follow steps 4 and 6 by trigger.
 //! 7. The sequences are noted beside the object, so that an unknown outcome can be looked up.
 //!
 //! When COMMIT does not succeed the outcome is unknown, `catalog.commit_unknown`, unless PostgreSQL says that it ended

@@ -1,40 +1,42 @@
-//! Snapshots, reservations, receipts, and the list of extents.
-//!
-//! A list is read in pages by key, each page a short statement of its own: no connection and no transaction is held
-//! while the reader works. That is sound because what a pinned sequence shows does not change.
+//! Snapshots, reservations, receipts, and the changes of a table's extents; the list of them is in `list.rs`.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use futures::stream::{self, BoxStream, StreamExt};
-use kyma_core::catalog::{Commit, Committed, ExtentOrder, ExtentQuery, Extents, Reservation};
+use futures::stream::BoxStream;
+use kyma_core::catalog::{
+    ChangeQuery, Commit, Committed, Database, DatabasePin, ExtentQuery, Extents, Reservation, TableChange,
+};
 use kyma_core::extent::Extent;
 use kyma_core::{DatabaseId, Error, ExtentId, NodeId, ReservationId, Result, Sequence, TableId};
-use tokio_postgres::types::Json;
+use tokio_postgres::Row;
+use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
 use crate::commit::{Removal, database_unknown};
+use crate::list;
 use crate::pool::{PostgresCatalog, get};
 use crate::rows;
 
-/// Extents of the first page: small, because "the last 100 rows" needs few.
-const PAGE_FIRST: i64 = 200;
-/// Extents of each further page.
-const PAGE_NEXT: i64 = 2_000;
+const PINS: &str = "SELECT d.id, d.name, d.sequence, d.schema_version, m.tables, m.sequences, m.counts, m.rows \
+    FROM databases d LEFT JOIN unnest($1::bigint[], $2::bigint[]) AS k(id, sequence) ON k.id = d.id \
+    LEFT JOIN LATERAL ( \
+        SELECT array_agg(table_id) AS tables, array_agg(sequence) AS sequences, array_agg(extent_count) AS counts, \
+            array_agg(row_count) AS rows \
+        FROM manifests WHERE database_id = d.id AND sequence > k.sequence) m ON true \
+    ORDER BY d.name";
 
-const LIST_NEWEST: &str = concat!(
-    "SELECT ",
+/// A row without an extent when nothing changed: `is_lost` is always told, by the statement that looked.
+const CHANGES: &str = concat!(
+    "SELECT e.*, coalesce((SELECT forgotten_seq > $2 FROM manifests WHERE table_id = $1), false) AS is_lost \
+     FROM (SELECT) always LEFT JOIN ( \
+        SELECT * FROM (SELECT ",
     rows::columns!(),
-    ", removed_seq FROM extents WHERE table_id = $1 AND time_end >= $2 AND time_start <= $3 \
-     AND added_seq <= $4 AND (removed_seq IS NULL OR removed_seq > $4) AND (time_end, id) < ($5, $6) \
-     ORDER BY time_end DESC, id DESC LIMIT $7"
-);
-const LIST_OLDEST: &str = concat!(
-    "SELECT ",
+    ", removed_seq FROM extents WHERE table_id = $1 AND added_seq > $2 AND added_seq <= $3 \
+        UNION ALL SELECT ",
     rows::columns!(),
-    ", removed_seq FROM extents WHERE table_id = $1 AND time_end >= $2 AND time_start <= $3 \
-     AND added_seq <= $4 AND (removed_seq IS NULL OR removed_seq > $4) AND (time_start, id) > ($5, $6) \
-     ORDER BY time_start, id LIMIT $7"
+    ", removed_seq FROM extents WHERE table_id = $1 AND removed_seq > $2 AND removed_seq <= $3 AND added_seq <= $2) c \
+        WHERE time_end >= $4 AND time_start <= $5 LIMIT $6) e ON true"
 );
 
 #[async_trait]
@@ -45,6 +47,25 @@ impl Extents for PostgresCatalog {
             Some(row) => Ok(Sequence(get(row, 0)?)),
             None => Err(database_unknown(database)),
         }
+    }
+
+    async fn pins(&self, known: &BTreeMap<DatabaseId, Sequence>) -> Result<Vec<DatabasePin>> {
+        let (ids, sequences): (Vec<i64>, Vec<i64>) = known.iter().map(|(id, sequence)| (id.0, sequence.0)).unzip();
+        let rows = self.rows("pins", PINS, &[&ids, &sequences]).await?;
+        rows.iter().map(read_pin).collect()
+    }
+
+    async fn changes(&self, query: &ChangeQuery) -> Result<Option<Vec<Extent>>> {
+        let ChangeQuery { table, after, to, time, limit } = query;
+        let fetched = i64::try_from(*limit).unwrap_or(i64::MAX).saturating_add(1);
+        let params: [&(dyn ToSql + Sync); 6] = [&table.0, &after.0, &to.0, &time.start, &time.end, &fetched];
+        let rows = self.rows("changes", CHANGES, &params).await?;
+        let is_lost = rows.first().map(|row| get::<bool>(row, rows::REMOVED + 1)).transpose()?;
+        if is_lost.unwrap_or(true) || rows.len() > *limit {
+            return Ok(None);
+        }
+        let changed = rows.iter().filter(|row| matches!(row.try_get::<_, Option<Uuid>>(rows::ID), Ok(Some(_))));
+        changed.map(rows::read).collect::<Result<_>>().map(Some)
     }
 
     async fn reserve(&self, writer: NodeId, object_key: &str) -> Result<Reservation> {
@@ -75,17 +96,7 @@ impl Extents for PostgresCatalog {
     }
 
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {
-        let after = match query.order {
-            ExtentOrder::NewestFirst => (i64::MAX, Uuid::max()),
-            ExtentOrder::OldestFirst => (i64::MIN, Uuid::nil()),
-        };
-        let ended = query.time.is_empty();
-        let lister = Lister { catalog: self.clone(), query, after, page: PAGE_FIRST, ready: VecDeque::new(), ended };
-        stream::try_unfold(lister, |mut lister| async move {
-            let next = lister.next().await?;
-            Ok(next.map(|extent| (extent, lister)))
-        })
-        .boxed()
+        list::list(self.clone(), query)
     }
 
     async fn replace(&self, table: TableId, sources: &[ExtentId], commit: &Commit) -> Result<Committed> {
@@ -93,43 +104,20 @@ impl Extents for PostgresCatalog {
     }
 }
 
-/// The state of one list: the page in hand and the key after which the next one starts.
-struct Lister {
-    catalog: PostgresCatalog,
-    query: ExtentQuery,
-    after: (i64, Uuid),
-    page: i64,
-    ready: VecDeque<Extent>,
-    ended: bool,
-}
-
-impl Lister {
-    async fn next(&mut self) -> Result<Option<Extent>> {
-        if self.ready.is_empty() && !self.ended {
-            self.fetch().await?;
-        }
-        Ok(self.ready.pop_front())
-    }
-
-    async fn fetch(&mut self) -> Result<()> {
-        let ExtentQuery { table, at, time, order } = &self.query;
-        let sql = match order {
-            ExtentOrder::NewestFirst => LIST_NEWEST,
-            ExtentOrder::OldestFirst => LIST_OLDEST,
-        };
-        let (bound, id) = &self.after;
-        let rows =
-            self.catalog.rows("list", sql, &[&table.0, &time.start, &time.end, &at.0, bound, id, &self.page]).await?;
-        self.ended = (rows.len() as i64) < self.page;
-        self.page = PAGE_NEXT;
-        self.ready = rows.iter().map(rows::read).collect::<Result<_>>()?;
-        if let Some(last) = self.ready.back() {
-            let bound = match order {
-                ExtentOrder::NewestFirst => last.time.end,
-                ExtentOrder::OldestFirst => last.time.start,
-            };
-            self.after = (bound, last.id.0);
-        }
-        Ok(())
-    }
+fn read_pin(row: &Row) -> Result<DatabasePin> {
+    let database = Database { id: DatabaseId(get(row, 0)?), name: get(row, 1)? };
+    let list = |place| get::<Option<Vec<i64>>>(row, place).map(Option::unwrap_or_default);
+    let changed = list(4)?.into_iter().zip(list(5)?).zip(list(6)?.into_iter().zip(list(7)?));
+    let changed = changed.map(|((table, sequence), (extents, rows))| TableChange {
+        table: TableId(table),
+        sequence: Sequence(sequence),
+        extents: extents.unsigned_abs(),
+        rows: rows.unsigned_abs(),
+    });
+    Ok(DatabasePin {
+        database,
+        sequence: Sequence(get(row, 2)?),
+        schema_version: get(row, 3)?,
+        changed: changed.collect(),
+    })
 }

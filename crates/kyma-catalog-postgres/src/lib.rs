@@ -13,6 +13,8 @@ mod commit;
 mod error;
 mod extents;
 mod garbage;
+mod keys;
+mod list;
 pub mod local;
 mod migrate;
 mod nodes;

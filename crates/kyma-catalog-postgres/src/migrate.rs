@@ -9,8 +9,10 @@ use crate::error;
 use crate::settings::CatalogSettings;
 
 /// Every migration: number, name, text. A released one never changes.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "create catalog", include_str!("../../../migrations/0001_create_catalog.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "create catalog", include_str!("../../../migrations/0001_create_catalog.sql")),
+    (2, "add manifests", include_str!("../../../migrations/0002_add_manifests.sql")),
+];
 
 pub(crate) async fn run(url: &str, settings: &CatalogSettings) -> Result<()> {
     let connecting = tokio::time::timeout(settings.connect_timeout(), PgConnection::connect(url));

@@ -122,7 +122,7 @@ impl Catalog for PostgresCatalog {
 /// answered must be on the server's disk, and each statement must see what was committed before it, whatever the
 /// server's or the database's own settings are. What the URL says comes last and counts. Sorting is off
 /// because a list must walk an index in order and stop at its page: on a table without fresh statistics the planner
-/// would rather sort all of it.
+/// would rather sort all of it. Plans are generic for the same reason: one plan, whatever the first values are.
 fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
     let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
         Error::invalid("catalog.url_invalid", "the catalog URL is not understood")
@@ -132,7 +132,8 @@ fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
     let millis = settings.statement_timeout().as_millis();
     let ours = format!(
         "-c statement_timeout={millis} -c lock_timeout={millis} -c idle_in_transaction_session_timeout={millis} \
-         -c synchronous_commit=on -c default_transaction_isolation=read\\ committed -c jit=off -c enable_sort=off"
+         -c synchronous_commit=on -c default_transaction_isolation=read\\ committed -c jit=off -c enable_sort=off \
+         -c plan_cache_mode=force_generic_plan"
     );
     let options = config.get_options().map_or_else(|| ours.clone(), |theirs| format!("{ours} {theirs}"));
     config.options(options);

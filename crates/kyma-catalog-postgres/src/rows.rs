@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use crate::bounds::{self, StoredBounds};
 use crate::error;
+use crate::keys;
 use crate::pool::get;
 
-/// The columns that are written, in order; [`read`] expects them followed by `removed_seq`.
+/// The columns that are written first, in order, before keys; [`read`] expects them followed by `removed_seq`.
 macro_rules! columns {
     () => {
         "id, database_id, table_id, added_seq, time_start, time_end, level, format, object_key, object_offset, \
@@ -22,9 +23,15 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-const COPY: &str = concat!("COPY extents (", columns!(), ") FROM STDIN (FORMAT binary)");
+/// Places of columns that more than [`read`] looks at.
+pub(crate) const ID: usize = 0;
+pub(crate) const TIME_START: usize = 4;
+pub(crate) const TIME_END: usize = 5;
+pub(crate) const REMOVED: usize = 19;
 
-const TYPES: [Type; 19] = [
+const COPY: &str = concat!("COPY extents (", columns!(), ", lows, highs) FROM STDIN (FORMAT binary)");
+
+const TYPES: [Type; 21] = [
     Type::UUID,
     Type::INT8,
     Type::INT8,
@@ -44,6 +51,8 @@ const TYPES: [Type; 19] = [
     Type::TEXT_ARRAY,
     Type::JSON,
     Type::JSON,
+    Type::INT4_ARRAY,
+    Type::INT4_ARRAY,
 ];
 
 /// Adds extents, each with the sequence of its database.
@@ -54,6 +63,7 @@ pub(crate) async fn write(transaction: &Transaction<'_>, extents: &[(&NewExtent,
     for (extent, added) in extents {
         let location = &extent.location;
         let paths = extent.paths.as_ref().map(Json);
+        let keys = keys::of_columns(&extent.columns);
         writer
             .as_mut()
             .write(&[
@@ -76,6 +86,8 @@ pub(crate) async fn write(transaction: &Transaction<'_>, extents: &[(&NewExtent,
                 &extent.tags,
                 &paths,
                 &Json(bounds::store(&extent.columns)),
+                &keys.lows,
+                &keys.highs,
             ])
             .await
             .map_err(&failed)?;
@@ -94,10 +106,10 @@ pub(crate) fn read(row: &Row) -> Result<Extent> {
     let Json(stored): Json<StoredBounds> = get(row, 18)?;
     let paths: Option<Json<Vec<String>>> = get(row, 17)?;
     let new = NewExtent {
-        id: ExtentId(get::<Uuid>(row, 0)?),
+        id: ExtentId(get::<Uuid>(row, ID)?),
         database: DatabaseId(get(row, 1)?),
         table: TableId(get(row, 2)?),
-        time: TimeRange::new(get(row, 4)?, get(row, 5)?),
+        time: TimeRange::new(get(row, TIME_START)?, get(row, TIME_END)?),
         level: narrow(get::<i16>(row, 6)?.into())?,
         format: get(row, 7)?,
         location: ObjectRange { key: get(row, 8)?, offset: narrow(get(row, 9)?)?, length: narrow(get(row, 10)?)? },
@@ -110,7 +122,7 @@ pub(crate) fn read(row: &Row) -> Result<Extent> {
         paths: paths.map(|Json(paths)| paths),
         columns: bounds::load(stored)?,
     };
-    let removed: Option<i64> = get(row, 19)?;
+    let removed: Option<i64> = get(row, REMOVED)?;
     Ok(Extent { new, added: Sequence(get(row, 3)?), removed: removed.map(Sequence) })
 }
 

@@ -30,6 +30,20 @@ macro_rules! select_table {
     };
 }
 
+/// What is visible now, less what was added since and is still visible, plus what was visible then and was removed since.
+/// Nothing is later than the table's sequence; the planner walks an index only when told so.
+const TOTALS: &str = "SELECT (m.extent_count + coalesce(sum(d.sign), 0))::bigint, \
+        (m.row_count + coalesce(sum(d.sign * d.row_count), 0))::bigint, \
+        (m.stored_bytes + coalesce(sum(d.sign * d.object_length), 0))::bigint, \
+        (m.raw_bytes + coalesce(sum(d.sign * d.raw_bytes), 0))::bigint \
+    FROM manifests m LEFT JOIN LATERAL ( \
+        SELECT -1 AS sign, row_count, object_length, raw_bytes FROM extents \
+        WHERE table_id = $1 AND added_seq > $2 AND added_seq <= m.sequence AND removed_seq IS NULL \
+        UNION ALL \
+        SELECT 1, row_count, object_length, raw_bytes FROM extents \
+        WHERE table_id = $1 AND removed_seq > $2 AND removed_seq <= m.sequence AND added_seq <= $2) d ON true \
+    WHERE m.table_id = $1 GROUP BY m.table_id";
+
 const TABLE_BY_ID: &str = select_table!("t.id = $1");
 const TABLE_BY_NAME: &str = select_table!("t.database_id = $1 AND t.name = $2");
 const TABLES: &str = select_table!("t.database_id = $1 ORDER BY t.name");
@@ -116,10 +130,7 @@ impl Tables for PostgresCatalog {
     }
 
     async fn totals(&self, table: TableId, at: Sequence) -> Result<TableTotals> {
-        let sql = "SELECT count(*), coalesce(sum(row_count), 0)::bigint, coalesce(sum(object_length), 0)::bigint, \
-                   coalesce(sum(raw_bytes), 0)::bigint FROM extents \
-                   WHERE table_id = $1 AND added_seq <= $2 AND (removed_seq IS NULL OR removed_seq > $2)";
-        let rows = self.rows("totals", sql, &[&table.0, &at.0]).await?;
+        let rows = self.rows("totals", TOTALS, &[&table.0, &at.0]).await?;
         let Some(row) = rows.first() else { return Ok(TableTotals::default()) };
         let sum = |place| get::<i64>(row, place).map(i64::unsigned_abs);
         Ok(TableTotals { extents: sum(0)?, rows: sum(1)?, bytes: sum(2)?, raw_bytes: sum(3)? })

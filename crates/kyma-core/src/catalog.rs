@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::extent::{Extent, NewExtent};
 use crate::ids::{DatabaseId, ExtentId, NodeId, ReservationId, Sequence, TableId, TaskId};
+use crate::predicate::ColumnRange;
 use crate::schema::{Column, Schema};
 use crate::time::TimeRange;
 
@@ -124,7 +125,7 @@ pub trait Tables: Send + Sync {
     /// Removes a table: its extents are removed at the next sequence, its name is free at once.
     async fn drop_table(&self, table: TableId) -> Result<()>;
 
-    /// Sums over what is visible at `at`.
+    /// Sums over what is visible at `at`. Costs as much as there were changes since.
     async fn totals(&self, table: TableId, at: Sequence) -> Result<TableTotals>;
 }
 
@@ -189,6 +190,50 @@ pub struct ExtentQuery {
     pub time: TimeRange,
     /// In this order.
     pub order: ExtentOrder,
+    /// Extents without a row in all of these may be left out; the catalog leaves out those that it can tell cheaply.
+    pub ranges: Vec<ColumnRange>,
+}
+
+/// What a query pins of one database, all of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabasePin {
+    /// The database.
+    pub database: Database,
+    /// Its latest sequence.
+    pub sequence: Sequence,
+    /// Rises whenever one of its tables is created, dropped, or changes its schema or format. Tables that are read after the
+    /// pin are at least as new.
+    pub schema_version: i64,
+    /// Tables whose extents changed after the sequence that the caller knew; empty for a database it did not name.
+    pub changed: Vec<TableChange>,
+}
+
+/// The latest change of a table's extents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableChange {
+    /// The table.
+    pub table: TableId,
+    /// The latest commit that added or removed extents of it.
+    pub sequence: Sequence,
+    /// Its visible extents after that commit.
+    pub extents: u64,
+    /// Their rows.
+    pub rows: u64,
+}
+
+/// Which changes of a table are wanted.
+#[derive(Debug, Clone)]
+pub struct ChangeQuery {
+    /// Of this table.
+    pub table: TableId,
+    /// By commits later than this one,
+    pub after: Sequence,
+    /// up to this one.
+    pub to: Sequence,
+    /// To extents whose time overlaps this closed range.
+    pub time: TimeRange,
+    /// More than this many are not wanted.
+    pub limit: usize,
 }
 
 /// Snapshots, extents and receipts.
@@ -196,6 +241,14 @@ pub struct ExtentQuery {
 pub trait Extents: Send + Sync {
     /// The latest sequence of a database: what a query pins.
     async fn pin(&self, database: DatabaseId) -> Result<Sequence>;
+
+    /// Pins every database, by name, in one statement. `known` names those whose changed tables are wanted, each with the
+    /// sequence up to which the caller knows them.
+    async fn pins(&self, known: &BTreeMap<DatabaseId, Sequence>) -> Result<Vec<DatabasePin>>;
+
+    /// The extents that were added or removed in `after..=to`, in no order. `None` when there are more than the limit, or when
+    /// some that were removed since `after` may be forgotten already: list afresh.
+    async fn changes(&self, query: &ChangeQuery) -> Result<Option<Vec<Extent>>>;
 
     /// Reserves an object key for `writer`. Must precede the put.
     async fn reserve(&self, writer: NodeId, object_key: &str) -> Result<Reservation>;

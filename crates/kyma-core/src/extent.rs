@@ -11,6 +11,10 @@ use crate::schema::Schema;
 use crate::stats::ColumnStats;
 use crate::time::TimeRange;
 use crate::types::Type;
+use crate::value::Value;
+
+/// Slots that a tree keeps for an entry: its nodes are half full at worst.
+const TREE_SLOTS_PER_ENTRY: usize = 2;
 
 /// One byte range of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +83,28 @@ pub struct Extent {
     pub added: Sequence,
     /// The commit that removed it, if one did.
     pub removed: Option<Sequence>,
+}
+
+impl Extent {
+    /// Roughly the bytes of memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + text.len()).sum::<usize>();
+        let value = |value: &Option<Value>| match value {
+            Some(Value::String(text) | Value::Dynamic(text)) => text.len(),
+            _ => 0,
+        };
+        let column = |(name, bounds): (&String, &ColumnBounds)| {
+            let heap = name.len() + value(&bounds.stats.min) + value(&bounds.stats.max) + value(&bounds.stats.sum);
+            (size_of::<String>() + size_of::<ColumnBounds>()) * TREE_SLOTS_PER_ENTRY + heap
+        };
+        size_of::<Extent>()
+            + self.format.len()
+            + self.location.key.len()
+            + texts(&self.sorted_by)
+            + texts(&self.tags)
+            + self.paths.as_deref().map_or(0, texts)
+            + self.columns.iter().map(column).sum::<usize>()
+    }
 }
 
 impl std::ops::Deref for Extent {

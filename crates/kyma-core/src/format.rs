@@ -12,6 +12,7 @@
 //! 6. `prune` and `narrow` never drop a row that matches, and so never a block that holds one.
 //! 7. Any changed byte gives a `Corrupt` error that names the section, or a byte-equal answer; never a wrong
 //!    answer, a panic or an allocation beyond the declared sizes.
+//! 8. `read_coded` gives the values that `read` gives; `counts` are those of the rows.
 
 use std::fmt;
 use std::ops::Range;
@@ -33,6 +34,7 @@ use crate::sketch::Sketch;
 use crate::stats::ColumnStats;
 use crate::time::TimeRange;
 use crate::types::Type;
+use crate::value::Value;
 
 /// Reads byte ranges of one extent. Offsets count from the extent's first byte.
 #[async_trait]
@@ -180,6 +182,11 @@ impl ReadColumn {
     }
 }
 
+/// The Arrow type of strings that [`SegmentReader::read_coded`] gives as codes of a dictionary.
+pub fn coded_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(Type::String.arrow()))
+}
+
 /// What `prune` found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -286,6 +293,25 @@ pub trait SegmentReader: Send + Sync + fmt::Debug {
         columns: &[ReadColumn],
         selection: Option<&BooleanBuffer>,
     ) -> Result<RecordBatch>;
+
+    /// Reads like [`SegmentReader::read`], except that strings may come as they are stored: an array of [`coded_type`]
+    /// where a column is kept as a dictionary. Its dictionary holds no null; its values need not be distinct.
+    async fn read_coded(
+        &self,
+        source: &dyn RangeReader,
+        block: u32,
+        columns: &[ReadColumn],
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<RecordBatch> {
+        self.read(source, block, columns, selection).await
+    }
+
+    /// How many rows of the extent have each value of a column, null among them; with `bin`, each start of a bin of so many
+    /// units that holds rows: nanoseconds since the epoch, rounded down to a multiple of it. Values are distinct, and their
+    /// rows add up to the extent's. `None` when the extent keeps no such counts; nothing is read.
+    fn counts(&self, _column: &ColumnRef, _bin: Option<i64>) -> Option<Vec<(Value, u64)>> {
+        None
+    }
 
     /// Compressed bytes that reading `columns` of `block` would fetch, for budgets and plans.
     fn read_bytes(&self, block: u32, columns: &[ReadColumn]) -> u64;

@@ -1,12 +1,34 @@
 //! Regular expressions as queries write them: the `regex` crate's syntax, with RE2's leniencies.
 
+use std::sync::Mutex;
+
 use regex::{Regex, RegexBuilder};
 
 use crate::error::{Error, Result};
 use crate::limits::REGEX_BYTES_MAX;
 
-/// Compiles an expression of the `regex` crate's syntax, or says what is wrong with it.
+/// Expressions that are kept: what runs at a time.
+const KEPT: usize = 16;
+/// Expressions compiled last, the newest at the end. A query asks for its own once per batch.
+static COMPILED: Mutex<Vec<(String, Regex)>> = Mutex::new(Vec::new());
+
+/// Compiles an expression of the `regex` crate's syntax, or says what is wrong with it. Expressions used lately are kept.
 pub fn compile(pattern: &str) -> Result<Regex> {
+    // A lock that a panic poisoned holds what it held before.
+    let lock = || COMPILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some((_, known)) = lock().iter().find(|(known, _)| known == pattern) {
+        return Ok(known.clone());
+    }
+    let compiled = compile_anew(pattern)?;
+    let mut kept = lock();
+    if kept.len() == KEPT {
+        kept.remove(0);
+    }
+    kept.push((pattern.to_owned(), compiled.clone()));
+    Ok(compiled)
+}
+
+fn compile_anew(pattern: &str) -> Result<Regex> {
     let build = |pattern: &str| {
         RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).nest_limit(100).build()
     };

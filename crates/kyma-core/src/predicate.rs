@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use crate::prune::REAL_WHOLE_MAX;
+use crate::schema::Schema;
+use crate::types::Type;
 use crate::value::Value;
 
 /// A column, or a path inside a dynamic column.
@@ -130,6 +133,20 @@ pub enum Predicate {
     },
 }
 
+/// The values of one column that a filter lets through: closed bounds, open where `None`.
+///
+/// Null is not among them, nor what reads as null: a range of strings never holds `""`. Bounds are of the column's type;
+/// ints, longs and reals mix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnRange {
+    /// The column's name.
+    pub column: String,
+    /// No value below it passes.
+    pub min: Option<Value>,
+    /// No value above it passes.
+    pub max: Option<Value>,
+}
+
 impl Predicate {
     /// All of `parts`, flattened; `True` parts fall away.
     pub fn and(parts: impl IntoIterator<Item = Predicate>) -> Predicate {
@@ -180,6 +197,37 @@ impl Predicate {
         }
     }
 
+    /// The ranges that columns must lie in for the predicate to be true, by those conjuncts that say so for certain.
+    pub fn ranges(&self, schema: &Schema) -> Vec<ColumnRange> {
+        self.conjuncts().iter().filter_map(|part| part.range(schema)).collect()
+    }
+
+    fn range(&self, schema: &Schema) -> Option<ColumnRange> {
+        let (column, min, max) = match self {
+            Predicate::Compare { column, op, value } => match op {
+                CompareOp::Equal => (column, Some(value), Some(value)),
+                CompareOp::Less | CompareOp::LessOrEqual => (column, None, Some(value)),
+                CompareOp::Greater | CompareOp::GreaterOrEqual => (column, Some(value), None),
+                CompareOp::NotEqual => return None,
+            },
+            Predicate::In { column, values } => {
+                let is_in_order = |pair: &[Value]| pair[0].partial_compare(&pair[1]).is_some();
+                if !values.windows(2).all(is_in_order) {
+                    return None;
+                }
+                let order = |a: &&Value, b: &&Value| a.partial_compare(b).unwrap_or(std::cmp::Ordering::Equal);
+                (column, Some(values.iter().min_by(order)?), Some(values.iter().max_by(order)?))
+            }
+            _ => return None,
+        };
+        let ty = schema.column(&column.column)?.ty;
+        let is_usable = column.path.is_empty() && [min, max].into_iter().flatten().all(|value| bounds(value, ty));
+        let may_be_empty =
+            ty == Type::String && min.is_none_or(|min| matches!(min, Value::String(text) if text.is_empty()));
+        let range = || ColumnRange { column: column.column.clone(), min: min.cloned(), max: max.cloned() };
+        (is_usable && !may_be_empty).then(range)
+    }
+
     /// The closed range that `column` must lie in for the predicate to be true, by its conjuncts.
     pub fn time_range(&self, time_column: &str) -> crate::time::TimeRange {
         let mut range = crate::time::TimeRange::ALL;
@@ -198,5 +246,53 @@ impl Predicate {
             }
         }
         range
+    }
+}
+
+/// Whether a constant bounds values of `ty` as the filter compares them. Reals about which the filter and the order of
+/// bounds may differ do not (see `crate::prune`).
+fn bounds(value: &Value, ty: Type) -> bool {
+    match value {
+        Value::Real(real) => ty.is_numeric() && ty != Type::Decimal && *real != 0.0 && real.abs() < REAL_WHOLE_MAX,
+        Value::Int(_) | Value::Long(_) => ty.is_numeric() && ty != Type::Decimal,
+        value => value.ty() == ty && !matches!(ty, Type::Decimal | Type::Dynamic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_what_conjuncts_say_for_certain() {
+        let schema = Schema::from([("n", Type::Long), ("s", Type::String), ("d", Type::Dynamic)]);
+        let compare = |column: &str, op, value| Predicate::Compare { column: ColumnRef::column(column), op, value };
+        let text = |text: &str| Value::String(text.to_owned());
+        let check = |predicate: Predicate, expected: Option<(Option<Value>, Option<Value>)>| {
+            let found = predicate.ranges(&schema).pop().map(|range| (range.min, range.max));
+            assert_eq!(found, expected, "{predicate:?}");
+        };
+        check(compare("n", CompareOp::Less, Value::Int(5)), Some((None, Some(Value::Int(5)))));
+        check(compare("n", CompareOp::Equal, Value::Real(0.5)), Some((Some(Value::Real(0.5)), Some(Value::Real(0.5)))));
+        check(compare("s", CompareOp::Greater, text("a")), Some((Some(text("a")), None)));
+        let values = [7, 3, 9].map(Value::Long).to_vec();
+        let is_in = Predicate::In { column: ColumnRef::column("n"), values };
+        check(is_in.clone(), Some((Some(Value::Long(3)), Some(Value::Long(9)))));
+        for unsure in [
+            compare("n", CompareOp::NotEqual, Value::Long(5)),
+            compare("n", CompareOp::Less, Value::Real(0.0)),
+            compare("n", CompareOp::Less, Value::Real(f64::NAN)),
+            compare("n", CompareOp::Less, Value::Real(1e300)),
+            compare("n", CompareOp::Equal, text("5")),
+            compare("s", CompareOp::Less, text("b")),
+            compare("s", CompareOp::Equal, text("")),
+            compare("d", CompareOp::Equal, Value::Dynamic("1".to_owned())),
+            compare("missing", CompareOp::Equal, Value::Long(1)),
+            Predicate::Not(Box::new(is_in)),
+            Predicate::In { column: ColumnRef::column("n"), values: Vec::new() },
+            Predicate::In { column: ColumnRef::column("n"), values: vec![Value::Long(1), text("a")] },
+        ] {
+            check(unsure, None);
+        }
     }
 }

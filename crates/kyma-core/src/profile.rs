@@ -144,14 +144,19 @@ pub struct Profile {
     pub rows_total: u64,
     /// Smallest range of event times that covers the extents the catalog kept.
     pub time_kept: Option<TimeRange>,
+    /// Blocks answered from metadata, those of such extents included.
+    pub metadata_blocks: u64,
     /// Rows whose filter columns were decoded.
     pub rows_scanned: u64,
     /// Rows that passed the scan's filter.
     pub rows_matched: u64,
     /// Rows of the answer.
     pub rows_returned: u64,
-    /// Range requests sent to the store.
+    /// Range requests sent to the store, repeated and hedged ones included.
     pub store_requests: u64,
+    /// Of these, the second ones, asked because the first was slow.
+    #[serde(default)]
+    pub store_hedged_requests: u64,
     /// Bytes received from the store.
     pub store_bytes: u64,
     /// Ranges found in a cache.
@@ -221,8 +226,10 @@ pub fn bytes_text(count: u64) -> String {
 /// IO counters shared by everything that reads for one query.
 #[derive(Debug, Default)]
 pub struct IoCounters {
-    /// Range requests sent to the store.
+    /// Range requests sent to the store, repeated and hedged ones included.
     pub store_requests: AtomicU64,
+    /// Of these, the second ones, asked because the first was slow.
+    pub store_hedged_requests: AtomicU64,
     /// Bytes received from the store.
     pub store_bytes: AtomicU64,
     /// Ranges found in a cache.
@@ -262,9 +269,18 @@ impl Stopwatch {
 }
 
 impl IoCounters {
-    /// Counts one request of `bytes` to the store.
-    pub fn store(&self, bytes: u64) {
+    /// Counts one request to the store.
+    pub fn requested(&self) {
         self.store_requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request as one that was asked a second time; it is counted by [`Self::requested`], too.
+    pub fn hedged(&self) {
+        self.store_hedged_requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` received from the store.
+    pub fn received(&self, bytes: u64) {
         self.store_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -277,6 +293,7 @@ impl IoCounters {
     /// Copies the counters into a profile.
     pub fn fill(&self, profile: &mut Profile) {
         profile.store_requests = self.store_requests.load(Ordering::Relaxed);
+        profile.store_hedged_requests = self.store_hedged_requests.load(Ordering::Relaxed);
         profile.store_bytes = self.store_bytes.load(Ordering::Relaxed);
         profile.cache_hits = self.cache_hits.load(Ordering::Relaxed);
         profile.cache_bytes = self.cache_bytes.load(Ordering::Relaxed);

@@ -225,7 +225,7 @@ struct Bounds {
 }
 
 /// Up to this, every whole number is a real.
-const REAL_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+pub(crate) const REAL_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 impl Bounds {
     fn is_long(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The whole way of a query: request → frontend → snapshot → plan → run → answer.
 //!
-//! 1. The snapshot is pinned; the frontend reads the text against its schemas (once more with a fresh one if it fails).
+//! 1. The snapshot is pinned; the frontend reads the text against its schemas.
 //! 2. Every statement is lowered, pruned and run on the CPU runtime; requests to the store run on the caller's.
 //! 3. Rows are counted against the limits while they arrive. Cancelling, the timeout, and dropping the future or the stream
 //!    all drop the running plan, which stops at its next await.
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::df_adapter::run::{Rows, Runner};
+use crate::manifest::Manifests;
 use crate::metrics::QueryMetrics;
 use crate::request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
 use crate::scan::footers::Footers;
@@ -108,9 +109,9 @@ impl Engine {
             snapshots: Snapshots::new(Arc::clone(&parts.catalog)),
             metrics: QueryMetrics::register(parts.registry, Arc::clone(&memory)),
             shared: Arc::new(Shared {
-                catalog: parts.catalog,
                 store: parts.store,
                 formats: parts.formats,
+                manifests: Manifests::new(parts.catalog, parts.settings.manifest_cache_bytes),
                 footers: Footers::new(parts.settings.footer_cache_bytes),
                 settings: parts.settings,
                 memory,
@@ -263,20 +264,14 @@ impl Work {
                 .hint(format!("this node speaks {}", known.join(", ")))
         })?;
         let now = request.now.unwrap_or_else(|| self.clock.now());
-        let mut fresh = false;
-        let (snapshot, query) = loop {
-            let pinning = timeline.enter(PhaseName::Snapshot);
-            let snapshot = self.snapshots.take(&request.database, &request.text, fresh).await?;
-            drop(pinning);
-            let _parsing = timeline.enter(PhaseName::Parse);
-            let context =
-                PlanContext { schemas: &snapshot, database: &request.database, now, parameters: &request.parameters };
-            match frontend.plan(&request.text, &context) {
-                Ok(query) => break (snapshot, query),
-                Err(_) if !fresh => fresh = true,
-                Err(diagnostics) => return Err(diagnostics.into()),
-            }
-        };
+        let pinning = timeline.enter(PhaseName::Snapshot);
+        let snapshot = self.snapshots.take(&request.database, &request.text).await?;
+        drop(pinning);
+        let parsing = timeline.enter(PhaseName::Parse);
+        let context =
+            PlanContext { schemas: &snapshot, database: &request.database, now, parameters: &request.parameters };
+        let query = frontend.plan(&request.text, &context)?;
+        drop(parsing);
         let shared = Arc::clone(&self.shared);
         let scope = QueryScope::new(shared, snapshot, now, &request.database, io.clone(), timeline);
         scope.note(|profile| profile.parse_micros = micros(started));

@@ -1,7 +1,7 @@
 //! Plan to rows: prune, assign, scan, execute.
 //!
 //! Start with [`engine`], which is the whole way of a query: `request → frontend → snapshot → plan → run → answer`. Then
-//! [`snapshot`] (what exists, pinned), [`prune`] (the catalog's level), [`scan`] (extents, blocks, rows), and
+//! [`snapshot`] (what exists, pinned), [`prune`] (the catalog's level, over [`manifest`]), [`scan`] (extents, blocks, rows), and
 //! [`df_adapter`], the only place that knows DataFusion: our plan becomes its plan there, our scan its source.
 //!
 //! This crate must not know a language's syntax (frontends are handed in), a segment format's name or layout (formats are
@@ -10,6 +10,7 @@
 pub mod df_adapter;
 pub mod engine;
 pub mod explain;
+pub mod manifest;
 pub mod metrics;
 pub mod prune;
 pub mod request;

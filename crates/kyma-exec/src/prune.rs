@@ -1,11 +1,15 @@
 //! The catalog's level of the pruning cascade: which extents a query must open.
 //!
-//! 1. The catalog lists what is visible at the pinned sequence and overlaps the filter's time range, in order.
-//! 2. Each extent's manifest statistics falsify the rest of the filter, or prove it true of every row.
+//! 1. What is visible at the pinned sequence and overlaps the filter's time range is listed in order, from the node's cache
+//!    or from the catalog (`manifest.rs`).
+//! 2. As each extent arrives, its statistics falsify the rest of the filter, or prove it true of every row; only those
+//!    that stay are held.
+
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use kyma_core::Result;
-use kyma_core::catalog::{ExtentOrder, ExtentQuery, Table, TableTotals};
+use kyma_core::catalog::Table;
 use kyma_core::extent::{Extent, ExtentStats};
 use kyma_core::format::PruneRequest;
 use kyma_core::ids::Sequence;
@@ -14,8 +18,8 @@ use kyma_core::profile::{LevelProfile, PhaseName};
 use kyma_core::prune::{Outcome, Reason, evaluate};
 use kyma_core::schema::Schema;
 use kyma_core::time::TimeRange;
-use std::sync::Arc;
 
+use crate::manifest::ListQuery;
 use crate::scope::QueryScope;
 
 /// Extents of a query and what is known of them.
@@ -77,23 +81,33 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
     let _phase = scope.enter(PhaseName::Prune);
     let prune = scope.shared.settings.prune;
     let time = if prune { query.predicate.time_range(&query.table.time_column) } else { TimeRange::ALL };
-    let (listed, outside) = futures::try_join!(list(scope, query, time), all(scope, query, time))?;
-    let rows_total = outside.map_or_else(|| listed.iter().map(|extent| extent.rows).sum(), |all| all.rows);
-    let outside = outside.map_or(0, |all| all.extents.saturating_sub(listed.len() as u64));
+    let change = scope.snapshot.change(&query.table);
+    let ranges = if prune { query.predicate.ranges(&query.schema) } else { Vec::new() };
+    let lists_all = time == TimeRange::ALL && ranges.is_empty();
+    let wanted = ListQuery { table: query.table.id, at: query.at, change, time, now: scope.now, ranges };
+    let mut listed = scope.shared.manifests.list(&wanted).await?;
     let mut found = Survivors { all_match: prune, ..Survivors::default() };
-    found.level.considered = outside + listed.len() as u64;
-    if outside > 0 {
-        found.level.pruned.insert(Reason::Time, outside);
-    }
-    for extent in listed {
+    let (mut considered, mut rows_listed) = (0, 0);
+    while let Some(extent) = listed.try_next().await? {
+        considered += 1;
+        rows_listed += extent.rows;
         let outcome = query.evaluate(&query.predicate, &extent);
         if prune && outcome.is_none() {
             *found.level.pruned.entry(outcome.reason.unwrap_or(Reason::Bounds)).or_default() += 1;
             continue;
         }
         found.all_match &= outcome.is_all();
-        found.extents.push(Arc::new(extent));
+        found.extents.push(extent);
     }
+    // What was not even listed, of the table as it was last changed: for people, not for answers.
+    let unlisted = change.map_or(0, |change| change.extents).saturating_sub(considered);
+    if !lists_all && unlisted > 0 {
+        let reason = if time == TimeRange::ALL { Reason::Bounds } else { Reason::Time };
+        considered += unlisted;
+        *found.level.pruned.entry(reason).or_default() += unlisted;
+    }
+    let rows_total = change.map_or(0, |change| change.rows).max(rows_listed);
+    found.level.considered = considered;
     found.level.kept = found.extents.len() as u64;
     scope.note(|profile| {
         profile.catalog.add(&found.level);
@@ -101,20 +115,4 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
         found.extents.iter().for_each(|extent| profile.keep_time(extent.time));
     });
     Ok(found)
-}
-
-/// What is visible, where a time range may exclude some.
-async fn all(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Option<TableTotals>> {
-    if time == TimeRange::ALL {
-        return Ok(None);
-    }
-    Ok(Some(scope.shared.catalog.totals(query.table.id, query.at).await?))
-}
-
-async fn list(scope: &QueryScope, query: &TableQuery, time: TimeRange) -> Result<Vec<Extent>> {
-    if time.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wanted = ExtentQuery { table: query.table.id, at: query.at, time, order: ExtentOrder::NewestFirst };
-    scope.shared.catalog.list(wanted).try_collect().await
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kyma_core::catalog::Catalog;
 use kyma_core::format::Formats;
 use kyma_core::profile::{IoCounters, OperatorProfile, PhaseName, Profile, Stopwatch, store_dollars};
 use kyma_storage::Store;
 use parking_lot::Mutex;
 
+use crate::manifest::Manifests;
 use crate::scan::footers::Footers;
 use crate::settings::ExecSettings;
 use crate::snapshot::Snapshot;
@@ -20,8 +20,8 @@ const OPERATORS_MAX: usize = 256;
 /// Parts that all queries of a node share.
 #[derive(Debug)]
 pub struct Shared {
-    /// What exists.
-    pub catalog: Arc<dyn Catalog>,
+    /// Lists of extents.
+    pub manifests: Manifests,
     /// Where bytes are.
     pub store: Arc<Store>,
     /// How they are laid out.

@@ -29,6 +29,8 @@ pub struct ExecSettings {
     pub memory_bytes: usize,
     /// Memory of one query, in bytes.
     pub query_memory_bytes: usize,
+    /// Memory of the cache of extent lists, in bytes; 0 lists afresh for every query.
+    pub manifest_cache_bytes: u64,
     /// Memory of the cache of open footers, in bytes.
     pub footer_cache_bytes: u64,
     /// Compressed bytes that a partition may fetch ahead.
@@ -52,6 +54,7 @@ impl Default for ExecSettings {
             partitions: 0,
             memory_bytes: 2 << 30,
             query_memory_bytes: 1 << 30,
+            manifest_cache_bytes: 64 << 20,
             footer_cache_bytes: 256 << 20,
             prefetch_bytes: 16 << 20,
             prefetch_blocks: 4,

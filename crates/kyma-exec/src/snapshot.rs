@@ -1,21 +1,26 @@
 //! What exists, as of one query: databases and tables, and one pinned sequence per database.
 //!
-//! 1. The sequence is pinned first, the tables are read after: a schema is never older than the extents it reads.
-//! 2. Tables are kept per (database, sequence) for a moment, so that a dashboard's queries share one read. A frontend
-//!    that misses a name makes the engine read afresh once.
+//! 1. One small statement pins every database and tells, for those this node knows, which tables' extents changed since it
+//!    last asked.
+//! 2. Tables are kept by their database's schema version and read after the pin: a schema is never older than the extents it
+//!    reads, and a table or column that was there before the query began is seen by it.
+//! 3. The first query of a database on this node pins twice: only then it is known whose changes to ask for. What is kept of
+//!    a database is never taken back, so that an answer always continues it; databases beyond the limit are asked in full.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kyma_core::catalog::{Catalog, Table};
-use kyma_core::ids::{DatabaseId, Sequence};
+use kyma_core::catalog::{Catalog, DatabasePin, Table, TableChange};
+use kyma_core::ids::{DatabaseId, Sequence, TableId};
 use kyma_core::{Error, Result};
 use kyma_plan::{SchemaSource, TableSchema};
+use parking_lot::Mutex;
 
-/// How many databases' tables are kept.
-const CACHED_DATABASES_MAX: u64 = 64;
-/// How long they are kept, in milliseconds: new tables of other nodes show up this late at most, and at once where missed.
-const CACHED_MILLIS: u64 = 1_000;
+/// How many databases' tables are kept, and for how many of them changes are.
+const CACHED_DATABASES_MAX: usize = 64;
+
+/// The latest change of every table of a database that ever had extents.
+pub type Changes = BTreeMap<TableId, TableChange>;
 
 /// One database of a snapshot.
 #[derive(Debug, Clone)]
@@ -26,6 +31,8 @@ pub struct PinnedDatabase {
     pub sequence: Sequence,
     /// Its tables by name.
     pub tables: Arc<BTreeMap<String, Table>>,
+    /// What changed, as of the pinned sequence or later.
+    pub changes: Arc<Changes>,
 }
 
 /// The tables there are, and the sequence each database is read at.
@@ -44,6 +51,13 @@ impl Snapshot {
         let found = pinned.tables.get(table).cloned();
         let missing = || Error::not_found("query.unknown_table", format!("table does not exist: {database}.{table}"));
         Ok((found.ok_or_else(missing)?, pinned.sequence))
+    }
+}
+
+impl Snapshot {
+    /// The latest change of a table's extents; `None` when it never had any.
+    pub fn change(&self, table: &Table) -> Option<TableChange> {
+        self.databases.get(&table.database_name)?.changes.get(&table.id).copied()
     }
 }
 
@@ -71,42 +85,93 @@ impl SchemaSource for Snapshot {
 #[derive(Debug)]
 pub struct Snapshots {
     catalog: Arc<dyn Catalog>,
-    cache: moka::sync::Cache<(DatabaseId, Sequence), Arc<BTreeMap<String, Table>>>,
+    known: Mutex<BTreeMap<DatabaseId, Known>>,
+    tables: moka::future::Cache<(DatabaseId, i64), Arc<BTreeMap<String, Table>>>,
+}
+
+/// What this node knows of a database's changes: all of them up to a sequence, and some later ones.
+#[derive(Debug, Clone)]
+struct Known {
+    to: Sequence,
+    changes: Arc<Changes>,
+}
+
+impl Default for Known {
+    /// Nothing changed before the first sequence.
+    fn default() -> Self {
+        Known { to: Sequence(0), changes: Arc::default() }
+    }
 }
 
 impl Snapshots {
     /// Over `catalog`.
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        let cache = moka::sync::Cache::builder()
-            .max_capacity(CACHED_DATABASES_MAX)
-            .time_to_live(std::time::Duration::from_millis(CACHED_MILLIS))
-            .build();
-        Snapshots { catalog, cache }
+        let tables = moka::future::Cache::new(CACHED_DATABASES_MAX as u64);
+        Snapshots { catalog, known: Mutex::default(), tables }
     }
 
     /// Pins `database`, and every other database whose name occurs in `text`. A database that does not exist has no tables:
     /// clients name one also for questions that need none.
-    pub async fn take(&self, database: &str, text: &str, fresh: bool) -> Result<Snapshot> {
-        let all = self.catalog.databases().await?;
-        let mut snapshot = Snapshot { names: all.iter().map(|one| one.name.clone()).collect(), ..Default::default() };
-        for one in all.iter().filter(|one| one.name == database || text.contains(&one.name)) {
-            let sequence = self.catalog.pin(one.id).await?;
-            let tables = self.tables(one.id, sequence, fresh).await?;
-            snapshot.databases.insert(one.name.clone(), PinnedDatabase { id: one.id, sequence, tables });
+    pub async fn take(&self, database: &str, text: &str) -> Result<Snapshot> {
+        let is_wanted = |pin: &&DatabasePin| pin.database.name == database || text.contains(&pin.database.name);
+        let mut asked = self.known();
+        let mut pins = self.catalog.pins(&asked).await?;
+        let wanted: Vec<DatabaseId> = pins.iter().filter(is_wanted).map(|pin| pin.database.id).collect();
+        if wanted.iter().any(|id| !asked.contains_key(id)) {
+            let unasked: Vec<DatabaseId> = wanted.iter().filter(|id| !asked.contains_key(id)).copied().collect();
+            asked.extend(unasked.into_iter().map(|id| (id, Sequence(0))));
+            pins = self.catalog.pins(&asked).await?;
+        }
+        let names = pins.iter().map(|pin| pin.database.name.clone()).collect();
+        let mut snapshot = Snapshot { names, ..Snapshot::default() };
+        for pin in pins.into_iter().filter(|pin| wanted.contains(&pin.database.id)) {
+            snapshot.databases.insert(pin.database.name.clone(), self.pinned(pin).await?);
         }
         Ok(snapshot)
     }
 
-    async fn tables(&self, id: DatabaseId, at: Sequence, fresh: bool) -> Result<Arc<BTreeMap<String, Table>>> {
-        if let (false, Some(found)) = (fresh, self.cache.get(&(id, at))) {
-            return Ok(found);
-        }
-        let tables = self.catalog.tables(id).await?;
-        let by_name: BTreeMap<_, _> = tables.into_iter().map(|table| (table.name.clone(), table)).collect();
-        let by_name = Arc::new(by_name);
-        self.cache.insert((id, at), Arc::clone(&by_name));
-        Ok(by_name)
+    /// Up to where each database is known.
+    fn known(&self) -> BTreeMap<DatabaseId, Sequence> {
+        self.known.lock().iter().map(|(id, known)| (*id, known.to)).collect()
     }
+
+    async fn pinned(&self, pin: DatabasePin) -> Result<PinnedDatabase> {
+        let DatabasePin { database, sequence, schema_version, changed } = pin;
+        let changes = self.note(database.id, sequence, changed);
+        let read = async {
+            let tables = self.catalog.tables(database.id).await?;
+            Ok::<_, Error>(Arc::new(tables.into_iter().map(|table| (table.name.clone(), table)).collect()))
+        };
+        let tables = self.tables.try_get_with((database.id, schema_version), read).await.map_err(shared_error)?;
+        Ok(PinnedDatabase { id: database.id, sequence, tables, changes })
+    }
+
+    /// Adds what a pin told. It told all since what was known then, and what is known is never taken back. Answers of
+    /// concurrent pins arrive in any order: the latest change of a table counts.
+    fn note(&self, database: DatabaseId, to: Sequence, changed: Vec<TableChange>) -> Arc<Changes> {
+        let mut all = self.known.lock();
+        let mut untracked = Known::default();
+        let known = match all.len() < CACHED_DATABASES_MAX || all.contains_key(&database) {
+            true => all.entry(database).or_default(),
+            false => &mut untracked,
+        };
+        known.to = known.to.max(to);
+        if !changed.is_empty() {
+            let changes = Arc::make_mut(&mut known.changes);
+            for change in changed {
+                let latest = changes.entry(change.table).or_insert(change);
+                if latest.sequence < change.sequence {
+                    *latest = change;
+                }
+            }
+        }
+        Arc::clone(&known.changes)
+    }
+}
+
+/// The error of a read that several queries waited for.
+fn shared_error(error: Arc<Error>) -> Error {
+    Error::new(error.kind(), error.code(), error.message()).because(error)
 }
 
 fn unknown_database(name: &str) -> Error {

@@ -31,6 +31,8 @@ pub(crate) mod section {
     pub(crate) const SKETCHES: u16 = 8;
     /// Templates of lines, and which each block has.
     pub(crate) const TEMPLATES: u16 = 9;
+    /// Rows by value. May be missing.
+    pub(crate) const TALLIES: u16 = 10;
     /// Dictionaries that columns of several blocks share.
     pub(crate) const DICTIONARIES: u16 = 20;
     /// Flag of a section that a reader must understand.
@@ -291,7 +293,7 @@ mod tests {
             [section::IDENTITY, section::SCHEMA, section::BLOCKS, section::STATS, section::PATHS, section::INDEXES],
             [1, 2, 3, 4, 5, 6]
         );
-        assert_eq!([section::PRESENCE, section::SKETCHES], [7, 8]);
+        assert_eq!([section::PRESENCE, section::SKETCHES, section::TALLIES], [7, 8, 10]);
         assert_eq!([residue::codes::INTEGERS, residue::codes::VARINTS], [0, 1]);
         assert_eq!((encoding::RESIDUE, presence::ROWS, presence::PAGES, sub_column::LIST), (20, 0, 1, 0x80));
         assert_eq!(

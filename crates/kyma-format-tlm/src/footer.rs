@@ -27,10 +27,11 @@
 //!            where a column or path has lines stored as templates; see `encoding::template`
 //! PRESENCE = where bitmaps of paths are, if there are any; see `dynamic::presence`
 //! SKETCHES = distinct values of columns, if known; see `sketches`
+//! TALLIES  = rows by value of columns with few values, and by time; may be missing; see `tallies`
 //! text     = bytes varint, UTF-8
 //! ```
 //!
-//! Version 1.0 has no elements, lists, PRESENCE and SKETCHES. What it has is laid out the same.
+//! Version 1.0 has no elements, lists, PRESENCE, SKETCHES and TALLIES. What it has is laid out the same.
 //!
 //! The checksum covers the body and the tail before it. A section that is unknown is skipped, unless its `REQUIRED`
 //! flag is set: then the reader is too old and says so.
@@ -54,6 +55,7 @@ use crate::limits::{
 use crate::shared::Dictionary;
 use crate::sketches;
 use crate::stats;
+use crate::tallies::Tallies;
 use crate::wire::{Reader, Writer, checksum, corrupt, is_intact};
 
 /// zstd level of the footer.
@@ -173,6 +175,8 @@ pub(crate) struct Footer {
     pub(crate) presence: presence::Directory,
     /// Where sketches of columns are.
     pub(crate) sketches: sketches::Directory,
+    /// Rows by value.
+    pub(crate) tallies: Tallies,
     /// Where the indexes are, if there are any.
     pub(crate) indexes: Option<Directory>,
     /// What columns of several blocks share.
@@ -197,6 +201,9 @@ impl Footer {
         }
         if !self.sketches.is_empty() {
             optional.push((section::SKETCHES, self.sketches.write_section()));
+        }
+        if !self.tallies.is_empty() {
+            optional.push((section::TALLIES, self.tallies.write_section()));
         }
         if self.templates.iter().any(|templates| templates.len() > 0) {
             sections.push((section::TEMPLATES, self.write_templates()));
@@ -359,9 +366,9 @@ impl Footer {
             Some(payload) => Directory::read(Reader::new(payload), schema.len(), data_bytes)?,
             None => None,
         };
-        let (presence, sketches) = Default::default();
+        let (presence, sketches, tallies) = Default::default();
         let mut footer =
-            Footer { identity, schema, blocks, paths, templates, presence, sketches, indexes, dictionaries };
+            Footer { identity, schema, blocks, paths, templates, presence, sketches, tallies, indexes, dictionaries };
         if let Some(payload) = sections.get(&section::PRESENCE) {
             let columns: Vec<(u32, usize)> = footer.dynamic_columns().collect();
             let blocks = footer.blocks.len();
@@ -369,6 +376,10 @@ impl Footer {
         }
         if let Some(payload) = sections.get(&section::SKETCHES) {
             footer.sketches = sketches::Directory::read_section(Reader::new(payload), footer.schema.len(), data_bytes)?;
+        }
+        if let Some(payload) = sections.get(&section::TALLIES) {
+            let rows = footer.blocks.iter().map(|block| u64::from(block.rows)).sum();
+            footer.tallies = Tallies::read_section(Reader::new(payload), &footer.schema, rows)?;
         }
         Ok(footer)
     }

@@ -46,6 +46,7 @@ mod reader;
 mod shared;
 mod sketches;
 mod stats;
+mod tallies;
 #[cfg(test)]
 mod testing;
 mod wire;

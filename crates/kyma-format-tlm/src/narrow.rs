@@ -4,6 +4,8 @@
 //! 2. No template of the block can match: the block falls. Nothing is known of any: nothing is known.
 //! 3. Else the codes of the lines (a column's head, not its frames) say which template each row has.
 //!
+//! A column whose texts are stored in frames (ids) is compared byte by byte instead, where the condition is equality.
+//!
 //! Conditions are combined as sets of rows: both sides of an `and`, either side of an `or`. Under a `not` nothing is claimed.
 
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use arrow::buffer::BooleanBuffer;
 use kyma_core::error::Result;
 use kyma_core::format::{Narrowed, PruneRequest, RangeReader};
 use kyma_core::predicate::{ColumnRef, CompareOp, Predicate, TextOp};
+use kyma_core::types::Type;
 use kyma_core::value::Value;
 
 use crate::constants::encoding as encoding_tag;
@@ -37,7 +40,9 @@ pub(crate) struct LineTest {
 pub(crate) struct Verdicts(std::sync::Mutex<Vec<(LineTest, Arc<Vec<Verdict>>)>>);
 
 /// So few rows are read at once rather than after a round for their templates.
-const FEW_ROWS: usize = 2 * crate::constants::PAGE_ROWS;
+const FEW_ROWS: usize = 128;
+/// Texts that are looked for at once.
+const NEEDLES_MAX: usize = 16;
 /// Tests whose verdicts are kept.
 const KEPT_TESTS: usize = 16;
 
@@ -188,21 +193,21 @@ impl Known {
         }
     }
 
-    fn rows(&self, rows: usize, codes: &BTreeMap<usize, Vec<Option<u32>>>) -> Rows {
+    fn rows(&self, rows: usize, codes: &BTreeMap<usize, Vec<u32>>) -> Rows {
         match self {
             Known::Any => Rows::default(),
             Known::Nothing => Rows { may: Some(BooleanBuffer::new_unset(rows)), sure: None },
             Known::Lines { column, verdicts } => {
                 let Some(codes) = codes.get(column) else { return Rows::default() };
-                // A null matches no test of a needle that is not empty.
-                let verdict = |row: usize| match codes.get(row).copied().flatten() {
-                    Some(code) => verdicts.get(code as usize).copied().unwrap_or(Verdict::Maybe),
-                    None => Verdict::No,
+                // A null, which has no template, matches no test of a needle that is not empty.
+                let any = verdicts.iter().map(|verdict| *verdict != Verdict::No).collect::<Vec<bool>>();
+                let all = verdicts.iter().map(|verdict| *verdict == Verdict::Yes).collect::<Vec<bool>>();
+                let marked = |marks: &[bool]| {
+                    let mark = |row: usize| codes.get(row).and_then(|code| marks.get(*code as usize)) == Some(&true);
+                    BooleanBuffer::collect_bool(rows, mark)
                 };
-                Rows {
-                    may: Some(BooleanBuffer::collect_bool(rows, |row| verdict(row) != Verdict::No)),
-                    sure: Some(BooleanBuffer::collect_bool(rows, |row| verdict(row) == Verdict::Yes)),
-                }
+                let sure = all.contains(&true).then(|| marked(&all));
+                Rows { may: Some(marked(&any)), sure: sure.or_else(|| Some(BooleanBuffer::new_unset(rows))) }
             }
             Known::Both { parts, is_whole } => {
                 let parts: Vec<Rows> = parts.iter().map(|part| part.rows(rows, codes)).collect();
@@ -230,6 +235,42 @@ pub(crate) fn excludes(reader: &Reader, block: u32, predicate: &Predicate) -> bo
     matches!(Known::of(reader, block, predicate), Known::Nothing)
 }
 
+/// The rows that are equal to one of few texts, of a column that is stored in frames: the bytes are compared as they are stored.
+async fn equal_rows(
+    reader: &Reader,
+    source: &dyn RangeReader,
+    block: u32,
+    predicate: &Predicate,
+    among: Option<&BooleanBuffer>,
+) -> Result<Option<Narrowed>> {
+    let one = |value: &Value| match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        _ => None,
+    };
+    let (column, needles) = match predicate {
+        Predicate::Compare { column, op: CompareOp::Equal, value } => (column, one(value).map(|text| vec![text])),
+        Predicate::In { column, values } if values.len() <= NEEDLES_MAX => (column, values.iter().map(one).collect()),
+        _ => return Ok(None),
+    };
+    let at = reader.footer.schema.index_of(&column.column).filter(|_| column.path.is_empty());
+    let (Some(needles), Some(at), Some(stored)) = (needles, at, reader.footer.blocks.get(block as usize)) else {
+        return Ok(None);
+    };
+    let piece = &stored.columns[at].piece;
+    let is_text = reader.footer.schema.columns()[at].ty == Type::String;
+    if piece.encoding != encoding_tag::FRAMES || !is_text {
+        return Ok(None);
+    }
+    let mut fetch = Fetch::default();
+    let place = fetch.add(piece, format!("data, block={block}, column={}", column.column), among);
+    let answer = fetch.run(source).await?;
+    let needles: Vec<&[u8]> = needles.iter().map(|text| text.as_bytes()).collect();
+    let rows = stored.rows as usize;
+    let found = answer.with(place, None, |fetched| encoding::find_equal(fetched, rows, &needles))?;
+    let found = among.map_or_else(|| found.clone(), |among| &found & among);
+    Ok(Some(Narrowed { rows: found.clone(), sure: found }))
+}
+
 /// The rows of `block` that may match and that do, among `among`; `None` when templates say nothing.
 pub(crate) async fn rows(
     reader: &Reader,
@@ -240,6 +281,9 @@ pub(crate) async fn rows(
 ) -> Result<Option<Narrowed>> {
     if among.is_some_and(|among| among.count_set_bits() <= FEW_ROWS) {
         return Ok(None);
+    }
+    if let Some(found) = equal_rows(reader, source, block, request.predicate, among).await? {
+        return Ok(Some(found));
     }
     let known = Known::of(reader, block, request.predicate);
     let mut columns = Vec::new();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{Field, Schema as ArrowSchema};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use async_trait::async_trait;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
@@ -23,6 +23,7 @@ use kyma_core::schema::Schema;
 use kyma_core::sketch::Sketch;
 use kyma_core::stats::ColumnStats;
 use kyma_core::types::Type;
+use kyma_core::value::Value;
 
 use crate::constants::encoding as encoding_tag;
 use crate::constants::index::source;
@@ -79,7 +80,7 @@ impl Reader {
         Reader {
             verdicts: narrow::Verdicts::default(),
             block_rows: footer.blocks.iter().map(|block| block.rows).collect(),
-            memory_bytes: footer_bytes * 4 + pieces * 320 + paths + templates + indexes,
+            memory_bytes: footer_bytes * 4 + pieces * 320 + paths + templates + indexes + footer.tallies.memory_bytes(),
             length: options.length,
             footer_length: options.footer_length,
             columns,
@@ -226,15 +227,15 @@ impl Reader {
         })
     }
 
-    fn decode(
-        &self,
-        answer: &Answer<'_>,
-        plan: Plan<'_>,
-        block: u32,
-        column: &ReadColumn,
-        selection: Option<&BooleanBuffer>,
-    ) -> Result<ArrayRef> {
+    fn decode(&self, answer: &Answer<'_>, plan: Plan<'_>, column: &ReadColumn, read: Read<'_>) -> Result<ArrayRef> {
+        let Read { block, selection, .. } = read;
         let rows = self.block_rows[block as usize] as usize;
+        if read.coded
+            && column.ty == Type::String
+            && let Some(coded) = decode_coded(answer, &plan, rows, selection)?
+        {
+            return Ok(coded);
+        }
         let read_with = |place: usize, base: Option<usize>, from: Type, to: Type| {
             answer.with(place, base, |fetched| encoding::decode(fetched, rows, from, to, selection))
         };
@@ -246,6 +247,32 @@ impl Reader {
                 .read(answer, &self.footer.paths[at], &column.source.path, column.ty, rows, selection)
                 .map_err(|error| named(error, &format!("data, block={block}, column={}", column.source.column))),
         }
+    }
+}
+
+/// What a read wants.
+#[derive(Debug, Clone, Copy)]
+struct Read<'a> {
+    block: u32,
+    columns: &'a [ReadColumn],
+    selection: Option<&'a BooleanBuffer>,
+    /// Strings may come as codes of a dictionary.
+    coded: bool,
+}
+
+/// The strings of a plan as codes, where they are stored so.
+fn decode_coded(
+    answer: &Answer<'_>,
+    plan: &Plan<'_>,
+    rows: usize,
+    selection: Option<&BooleanBuffer>,
+) -> Result<Option<ArrayRef>> {
+    match plan {
+        Plan::Plain { place, base: None, ty: Type::String } => {
+            answer.with(*place, None, |fetched| encoding::decode_coded(fetched, rows, selection))
+        }
+        Plan::Dynamic { pieces, .. } => pieces.read_coded(answer, rows, selection),
+        _ => Ok(None),
     }
 }
 
@@ -368,43 +395,22 @@ impl SegmentReader for Reader {
         columns: &[ReadColumn],
         selection: Option<&BooleanBuffer>,
     ) -> Result<RecordBatch> {
-        let rows = self.block(block)?.rows as usize;
-        if let Some(bits) = selection.filter(|bits| bits.len() != rows) {
-            let detail = format!("bits={}, rows={rows}", bits.len());
-            return Err(Error::invalid("format.selection", format!("a selection has the wrong length: {detail}")));
-        }
-        let wanted_rows = selection.map_or(rows, BooleanBuffer::count_set_bits);
-        let mut fetch = Fetch::default();
-        let wanted: &[ReadColumn] = if wanted_rows == 0 { &[] } else { columns };
-        let plans = self.plan_all(&mut fetch, block, wanted, selection)?;
-        let answer = fetch.run(source).await?;
-        let mut shared = self.read_shared(source, &answer, &plans, rows, selection).await?;
-        let (mut arrays, mut lines) = (Vec::with_capacity(plans.len()), Vec::new());
-        for (at, (plan, column)) in plans.into_iter().enumerate() {
-            let is_shared = shared.remove(&at);
-            arrays.push(match (is_shared, plan) {
-                (Some(array), _) => Some(array),
-                (None, Plan::Lines { column, place, bases }) => {
-                    lines.push((at, column, place, bases));
-                    None
-                }
-                (None, plan) => Some(self.decode(&answer, plan, block, &column, selection)?),
-            });
-        }
-        // Lines come after what they repeat.
-        for (at, column, place, bases) in lines {
-            let bases = arrays.get(bases).unwrap_or_default();
-            arrays[at] = Some(self.decode_lines(&answer, block, (column, place), bases, selection)?);
-        }
-        arrays.truncate(columns.len());
-        arrays.resize(columns.len(), None);
-        let arrays = columns.iter().zip(arrays);
-        let null = |column: &ReadColumn| new_null_array(&column.ty.arrow(), wanted_rows);
-        let arrays: Vec<ArrayRef> = arrays.map(|(column, array)| array.unwrap_or_else(|| null(column))).collect();
-        let fields: Vec<Field> =
-            columns.iter().enumerate().map(|(at, column)| column.ty.field(format!("c{at}"))).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(wanted_rows));
-        Ok(RecordBatch::try_new_with_options(Arc::new(ArrowSchema::new(fields)), arrays, &options)?)
+        self.read_as(source, Read { block, columns, selection, coded: false }).await
+    }
+
+    async fn read_coded(
+        &self,
+        source: &dyn RangeReader,
+        block: u32,
+        columns: &[ReadColumn],
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<RecordBatch> {
+        self.read_as(source, Read { block, columns, selection, coded: true }).await
+    }
+
+    fn counts(&self, column: &ColumnRef, bin: Option<i64>) -> Option<Vec<(Value, u64)>> {
+        let at = self.footer.schema.index_of(&column.column).filter(|_| column.path.is_empty())?;
+        self.footer.tallies.counts(at, self.footer.schema.columns()[at].ty, bin)
     }
 
     fn read_bytes(&self, block: u32, columns: &[ReadColumn]) -> u64 {
@@ -464,6 +470,50 @@ impl Searched for Reader {
 }
 
 impl Reader {
+    async fn read_as(&self, source: &dyn RangeReader, read: Read<'_>) -> Result<RecordBatch> {
+        let Read { block, columns, selection, coded } = read;
+        let rows = self.block(block)?.rows as usize;
+        if let Some(bits) = selection.filter(|bits| bits.len() != rows) {
+            let detail = format!("bits={}, rows={rows}", bits.len());
+            return Err(Error::invalid("format.selection", format!("a selection has the wrong length: {detail}")));
+        }
+        let wanted_rows = selection.map_or(rows, BooleanBuffer::count_set_bits);
+        let mut fetch = Fetch::default();
+        let wanted: &[ReadColumn] = if wanted_rows == 0 { &[] } else { columns };
+        let plans = self.plan_all(&mut fetch, block, wanted, selection)?;
+        let answer = fetch.run(source).await?;
+        let mut shared = self.read_shared(source, &answer, &plans, rows, selection).await?;
+        let (mut arrays, mut lines) = (Vec::with_capacity(plans.len()), Vec::new());
+        for (at, (plan, column)) in plans.into_iter().enumerate() {
+            let is_shared = shared.remove(&at);
+            arrays.push(match (is_shared, plan) {
+                (Some(array), _) => Some(array),
+                (None, Plan::Lines { column, place, bases }) => {
+                    lines.push((at, column, place, bases));
+                    None
+                }
+                (None, plan) => Some(self.decode(&answer, plan, &column, Read { block, columns, selection, coded })?),
+            });
+        }
+        // Lines come after what they repeat.
+        for (at, column, place, bases) in lines {
+            let bases = arrays.get(bases).unwrap_or_default();
+            arrays[at] = Some(self.decode_lines(&answer, block, (column, place), bases, selection)?);
+        }
+        arrays.truncate(columns.len());
+        arrays.resize(columns.len(), None);
+        let arrays = columns.iter().zip(arrays);
+        let null = |column: &ReadColumn| new_null_array(&column.ty.arrow(), wanted_rows);
+        let arrays: Vec<ArrayRef> = arrays.map(|(column, array)| array.unwrap_or_else(|| null(column))).collect();
+        let field = |(at, (column, array)): (usize, (&ReadColumn, &ArrayRef))| match array.data_type() {
+            coded @ DataType::Dictionary(..) => Field::new(format!("c{at}"), coded.clone(), true),
+            _ => column.ty.field(format!("c{at}")),
+        };
+        let fields: Vec<Field> = columns.iter().zip(&arrays).enumerate().map(field).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(wanted_rows));
+        Ok(RecordBatch::try_new_with_options(Arc::new(ArrowSchema::new(fields)), arrays, &options)?)
+    }
+
     /// The columns of `plans` that have codes in a shared dictionary, by place.
     async fn read_shared(
         &self,

@@ -38,6 +38,7 @@ use crate::limits::{
 use crate::shared;
 use crate::sketches::Sketches;
 use crate::stats;
+use crate::tallies;
 use crate::wire::checksum;
 
 /// zstd level by extent level: quick at ingest, thorough when compacted. Measured on logs, spans and network records, level 12
@@ -71,6 +72,7 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         blocks: 0,
         presence: BTreeMap::new(),
         sketches: Sketches::new(schema.len()),
+        tallies: tallies::Counter::new(&schema),
         index: Collector::new(options.level),
         plan: shared::writer::Plan::default(),
     };
@@ -133,6 +135,7 @@ struct Writer {
     /// Bitmaps of paths, by block and column.
     presence: BTreeMap<(u32, u32), Vec<Presence>>,
     sketches: Sketches,
+    tallies: tallies::Counter,
     index: Collector,
     plan: shared::writer::Plan,
 }
@@ -150,6 +153,7 @@ impl Writer {
         let mut lines = Vec::new();
         for (at, (column, array)) in schema.columns().iter().zip(arrays).enumerate() {
             self.sketches.add(at, column.ty, &array);
+            self.tallies.add(at, column.ty, &array);
             match column.ty {
                 Type::String => self.index.strings(at, array.as_string_view()),
                 Type::Guid => self.index.guids(at, array.as_fixed_size_binary()),
@@ -410,7 +414,7 @@ pub(crate) fn gather(slices: &[RecordBatch], at: usize, column: &Column) -> Resu
 
 fn finish(mut writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &EncodeOptions) -> Result<Encoded> {
     let dictionaries = writer.dictionaries()?;
-    let Writer { mut data, paths, learners, mut presence, sketches, index, level, .. } = writer;
+    let Writer { mut data, paths, learners, mut presence, sketches, tallies, index, level, .. } = writer;
     let indexes = index::build::write(index, &mut data)?;
     let paths = keep_paths(&mut blocks, &mut presence, paths);
     let templates = keep_templates(&mut blocks, learners);
@@ -430,6 +434,7 @@ fn finish(mut writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &
         templates,
         presence,
         sketches,
+        tallies: tallies.finish(),
         indexes,
         dictionaries,
     };

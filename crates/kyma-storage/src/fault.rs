@@ -56,6 +56,10 @@ struct Switches {
     plan: Mutex<Vec<(Call, Fault)>>,
     puts: AtomicU64,
     gets: AtomicU64,
+    /// Every so manieth get takes so much longer.
+    tail: Mutex<Option<(u64, Duration)>>,
+    gets_in_flight: AtomicU64,
+    gets_in_flight_max: AtomicU64,
 }
 
 impl Faults {
@@ -72,6 +76,21 @@ impl Faults {
     /// Makes every call take this much longer.
     pub fn set_latency(&self, latency: Duration) {
         self.0.latency_micros.store(latency.as_micros() as u64, Ordering::SeqCst);
+    }
+
+    /// Makes every `one_in`th get take this much longer.
+    pub fn set_tail(&self, one_in: u64, latency: Duration) {
+        *self.0.tail.lock() = Some((one_in.max(1), latency));
+    }
+
+    /// How many gets are under way: not answered, and not dropped by the caller.
+    pub fn gets_in_flight(&self) -> u64 {
+        self.0.gets_in_flight.load(Ordering::SeqCst)
+    }
+
+    /// The most gets that ever were under way at one time.
+    pub fn gets_in_flight_max(&self) -> u64 {
+        self.0.gets_in_flight_max.load(Ordering::SeqCst)
     }
 
     /// Plans a fault for the next call of its sort; several are used up in order.
@@ -97,11 +116,19 @@ impl Faults {
 
     /// Runs the faults of one call; whether its answer is to be lost.
     async fn meet(&self, call: Call) -> Result<bool> {
-        match call {
+        let number = match call {
             Call::Put => self.0.puts.fetch_add(1, Ordering::SeqCst),
             Call::Get => self.0.gets.fetch_add(1, Ordering::SeqCst),
             Call::Delete | Call::List => 0,
         };
+        let _under_way = (call == Call::Get).then(|| UnderWay::new(self));
+        let tail = *self.0.tail.lock();
+        if let Some((one_in, latency)) = tail
+            && call == Call::Get
+            && number % one_in == 0
+        {
+            tokio::time::sleep(latency).await;
+        }
         let latency = self.0.latency_micros.load(Ordering::SeqCst);
         if latency > 0 {
             tokio::time::sleep(Duration::from_micros(latency)).await;
@@ -123,6 +150,23 @@ impl Faults {
             Some(Fault::Exists) => Err(Error::AlreadyExists { path: String::new(), source: "injected fault".into() }),
             Some(Fault::Hang) => std::future::pending().await,
         }
+    }
+}
+
+/// A get that is under way, until dropped.
+struct UnderWay(Faults);
+
+impl UnderWay {
+    fn new(faults: &Faults) -> Self {
+        let now = faults.0.gets_in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        faults.0.gets_in_flight_max.fetch_max(now, Ordering::SeqCst);
+        UnderWay(faults.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.gets_in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Opens an object store from a URL and decorates it.
 //!
 //! Owns: the cloud features of `object_store`, every file-system write of the product (the local object store and the
-//! disk cache), deadlines and retries, range coalescing, and the range cache. Start with [`open`] and [`Store`], then
-//! `reader` (what a range read does, in steps).
+//! disk cache), deadlines, retries and hedges, the bound of what a node reads at one time, range coalescing, and the
+//! range cache. Start with [`open`] and [`Store`], then `reader` and `get` (what a range read does, in steps).
 //!
 //! Must not know: extents' layout, the catalog, tables. It moves bytes under keys.
 //!
@@ -20,6 +20,10 @@
 mod cache;
 mod error;
 pub mod fault;
+mod flights;
+mod gate;
+mod get;
+mod hedge;
 mod key;
 mod local;
 mod metrics;
@@ -29,7 +33,7 @@ mod retry;
 mod settings;
 mod store;
 
-pub use cache::{BlockCache, DiskCache, MemoryCache, RangeKey, TieredCache};
+pub use cache::{BlockCache, CacheCounts, Cost, DiskCache, MemoryCache, RangeKey, TieredCache};
 pub use object_store;
 pub use open::open;
 pub use settings::StoreSettings;

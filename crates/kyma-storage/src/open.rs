@@ -15,7 +15,6 @@ use object_store::{ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
 use crate::cache::{BlockCache, DiskCache, MemoryCache, TieredCache};
 use crate::error::bad_url;
 use crate::local::DurableFolder;
-use crate::retry::Policy;
 use crate::settings::StoreSettings;
 use crate::store::Store;
 
@@ -27,12 +26,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A cache folder that cannot be used is reported in the log and left out; it is never an error.
 pub async fn open(settings: &StoreSettings) -> Result<Arc<Store>> {
     let inner = connect(settings)?;
-    let policy = Policy {
-        total: settings.request_timeout,
-        attempt: settings.attempt_timeout,
-        attempts_max: settings.attempts_max,
-    };
-    Ok(Arc::new(Store::new(inner, policy, cache(settings).await)))
+    Ok(Store::with_cache(inner, settings, cache(settings).await))
 }
 
 async fn cache(settings: &StoreSettings) -> Arc<dyn BlockCache> {

@@ -2,12 +2,15 @@
 //!
 //! 1. Each range is checked against the extent's length and moved to the object's offsets.
 //! 2. Ranges found in the cache are taken from it.
-//! 3. Of the others, ranges that another reader is fetching right now are waited for; the rest become ours.
+//! 3. Of the others, ranges that another reader is fetching right now are waited for; the rest become ours (`flights`).
 //! 4. Ours are grouped: neighbours at most [`GAP_BYTES_MAX`] apart share a request of at most [`REQUEST_BYTES_MAX`].
-//! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each with the store's deadline and retries.
-//! 6. What arrives is handed to the cache and to whoever waits. A waiter whose fetcher failed, went away or takes longer
-//!    than an attempt fetches by itself, so a query that was cancelled, or whose client stopped reading, never holds up
-//!    another.
+//! 5. At most [`REQUESTS_IN_FLIGHT`] requests of one call run at a time, each as `get` says: bounded over the node,
+//!    with the store's deadline, retries and hedges.
+//!    They are tasks of their own, so that a reader that is not polled keeps no place at the gate; a reader that is
+//!    dropped takes them with it.
+//! 6. What arrives is handed to the cache and to whoever waits. A waiter fetches by itself when its fetcher failed or
+//!    went away, when its own turn comes earlier than the other's, or when it waited for longer than an attempt; the
+//!    first answer counts. So a query that is cancelled or huge never holds up another.
 //!
 //! A request that the store answers with fewer bytes than asked, or refuses because the object ends earlier, is
 //! `Corrupt`: extents are immutable and their length is in the catalog.
@@ -23,14 +26,16 @@ use kyma_core::extent::ObjectRange;
 use kyma_core::format::RangeReader;
 use kyma_core::profile::IoCounters;
 use kyma_core::{Error, Result};
-use object_store::{ObjectStoreExt, path::Path};
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use object_store::path::Path;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument;
 
-use crate::cache::RangeKey;
+use crate::cache::{Cost, RangeKey};
+use crate::flights::{Claim, Flight, Theirs};
+use crate::gate::Permit;
+use crate::get::Get;
 use crate::key;
-use crate::retry::call;
 use crate::store::Store;
 
 /// Ranges this near each other share a request.
@@ -40,48 +45,8 @@ const REQUEST_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Requests of one call that run at a time.
 const REQUESTS_IN_FLIGHT: usize = 8;
 
-/// Ranges that are being fetched, so that two readers of the same range share one request.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Flights(Arc<Mutex<HashMap<RangeKey, watch::Receiver<Option<Bytes>>>>>);
-
-/// The right and duty to fetch one range. Dropped without an answer, its waiters fetch by themselves.
-struct Flight {
-    flights: Flights,
-    key: RangeKey,
-    sender: watch::Sender<Option<Bytes>>,
-}
-
-enum Claim {
-    Ours(Flight),
-    Theirs(watch::Receiver<Option<Bytes>>),
-}
-
-impl Flights {
-    fn claim(&self, key: &RangeKey) -> Claim {
-        let mut flights = self.0.lock();
-        if let Some(receiver) = flights.get(key) {
-            return Claim::Theirs(receiver.clone());
-        }
-        let (sender, receiver) = watch::channel(None);
-        flights.insert(key.clone(), receiver);
-        Claim::Ours(Flight { flights: self.clone(), key: key.clone(), sender })
-    }
-}
-
-impl Flight {
-    fn arrive(self, bytes: &Bytes) {
-        self.sender.send_replace(Some(bytes.clone()));
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.flights.0.lock().remove(&self.key);
-    }
-}
-
 /// Reads ranges of one extent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Extent {
     store: Arc<Store>,
     object: Arc<str>,
@@ -90,10 +55,14 @@ pub(crate) struct Extent {
     counters: Arc<IoCounters>,
 }
 
+/// A range with its place in the caller's list, and who reads it.
+type Ours = (usize, Flight);
+type Others = (usize, RangeKey, Theirs);
+
 /// Ranges of one request, with their places in the caller's list.
 struct Group {
     range: Range<u64>,
-    parts: Vec<(usize, Flight)>,
+    parts: Vec<Ours>,
 }
 
 impl Extent {
@@ -124,28 +93,37 @@ impl Extent {
     async fn cached(&self, key: &RangeKey) -> Option<Bytes> {
         let found = self.store.cache.get(key).await?;
         self.counters.cache(found.len() as u64);
-        self.store.metrics.cache_hits.inc();
-        self.store.metrics.cache_hit_bytes.inc_by(found.len() as u64);
         Some(found)
     }
 
+    /// Claims what was not found: what is ours to fetch, and what others fetch. All at once, so that nothing is waited
+    /// for between a claim and its request.
+    fn claim(&self, missing: Vec<(usize, RangeKey)>) -> (Vec<Ours>, Vec<Others>) {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for (place, key) in missing {
+            match self.store.flights.claim(&key) {
+                Claim::Ours(flight) => ours.push((place, flight)),
+                Claim::Theirs(flight) => theirs.push((place, key, flight)),
+            }
+        }
+        (ours, theirs)
+    }
+
+    fn get<'a>(&'a self, path: &'a Path, range: Range<u64>) -> Get<'a> {
+        Get { store: &self.store, path, range, counters: &self.counters }
+    }
+
     /// One request of one range, with retries.
-    async fn fetch(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
-        let wanted = range.end - range.start;
-        let get = || {
-            self.store.metrics.get_requests.inc();
-            self.store.inner.get_range(path, range.clone())
-        };
-        let found = match call(self.store.policy, get).await {
-            Ok((bytes, _)) => bytes,
+    async fn fetch(&self, get: &Get<'_>, permit: Permit) -> Result<Bytes> {
+        let range = &get.range;
+        let found = match get.run(permit).await {
+            Ok(found) => found,
             Err(failure) => {
                 let error = failure.explain("read a range", &self.object);
-                return Err(self.store.count(self.too_short(&range).await.unwrap_or(error)));
+                return Err(self.store.count(self.too_short(range).await.unwrap_or(error)));
             }
         };
-        self.counters.store(found.len() as u64);
-        self.store.metrics.get_bytes.inc_by(found.len() as u64);
-        if found.len() as u64 == wanted {
+        if found.len() as u64 == get.bytes() {
             return Ok(found);
         }
         Err(self.store.count(Error::corrupt(format!(
@@ -163,16 +141,20 @@ impl Extent {
         (size < range.end).then(|| Error::corrupt(message))
     }
 
-    async fn fetch_group(&self, path: &Path, group: Group) -> Result<Vec<(usize, Bytes)>> {
-        let whole = self.fetch(path, group.range.clone()).await?;
+    async fn fetch_group(self, path: Path, group: Group) -> Result<Vec<(usize, Bytes)>> {
+        let get = self.get(&path, group.range.clone());
+        let permit = get.enter().await;
+        group.parts.iter().for_each(|(_, flight)| flight.start());
+        let whole = self.fetch(&get, permit).await?;
         let mut answers = Vec::with_capacity(group.parts.len());
         let shared = group.parts.len() > 1;
+        let cost = Cost::of_request(whole.len() as u64);
         for (place, flight) in group.parts {
             let from = (flight.key.start - group.range.start) as usize;
             let part = whole.slice(from..from + flight.key.bytes() as usize);
             // A part of a shared request is copied: a kept slice would keep the whole request in memory.
             let part = if shared { Bytes::copy_from_slice(&part) } else { part };
-            self.store.cache.put(flight.key.clone(), part.clone());
+            self.store.cache.put(flight.key.clone(), part.clone(), cost);
             flight.arrive(&part);
             answers.push((place, part));
         }
@@ -180,27 +162,57 @@ impl Extent {
     }
 
     /// Waits for another reader's request; fetches by itself when that one does not deliver.
-    async fn await_other(
-        &self,
-        path: &Path,
-        key: &RangeKey,
-        mut receiver: watch::Receiver<Option<Bytes>>,
-    ) -> Result<Bytes> {
-        let waited = timeout(self.store.policy.attempt, receiver.wait_for(Option::is_some)).await;
-        let arrived = waited.ok().and_then(Result::ok).and_then(|bytes| bytes.clone());
-        if let Some(bytes) = arrived {
-            self.store.metrics.shared_reads.inc();
-            self.counters.cache(bytes.len() as u64);
-            return Ok(bytes);
+    async fn await_other(self, path: Path, key: RangeKey, mut theirs: Theirs) -> Result<Bytes> {
+        let get = self.get(&path, key.range());
+        // A query with much to read may have its request far back in its line.
+        let turn = tokio::select! {
+            biased;
+            true = theirs.started() => None,
+            permit = get.enter() => Some(permit),
+        };
+        if turn.is_none()
+            && let Ok(Some(bytes)) = timeout(self.store.policy.attempt, theirs.arrival()).await
+        {
+            return Ok(self.share(bytes));
         }
-        let bytes = self.fetch(path, key.range()).await?;
-        self.store.cache.put(key.clone(), bytes.clone());
-        Ok(bytes)
+        let ours = async {
+            let permit = match turn {
+                Some(permit) => permit,
+                None => get.enter().await,
+            };
+            self.fetch(&get, permit).await
+        };
+        tokio::select! {
+            Some(bytes) = theirs.arrival() => Ok(self.share(bytes)),
+            bytes = ours => bytes.inspect(|bytes| self.keep(&key, bytes)),
+        }
+    }
+
+    fn keep(&self, key: &RangeKey, bytes: &Bytes) {
+        self.store.cache.put(key.clone(), bytes.clone(), Cost::of_request(key.bytes()));
+    }
+
+    /// Counts what another reader's request brought.
+    fn share(&self, bytes: Bytes) -> Bytes {
+        self.store.metrics.shared_reads.inc();
+        self.counters.cache(bytes.len() as u64);
+        bytes
+    }
+}
+
+/// Runs a request as a task of its own, which is aborted when this is dropped.
+async fn apart<T: Send + 'static>(request: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(request.in_current_span());
+    match tasks.join_next().await {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Some(Err(_)) | None => Err(Error::internal("a range request was aborted under its reader")),
     }
 }
 
 /// Groups neighbours into requests.
-fn group(mut claimed: Vec<(usize, Flight)>) -> Vec<Group> {
+fn group(mut claimed: Vec<Ours>) -> Vec<Group> {
     claimed.sort_by_key(|(_, flight)| (flight.key.start, flight.key.end));
     let mut groups: Vec<Group> = Vec::new();
     for (place, flight) in claimed {
@@ -224,7 +236,7 @@ impl RangeReader for Extent {
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let path = key::parse(&self.object)?;
         let mut answers: Vec<Option<Bytes>> = vec![None; ranges.len()];
-        let (mut ours, mut theirs, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut missing, mut repeated) = (Vec::new(), Vec::new());
         let mut first_place: HashMap<RangeKey, usize> = HashMap::new();
         for (place, range) in ranges.iter().enumerate() {
             let key = self.absolute(range)?;
@@ -236,14 +248,11 @@ impl RangeReader for Extent {
                 answers[place] = Some(bytes);
             } else {
                 first_place.insert(key.clone(), place);
-                self.store.metrics.cache_misses.inc();
-                match self.store.flights.claim(&key) {
-                    Claim::Ours(flight) => ours.push((place, flight)),
-                    Claim::Theirs(receiver) => theirs.push((place, key, receiver)),
-                }
+                missing.push((place, key));
             }
         }
-        let fetches = group(ours).into_iter().map(|group| self.fetch_group(&path, group));
+        let (ours, theirs) = self.claim(missing);
+        let fetches = group(ours).into_iter().map(|group| apart(self.clone().fetch_group(path.clone(), group)));
         let mut arriving = stream::iter(fetches).buffer_unordered(REQUESTS_IN_FLIGHT);
         while let Some(parts) = arriving.try_next().await? {
             for (place, bytes) in parts {
@@ -251,8 +260,8 @@ impl RangeReader for Extent {
             }
         }
         // Only now: two readers that wait for each other before they fetch would wait for ever.
-        for (place, key, receiver) in theirs {
-            answers[place] = Some(self.await_other(&path, &key, receiver).await?);
+        for (place, key, flight) in theirs {
+            answers[place] = Some(apart(self.clone().await_other(path.clone(), key, flight)).await?);
         }
         for (place, first) in repeated {
             answers[place] = answers[first].clone();

@@ -11,6 +11,7 @@ use rand::Rng;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{explain, is_transient, timed_out};
+use crate::settings::StoreSettings;
 
 /// First wait between attempts; it doubles each time.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
@@ -26,6 +27,12 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// What the settings say.
+    pub(crate) fn of(settings: &StoreSettings) -> Policy {
+        let (total, attempt) = (settings.request_timeout, settings.attempt_timeout);
+        Policy { total, attempt, attempts_max: settings.attempts_max }
+    }
+
     /// The policy with a second more per MiB sent.
     pub(crate) fn for_upload(self, bytes: usize) -> Policy {
         let extra = Duration::from_secs((bytes >> 20) as u64);

@@ -34,9 +34,34 @@ pub struct StoreSettings {
     /// Bytes of ranges kept on disk.
     #[serde(default = "cache_disk_bytes")]
     pub cache_disk_bytes: u64,
+    /// Range requests in flight at one time, over all queries. More wait, fairly among queries.
+    #[serde(default = "requests_in_flight_max")]
+    pub requests_in_flight_max: usize,
+    /// Bytes asked for at one time by range requests, over all queries. A larger request goes alone.
+    #[serde(default = "bytes_in_flight_max")]
+    pub bytes_in_flight_max: u64,
+    /// A range request is never asked a second time earlier than this.
+    #[serde(default = "hedge_after", rename = "hedge_after_millis", with = "millis")]
+    pub hedge_after: Duration,
+    /// At most so many of a hundred range requests are asked a second time. 0 turns that off.
+    #[serde(default = "hedge_percent_max")]
+    pub hedge_percent_max: u32,
+    /// US dollars for a million GETs. The default is the list price of S3 Standard in us-east-1
+    /// (<https://aws.amazon.com/s3/pricing/>, "Requests & data retrievals").
+    #[serde(default = "price_get_per_million")]
+    pub price_get_per_million: f64,
+    /// US dollars for a million PUTs or LISTs; the default is from the same page.
+    #[serde(default = "price_put_per_million")]
+    pub price_put_per_million: f64,
 }
 
 impl StoreSettings {
+    /// Settings of a store that a test makes: a small memory cache, and every request counted by the test itself.
+    pub(crate) fn for_tests() -> Self {
+        let url = Url::parse("memory:///").unwrap_or_else(|_| unreachable!("it is a URL"));
+        StoreSettings { cache_memory_bytes: 64 * 1024 * 1024, hedge_percent_max: 0, ..StoreSettings::new(url) }
+    }
+
     /// Defaults over a URL.
     pub fn new(url: Url) -> Self {
         StoreSettings {
@@ -48,6 +73,12 @@ impl StoreSettings {
             cache_memory_bytes: cache_memory_bytes(),
             cache_dir: None,
             cache_disk_bytes: cache_disk_bytes(),
+            requests_in_flight_max: requests_in_flight_max(),
+            bytes_in_flight_max: bytes_in_flight_max(),
+            hedge_after: hedge_after(),
+            hedge_percent_max: hedge_percent_max(),
+            price_get_per_million: price_get_per_million(),
+            price_put_per_million: price_put_per_million(),
         }
     }
 }
@@ -70,6 +101,30 @@ fn cache_memory_bytes() -> u64 {
 
 fn cache_disk_bytes() -> u64 {
     4 * 1024 * 1024 * 1024
+}
+
+fn requests_in_flight_max() -> usize {
+    64
+}
+
+fn bytes_in_flight_max() -> u64 {
+    128 * 1024 * 1024
+}
+
+fn hedge_after() -> Duration {
+    Duration::from_millis(50)
+}
+
+fn hedge_percent_max() -> u32 {
+    5
+}
+
+fn price_get_per_million() -> f64 {
+    0.4
+}
+
+fn price_put_per_million() -> f64 {
+    5.0
 }
 
 /// Durations as whole milliseconds.

@@ -17,16 +17,17 @@ use tokio::time::timeout;
 
 use crate::cache::{BlockCache, MemoryCache};
 use crate::error::{explain, is_unsupported, timed_out};
+use crate::flights::Flights;
+use crate::gate::Gate;
+use crate::hedge::Hedges;
 use crate::key;
-use crate::metrics::Metrics;
-use crate::reader::{Extent, Flights};
+use crate::metrics::{CacheCollector, Metrics};
+use crate::reader::Extent;
 use crate::retry::{Failure, Policy, call};
 use crate::settings::StoreSettings;
 
 /// Longest wait for [`Store::ping`].
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Memory cache of a store made by [`Store::from_object_store`].
-const TEST_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// An object as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +46,12 @@ pub struct Store {
     pub(crate) policy: Policy,
     pub(crate) cache: Arc<dyn BlockCache>,
     pub(crate) flights: Flights,
+    pub(crate) gate: Gate,
+    pub(crate) hedges: Hedges,
     pub(crate) metrics: Metrics,
     conditional_puts: AtomicBool,
+    price_get_per_million: f64,
+    price_put_per_million: f64,
 }
 
 impl fmt::Debug for Store {
@@ -56,15 +61,27 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>, policy: Policy, cache: Arc<dyn BlockCache>) -> Self {
-        Store {
+    /// Decorates `inner` as `settings` say, with this cache; the settings' URL and those of caches are not used.
+    pub fn with_cache(inner: Arc<dyn ObjectStore>, settings: &StoreSettings, cache: Arc<dyn BlockCache>) -> Arc<Store> {
+        let metrics = Metrics::default();
+        let (requests, bytes) = (settings.requests_in_flight_max, settings.bytes_in_flight_max);
+        Arc::new(Store {
             inner,
-            policy,
+            policy: Policy::of(settings),
             cache,
             flights: Flights::default(),
-            metrics: Metrics::default(),
+            gate: Gate::new(requests, bytes, metrics.gate.clone()),
+            hedges: Hedges::new(settings.hedge_after, settings.hedge_percent_max),
+            metrics,
             conditional_puts: AtomicBool::new(true),
-        }
+            price_get_per_million: settings.price_get_per_million,
+            price_put_per_million: settings.price_put_per_million,
+        })
+    }
+
+    /// Decorates any object store as `settings` say, without a disk cache; the settings' URL is not used.
+    pub fn decorate(inner: Arc<dyn ObjectStore>, settings: &StoreSettings) -> Arc<Store> {
+        Self::with_cache(inner, settings, Arc::new(MemoryCache::new(settings.cache_memory_bytes)))
     }
 
     /// Decorates any object store with default deadlines and a small memory cache; for tests.
@@ -73,31 +90,21 @@ impl Store {
         Self::with_deadlines(inner, total, attempt)
     }
 
-    /// Decorates any object store with the given deadlines and a small memory cache; for tests of failures.
+    /// Decorates any object store with the given deadlines, a small memory cache and no hedges; for tests of failures.
     pub fn with_deadlines(inner: Arc<dyn ObjectStore>, total: Duration, attempt: Duration) -> Arc<Store> {
-        let policy = Policy { total, attempt, attempts_max: 8 };
-        Arc::new(Store::new(inner, policy, Arc::new(MemoryCache::new(TEST_CACHE_BYTES))))
+        let settings = StoreSettings { request_timeout: total, attempt_timeout: attempt, ..StoreSettings::for_tests() };
+        Self::decorate(inner, &settings)
     }
 
-    /// Decorates any object store as `settings` say, without a disk cache; the settings' URL is not used.
-    pub fn decorate(inner: Arc<dyn ObjectStore>, settings: &StoreSettings) -> Arc<Store> {
-        let policy = Policy {
-            total: settings.request_timeout,
-            attempt: settings.attempt_timeout,
-            attempts_max: settings.attempts_max,
-        };
-        Arc::new(Store::new(inner, policy, Arc::new(MemoryCache::new(settings.cache_memory_bytes))))
-    }
-
-    /// Decorates any object store with the given cache; for tests of caches.
-    pub fn with_cache(inner: Arc<dyn ObjectStore>, cache: Arc<dyn BlockCache>) -> Arc<Store> {
-        let policy = Policy { total: Duration::from_secs(30), attempt: Duration::from_secs(10), attempts_max: 8 };
-        Arc::new(Store::new(inner, policy, cache))
+    /// What the store's list prices make of so many GETs and PUTs, in US dollars. Bytes and what is kept are not in it.
+    pub fn dollars(&self, gets: u64, puts: u64) -> f64 {
+        (gets as f64 * self.price_get_per_million + puts as f64 * self.price_put_per_million) / 1e6
     }
 
     /// Adds the store's counters to `registry`, as `kyma_store_*`.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+        registry.register_collector(Box::new(CacheCollector(Arc::clone(&self.cache))));
     }
 
     /// Puts a new object. When this returns, the object is durable.

@@ -46,6 +46,7 @@ pub async fn format_suite(format: Arc<dyn SegmentFormat>) {
         paths(format.as_ref(), seed).await;
         statistics(format.as_ref(), seed).await;
         pruning(format.as_ref(), seed).await;
+        codes_and_counts(format.as_ref(), seed).await;
     }
     edge_values(format.as_ref()).await;
     blocks_do_not_depend_on_batches(format.as_ref()).await;
@@ -469,6 +470,85 @@ pub async fn promotion(format: &dyn SegmentFormat) {
             "{from} to {to}"
         );
     }
+}
+
+/// Promise 8: codes are the values, and counts are those of the rows.
+pub async fn codes_and_counts(format: &dyn SegmentFormat, seed: u64) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_add(400));
+    let rows = few_values(1_000, &mut random);
+    let encoded = format.encode(std::slice::from_ref(&rows), &options(BLOCK_ROWS)).expect("encodes");
+    let (source, reader) = open(format, &encoded).await;
+    let mut columns = all_columns(reader.as_ref());
+    columns.push(ReadColumn { source: ColumnRef::path("dynamic", vec!["k".to_owned()]), ty: Type::String });
+    let picked: BooleanBuffer = (0..BLOCK_ROWS).map(|row| row % 3 == 0).collect();
+    for (block, selection) in [(0, None), (1, Some(&picked)), (3, None)] {
+        let plain = reader.read(source.as_ref(), block, &columns, selection).await.expect("reads");
+        let coded = reader.read_coded(source.as_ref(), block, &columns, selection).await.expect("reads");
+        for (at, column) in columns.iter().enumerate() {
+            let array = arrow::compute::cast(coded.column(at), &column.ty.arrow()).expect("casts");
+            assert!(same(column.ty, &array, plain.column(at)), "seed {seed}, block {block}, {}", column.source);
+        }
+    }
+    for column in all_columns(reader.as_ref()) {
+        let values: Vec<Value> = {
+            let array = rows.column_by_name(&column.source.column).expect("is there");
+            (0..rows.num_rows()).map(|row| value(column.ty, array, row)).collect()
+        };
+        for bin in [None, Some(1_000_000_000), Some(60_000_000_000), Some(86_400_000_000_000), Some(7)] {
+            let Some(counts) = reader.counts(&column.source, bin) else { continue };
+            let floor = |value: &Value| match (value, bin) {
+                (Value::Datetime(time), Some(bin)) => Value::Datetime(time.div_euclid(bin) * bin),
+                (value, _) => value.clone(),
+            };
+            let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+            values.iter().for_each(|value| *expected.entry(format!("{:?}", floor(value))).or_default() += 1);
+            let found: BTreeMap<String, u64> =
+                counts.iter().map(|(value, rows)| (format!("{value:?}"), *rows)).collect();
+            assert_eq!(
+                (found, counts.len()),
+                (expected.clone(), expected.len()),
+                "seed {seed}, {bin:?}, {}",
+                column.source
+            );
+        }
+    }
+}
+
+/// Rows whose columns have few distinct values, of every type that has such columns.
+fn few_values(rows: usize, random: &mut ChaCha8Rng) -> RecordBatch {
+    let mut pick = |of: i64| (0..rows).map(|_| random.random_range(-1..of)).collect::<Vec<i64>>();
+    let some = |value: i64| (value >= 0).then_some(value);
+    let texts = ["", "error", "Error", "日本", "a text that is longer than twelve bytes"];
+    let (strings, longs, ints, bools, times, keys) = (pick(5), pick(3), pick(2), pick(2), pick(90), pick(4));
+    let columns: Vec<(Type, ArrayRef)> = vec![
+        (
+            Type::String,
+            Arc::new(strings.iter().map(|at| some(*at).map(|at| texts[at as usize])).collect::<StringViewArray>()),
+        ),
+        (Type::Long, Arc::new(longs.iter().map(|at| some(*at).map(|at| at * i64::MAX / 2)).collect::<Int64Array>())),
+        (Type::Int, Arc::new(ints.iter().map(|at| some(*at).map(|at| at as i32)).collect::<Int32Array>())),
+        (Type::Bool, Arc::new(bools.iter().map(|at| some(*at).map(|at| at == 1)).collect::<BooleanArray>())),
+        (
+            Type::Datetime,
+            Arc::new(
+                times
+                    .iter()
+                    .map(|at| some(*at).map(|at| (at - 45) * 7_000_000_001))
+                    .collect::<TimestampNanosecondArray>(),
+            ),
+        ),
+        (
+            Type::Dynamic,
+            Arc::new(
+                keys.iter()
+                    .map(|at| some(*at).map(|at| format!(r#"{{"k":"{}"}}"#, texts[at as usize])))
+                    .collect::<StringViewArray>(),
+            ),
+        ),
+    ];
+    let fields: Vec<_> = columns.iter().map(|(ty, _)| ty.field(ty.name())).collect();
+    let arrays = columns.into_iter().map(|(_, array)| array).collect();
+    RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), arrays).expect("is a batch")
 }
 
 /// Promise 5: no bound, null count or sum that a value refutes.

@@ -1,6 +1,7 @@
 //! Builders, conformance suites, throw-away Postgres and S3, faulty stores.
 
 pub mod catalog;
+pub mod counted;
 pub mod format;
 pub mod postgres;
 pub mod s3;

@@ -55,12 +55,22 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
     let settings = StoreSettings {
         options: config.store_options.clone(),
         request_timeout: Duration::from_secs(config.store_seconds.max(1)),
+        requests_in_flight_max: config.store_requests_max,
+        bytes_in_flight_max: config.store_request_bytes_max,
+        hedge_after: Duration::from_millis(config.store_hedge_millis),
+        hedge_percent_max: config.store_hedge_percent,
         cache_memory_bytes: config.cache_memory_bytes,
         cache_dir: config.cache_dir.clone(),
         cache_disk_bytes: config.cache_disk_bytes,
         ..StoreSettings::new(url)
     };
     Ok(kyma_storage::open(&settings).await?)
+}
+
+/// How queries run; what they spill goes beside the disk cache unless it has a folder of its own.
+fn query_settings(config: &Config) -> ExecSettings {
+    let beside_cache = || config.cache_dir.as_ref().map(|dir| dir.join("spill"));
+    ExecSettings { spill_dir: config.query.spill_dir.clone().or_else(beside_cache), ..config.query.clone() }
 }
 
 /// Puts a node together and starts it.
@@ -90,7 +100,7 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
         formats: formats.clone(),
         frontends: frontends(),
         clock: clock.clone(),
-        settings: config.query.clone(),
+        settings: query_settings(config),
         registry: &mut registry,
     })?;
     let settings = config.server_settings();

@@ -49,7 +49,15 @@ pub(crate) struct Config {
     pub(crate) store_options: BTreeMap<String, String>,
     /// The longest that one call to the store may take, retries included.
     pub(crate) store_seconds: u64,
-    /// Folder of the disk cache; none without it.
+    /// Requests to the store that are under way at once, of all queries of the node.
+    pub(crate) store_requests_max: usize,
+    /// Bytes that these may ask for together.
+    pub(crate) store_request_bytes_max: u64,
+    /// A read that takes longer than this, and than most of its size, is asked a second time.
+    pub(crate) store_hedge_millis: u64,
+    /// How many reads in a hundred may be asked a second time; 0 is none.
+    pub(crate) store_hedge_percent: u32,
+    /// Folder of the disk cache, and of what queries spill; none without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cache_dir: Option<PathBuf>,
     /// Bytes of ranges kept in memory.
@@ -121,6 +129,10 @@ impl Default for Config {
             store_url: None,
             store_options: BTreeMap::new(),
             store_seconds: 30,
+            store_requests_max: 64,
+            store_request_bytes_max: 128 * 1024 * 1024,
+            store_hedge_millis: 50,
+            store_hedge_percent: 5,
             cache_dir: None,
             cache_memory_bytes: 256 * 1024 * 1024,
             cache_disk_bytes: 4 * 1024 * 1024 * 1024,

@@ -4,3 +4,4 @@ mod conformance;
 mod local;
 mod lost_commit;
 mod outage;
+mod upgrade;

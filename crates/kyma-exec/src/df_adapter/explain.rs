@@ -7,6 +7,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use kyma_core::explain::{Explanation, PlannedOperator};
 
+use crate::df_adapter::grouped::GroupedScan;
 use crate::df_adapter::source::ExtentScan;
 use crate::df_adapter::watch::{describe, walk};
 use crate::explain::estimate;
@@ -19,7 +20,8 @@ pub(crate) async fn explain(root: &Arc<dyn ExecutionPlan>, explanation: &mut Exp
         let (name, detail) = describe(&plan);
         let mut operator = PlannedOperator { name, detail, depth, scan: None };
         let source = plan.downcast_ref::<DataSourceExec>().map(DataSourceExec::data_source);
-        if let Some(scan) = source.and_then(|source| source.downcast_ref::<ExtentScan>()) {
+        let grouped = plan.downcast_ref::<GroupedScan>().map(GroupedScan::scan);
+        if let Some(scan) = source.and_then(|source| source.downcast_ref::<ExtentScan>()).or(grouped) {
             let (mut plan, extents, partitions) = scan.explained();
             plan.estimate = estimate(scan.scope(), &extents, &scan.reads(), plan.limit, partitions).await;
             explanation.estimate.add(&plan.estimate);

@@ -1,23 +1,31 @@
-//! A filter of a scan, evaluated by DataFusion's expressions.
+//! The filter of a scan as conditions, evaluated by DataFusion's expressions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, StringViewArray, new_null_array,
+};
 use arrow::buffer::BooleanBuffer;
+use arrow::compute::concat;
+use arrow::datatypes::{Field, Int32Type, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::expressions::DynamicFilterTracking;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::physical_expr::{PhysicalExpr, conjunction, split_conjunction};
 use datafusion::physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr};
-use kyma_core::Result as KymaResult;
 use kyma_core::format::ReadColumn;
 use kyma_core::predicate::Predicate;
+use kyma_core::{Result as KymaResult, Type};
 
 use crate::df_adapter::error::from_df;
 use crate::df_adapter::extract::Extractor;
-use crate::scan::RowFilter;
+use crate::scan::{Condition, RowFilter};
+
+/// More conditions than this are tested as one.
+const CONDITIONS_MAX: usize = 16;
 
 /// Conjuncts over the columns of a scan.
 #[derive(Debug)]
@@ -31,23 +39,81 @@ pub(crate) struct ExprFilter {
     null_strings_are_empty: bool,
 }
 
+/// The conditions that `filters` are, of which the first `planned` were known when the scan was planned. Conjuncts over the
+/// same columns are one condition.
+pub(crate) fn conditions(
+    filters: &[Arc<dyn PhysicalExpr>],
+    planned: usize,
+    columns: &[ReadColumn],
+    null_strings_are_empty: bool,
+) -> Result<Vec<Condition>> {
+    let mut groups: BTreeMap<(bool, bool, Vec<usize>), Vec<Arc<dyn PhysicalExpr>>> = BTreeMap::new();
+    for (at, filter) in filters.iter().enumerate() {
+        for conjunct in split_conjunction(filter) {
+            let is_moving = DynamicFilterTracking::classify(conjunct).contains_dynamic_filter();
+            groups.entry((at >= planned, is_moving, places_of(conjunct))).or_default().push(Arc::clone(conjunct));
+        }
+    }
+    if groups.len() > CONDITIONS_MAX {
+        groups = BTreeMap::from([((planned < filters.len(), true, Vec::new()), filters.to_vec())]);
+    }
+    let extractor = Extractor { columns, null_strings_are_empty };
+    let condition = |((is_later, is_moving, _), conjuncts): ((bool, bool, Vec<usize>), Vec<Arc<dyn PhysicalExpr>>)| {
+        let predicate = extractor.all(&conjuncts);
+        let is_exact = !is_later && !is_moving && !predicate.has_opaque();
+        let filter = Arc::new(ExprFilter::new(conjuncts, columns, null_strings_are_empty)?);
+        Ok(Condition { filter, predicate, is_exact })
+    };
+    groups.into_iter().map(condition).collect()
+}
+
+fn places_of(expr: &Arc<dyn PhysicalExpr>) -> Vec<usize> {
+    let mut places: Vec<usize> = collect_columns(expr).iter().map(Column::index).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
 impl ExprFilter {
     /// The conjunction of `filters`, whose columns are places in `columns`.
-    pub(crate) fn new(
-        filters: &[Arc<dyn PhysicalExpr>],
-        columns: &[ReadColumn],
-        null_strings_are_empty: bool,
-    ) -> Result<Option<Self>> {
-        if filters.is_empty() {
-            return Ok(None);
-        }
-        let whole = conjunction(filters.iter().cloned());
-        let mut places: Vec<usize> = collect_columns(&whole).iter().map(Column::index).collect();
-        places.sort_unstable();
-        places.dedup();
+    fn new(filters: Vec<Arc<dyn PhysicalExpr>>, columns: &[ReadColumn], null_strings_are_empty: bool) -> Result<Self> {
+        let whole = conjunction(filters);
+        let places = places_of(&whole);
         let local = renumber(Arc::clone(&whole), |place| places.iter().position(|one| *one == place))?;
         let moving = DynamicFilterTracking::classify(&whole).contains_dynamic_filter().then_some(whole);
-        Ok(Some(ExprFilter { places, local, moving, columns: columns.to_vec(), null_strings_are_empty }))
+        Ok(ExprFilter { places, local, moving, columns: columns.to_vec(), null_strings_are_empty })
+    }
+
+    fn passed(&self, batch: &RecordBatch) -> KymaResult<BooleanBuffer> {
+        let rows = batch.num_rows();
+        let value = self.local.evaluate(batch).and_then(|value| value.into_array(rows)).map_err(from_df)?;
+        let passed: &BooleanArray = value
+            .as_boolean_opt()
+            .ok_or_else(|| kyma_core::Error::internal("a filter gave something else than truth values"))?;
+        Ok(match passed.nulls() {
+            Some(valid) => passed.values() & valid.inner(),
+            None => passed.values().clone(),
+        })
+    }
+
+    /// The test of a column of codes: of each value of the dictionary once.
+    fn passed_of_codes(&self, codes: &DictionaryArray<Int32Type>) -> KymaResult<BooleanBuffer> {
+        let (values, nulls) = (codes.values(), codes.nulls());
+        let null: ArrayRef = match self.null_strings_are_empty {
+            true => Arc::new(StringViewArray::from(vec![Some("")])),
+            false => new_null_array(values.data_type(), 1),
+        };
+        let all = concat(&[&**values, &*null])?;
+        let field = Field::new("c0", all.data_type().clone(), true);
+        let passed = self.passed(&RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![all])?)?;
+        let (keys, null) = (codes.keys().values(), passed.value(values.len()));
+        Ok(match nulls {
+            None => BooleanBuffer::collect_bool(keys.len(), |row| passed.value(keys[row] as usize)),
+            Some(valid) => BooleanBuffer::collect_bool(keys.len(), |row| match valid.is_valid(row) {
+                true => passed.value(keys[row] as usize),
+                false => null,
+            }),
+        })
     }
 }
 
@@ -71,16 +137,18 @@ impl RowFilter for ExprFilter {
         &self.places
     }
 
+    fn takes_codes(&self) -> bool {
+        matches!(self.places.as_slice(), [place] if self.columns.get(*place).is_some_and(|one| one.ty == Type::String))
+    }
+
     fn evaluate(&self, batch: &RecordBatch) -> KymaResult<BooleanBuffer> {
-        let rows = batch.num_rows();
-        let value = self.local.evaluate(batch).and_then(|value| value.into_array(rows)).map_err(from_df)?;
-        let passed: &BooleanArray = value
-            .as_boolean_opt()
-            .ok_or_else(|| kyma_core::Error::internal("a filter gave something else than truth values"))?;
-        Ok(match passed.nulls() {
-            Some(valid) => passed.values() & valid.inner(),
-            None => passed.values().clone(),
-        })
+        match batch.columns() {
+            [column] => match column.as_dictionary_opt::<Int32Type>() {
+                Some(codes) => self.passed_of_codes(codes),
+                None => self.passed(batch),
+            },
+            _ => self.passed(batch),
+        }
     }
 
     fn live(&self) -> Option<(u64, Predicate)> {

@@ -2,7 +2,8 @@
 //!
 //! Read in the order of a query: [`run`] (what the engine calls), [`paths`] (dynamic paths become columns of the scan),
 //! [`eager`] (sub-queries that must be known before), [`lower`] (plan by plan), [`expr`] (expression by expression),
-//! [`table`] (a table's scan is planned and pruned), [`source`] (and run). [`extract`] turns filters back into predicates that
+//! [`table`] (a table's scan is planned and pruned), [`source`] (and run), [`grouped`] (aggregation joined to the scan), [`late`]
+//! (columns read for few rows). [`extract`] turns filters back into predicates that
 //! every pruner understands. Operators that DataFusion lacks are one file each below [`operators`]. What ran is written
 //! down by [`watch`], what would run by [`explain`].
 
@@ -14,6 +15,8 @@ pub(crate) mod explain;
 pub(crate) mod expr;
 pub(crate) mod extract;
 pub(crate) mod filter;
+pub(crate) mod grouped;
+pub(crate) mod late;
 pub(crate) mod literal;
 pub(crate) mod lower;
 pub(crate) mod memory;

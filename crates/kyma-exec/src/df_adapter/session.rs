@@ -10,6 +10,8 @@ use datafusion::prelude::SessionConfig;
 use kyma_core::Result;
 
 use crate::df_adapter::error::from_df;
+use crate::df_adapter::grouped::FuseGroupedScan;
+use crate::df_adapter::late::ReadLate;
 use crate::df_adapter::memory::QueryPool;
 use crate::df_adapter::sql::SnapshotCatalog;
 use crate::df_adapter::sql_functions;
@@ -33,13 +35,17 @@ pub(crate) fn session(scope: &Arc<QueryScope>) -> Result<SessionState> {
         .build_arc()
         .map_err(from_df)?;
     let catalogs: Arc<dyn CatalogProviderList> = Arc::new(SnapshotCatalog::new(scope));
-    let state = SessionStateBuilder::new()
+    let mut builder = SessionStateBuilder::new()
         .with_config(config(scope))
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_catalog_list(catalogs)
-        .build();
-    sql_functions::register(state, scope.now)
+        .with_catalog_list(catalogs);
+    if settings.prune {
+        builder = builder
+            .with_physical_optimizer_rule(Arc::new(FuseGroupedScan))
+            .with_physical_optimizer_rule(Arc::new(ReadLate));
+    }
+    sql_functions::register(builder.build(), scope.now)
 }
 
 fn config(scope: &QueryScope) -> SessionConfig {
@@ -54,5 +60,7 @@ fn config(scope: &QueryScope) -> SessionConfig {
     let options = config.options_mut();
     options.execution.skip_physical_aggregate_schema_check = true;
     options.execution.coalesce_batches = true;
+    // Bounds come from statistics; a filter that moves would keep the scan from trusting these.
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     config
 }

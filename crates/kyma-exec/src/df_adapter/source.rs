@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -25,22 +27,29 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use futures::stream::BoxStream;
+use kyma_core::Type;
 use kyma_core::explain::ScanPlan;
 use kyma_core::extent::Extent;
 use kyma_core::format::ReadColumn;
 use kyma_core::profile::LevelProfile;
+use kyma_core::prune::StatsSource;
 
 use crate::df_adapter::error::to_df;
-use crate::df_adapter::filter::{ExprFilter, renumber};
+use crate::df_adapter::filter::{conditions, renumber};
 use crate::df_adapter::memory::ScanBudget;
 use crate::df_adapter::statistics::statistics;
 use crate::df_adapter::watch::{metered, shortened};
 use crate::df_adapter::words::words;
 use crate::explain::Reads;
 use crate::prune::{Survivors, TableQuery};
+use crate::scan::block::filled;
 use crate::scan::queue::ScanQueue;
-use crate::scan::{RowFilter, ScanSpec, partition};
+use crate::scan::{Known, ScanSpec, partition};
 use crate::scope::{PlannedScan, QueryScope};
+
+/// Name of the column of places.
+const ROW_PLACE: &str = "\u{1}row";
 
 /// A planned scan.
 #[derive(Debug, Clone)]
@@ -51,14 +60,16 @@ pub(crate) struct ExtentScan {
     output: Vec<usize>,
     schema: SchemaRef,
     filters: Vec<Arc<dyn PhysicalExpr>>,
-    /// Whether `query.predicate` says all that `filters` do.
-    predicate_is_filter: bool,
+    /// How many of `filters` were there when the scan was planned: `query.predicate` is a weakening of these.
+    planned_filters: usize,
     extents: Arc<Vec<Arc<Extent>>>,
     statistics: Arc<Statistics>,
     planned: Arc<PlannedScan>,
     level: LevelProfile,
     metrics: ExecutionPlanMetricsSet,
     fetch: Option<usize>,
+    /// Places in `output` of columns that are read later.
+    deferred: Vec<usize>,
     oldest_first: bool,
     partitions: usize,
 }
@@ -85,7 +96,7 @@ impl ExtentScan {
         }
         Ok(ExtentScan {
             scope: Arc::clone(scope),
-            predicate_is_filter: !query.predicate.has_opaque(),
+            planned_filters: filters.len(),
             query,
             columns: Arc::new(columns.to_vec()),
             output,
@@ -98,6 +109,7 @@ impl ExtentScan {
             level: found.level,
             metrics: ExecutionPlanMetricsSet::new(),
             fetch: None,
+            deferred: Vec::new(),
             oldest_first: false,
         })
     }
@@ -116,7 +128,7 @@ impl ExtentScan {
     /// How many extents of the queue hold so many rows; at least one.
     fn extents_of(&self, rows: usize) -> usize {
         let mut before = 0_u64;
-        let needed = self.ordered().into_iter().take_while(|extent| {
+        let needed = self.ordered().into_iter().take_while(|(_, extent)| {
             let wanted = before < rows as u64;
             before += extent.rows;
             wanted
@@ -124,32 +136,134 @@ impl ExtentScan {
         needed.count().max(1)
     }
 
-    /// The extents in the order in which they are read.
-    fn ordered(&self) -> Vec<Arc<Extent>> {
-        let mut extents: Vec<Arc<Extent>> = self.extents.to_vec();
+    /// The extents in the order in which they are read, with their places in `extents`.
+    fn ordered(&self) -> Vec<(usize, Arc<Extent>)> {
+        let mut extents: Vec<(usize, Arc<Extent>)> = self.extents.iter().cloned().enumerate().collect();
         match self.oldest_first {
-            true => extents.sort_by_key(|extent| extent.time.start),
-            false => extents.sort_by_key(|extent| std::cmp::Reverse(extent.time.end)),
+            true => extents.sort_by_key(|(_, extent)| extent.time.start),
+            false => extents.sort_by_key(|(_, extent)| std::cmp::Reverse(extent.time.end)),
         }
         extents
     }
 
-    fn queue(&self) -> ScanQueue {
+    /// The extents that partitions share, in the order in which they are read.
+    pub(crate) fn queue(&self) -> ScanQueue {
         ScanQueue::new(self.ordered())
     }
 
+    /// Whether it stops after a number of rows.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.fetch.is_some()
+    }
+
+    /// How many partitions it has.
+    pub(crate) fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    /// What it reads.
+    pub(crate) fn query(&self) -> &TableQuery {
+        &self.query
+    }
+
+    /// The columns that come out.
+    pub(crate) fn read_columns(&self) -> Vec<ReadColumn> {
+        self.output.iter().filter_map(|place| self.columns.get(*place).cloned()).collect()
+    }
+
+    /// The scan with only the output columns at `places`.
+    pub(crate) fn narrowed(&self, places: &[usize]) -> Result<Self> {
+        let output = places.iter().filter_map(|place| self.output.get(*place).copied()).collect();
+        Ok(ExtentScan { output, schema: Arc::new(self.schema.project(places)?), ..self.clone() })
+    }
+
+    /// The scan with nulls at the `deferred` places of its output, and each row's place after its columns.
+    pub(crate) fn deferring(&self, deferred: Vec<usize>) -> Result<Self> {
+        let place = Arc::new(Field::new(ROW_PLACE, DataType::UInt64, false));
+        let fields: Vec<_> = self.schema.fields().iter().cloned().chain([place]).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let statistics = Arc::new(Statistics::new_unknown(&schema));
+        Ok(ExtentScan { deferred, schema, statistics, ..self.clone() })
+    }
+
+    /// The places of the output that are read later.
+    pub(crate) fn deferred(&self) -> &[usize] {
+        &self.deferred
+    }
+
+    /// The deferred columns of rows of a block, which `selection` gives for its number of rows.
+    pub(crate) async fn read_late(
+        &self,
+        extent: usize,
+        block: u32,
+        selection: impl FnOnce(usize) -> BooleanBuffer,
+    ) -> kyma_core::Result<Vec<ArrayRef>> {
+        let extent = self.extents.get(extent);
+        let extent = extent.ok_or_else(|| kyma_core::Error::internal("a row's extent is not in its scan"))?;
+        let opened = self.scope.shared.footers.open(&self.scope, extent).await?;
+        let rows = opened.reader.block_rows().get(block as usize).copied().unwrap_or_default() as usize;
+        let places: Vec<usize> = self.deferred.iter().filter_map(|at| self.output.get(*at).copied()).collect();
+        let wanted: Vec<ReadColumn> = places.iter().filter_map(|place| self.columns.get(*place).cloned()).collect();
+        let selection = selection(rows);
+        let batch = opened.reader.read(&*opened.source, block, &wanted, Some(&selection)).await?;
+        let fill = self.query.null_strings_are_empty;
+        let column = |(array, column): (&ArrayRef, &ReadColumn)| match fill && column.ty == Type::String {
+            true => filled(array),
+            false => Arc::clone(array),
+        };
+        Ok(batch.columns().iter().zip(&wanted).map(column).collect())
+    }
+
+    /// Most distinct values that one extent has in an output column, as far as the manifest knows that of all.
+    pub(crate) fn distinct_max(&self, place: usize) -> Option<u64> {
+        let column = self.columns.get(*self.output.get(place)?)?;
+        let of = |extent: &Arc<Extent>| self.query.stats(extent).stats(&column.source)?.distinct;
+        self.extents.iter().map(of).try_fold(0, |most, found| Some(found?.max(most)))
+    }
+
+    /// The rows of one partition, from a queue that partitions share. With `known`, rows that need no reading go there, and
+    /// strings may come as codes.
+    pub(crate) fn rows(
+        &self,
+        context: &TaskContext,
+        queue: Arc<ScanQueue>,
+        known: Option<Arc<dyn Known>>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        self.planned.opened.store(true, Ordering::Relaxed);
+        let consumer = MemoryConsumer::new(format!("scan of {}", self.query.table.name));
+        let budget = ScanBudget(consumer.register(context.memory_pool()));
+        let spec = ScanSpec { coded: known.is_some(), known, ..self.spec()? };
+        let rows = partition::run(Arc::new(spec), queue, Arc::new(budget));
+        Ok(rows.map(|batch| batch.map_err(to_df)).boxed())
+    }
+
     fn spec(&self) -> Result<ScanSpec> {
-        let filter = ExprFilter::new(&self.filters, &self.columns, self.query.null_strings_are_empty)?;
+        let fill = self.query.null_strings_are_empty;
         Ok(ScanSpec {
             scope: Arc::clone(&self.scope),
             query: self.query.clone(),
             columns: self.columns.to_vec(),
             output: self.output.clone(),
             schema: Arc::clone(&self.schema),
-            filter: filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>),
-            predicate_is_filter: self.predicate_is_filter,
+            conditions: conditions(&self.filters, self.planned_filters, &self.columns, fill)?,
             fetch: self.fetch,
+            known: None,
+            deferred: self.deferred.clone(),
+            coded: false,
         })
+    }
+
+    /// Says what is read.
+    pub(crate) fn fmt_scan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = &self.query.table;
+        write!(f, "extents of {}.{}: {}", table.database_name, table.name, self.extents.len())?;
+        let filters: Vec<String> = self.filters.iter().map(|filter| self.shown(filter)).collect();
+        if !filters.is_empty() {
+            write!(f, ", filter=[{}]", filters.join(" and "))?;
+        }
+        let output: Vec<String> = self.output.iter().map(|at| self.columns[*at].source.to_string()).collect();
+        write!(f, ", columns=[{}]", output.join(", "))?;
+        self.fetch.map_or(Ok(()), |fetch| write!(f, ", fetch={fetch}"))
     }
 
     /// The filter as people read it, paths by their keys.
@@ -189,7 +303,7 @@ impl ExtentScan {
             catalog: self.level.clone(),
             ..ScanPlan::default()
         };
-        (plan, self.ordered(), self.partitions)
+        (plan, self.ordered().into_iter().map(|(_, extent)| extent).collect(), self.partitions)
     }
 
     /// What it reads of a block.
@@ -218,16 +332,12 @@ impl DataSource for ExtentScan {
     }
 
     fn open_with_args(&self, args: OpenArgs) -> Result<SendableRecordBatchStream> {
-        self.planned.opened.store(true, Ordering::Relaxed);
         let shared = args.sibling_state.and_then(|state| state.downcast::<ScanQueue>().ok());
         let queue = shared.unwrap_or_else(|| match args.partition {
             0 => Arc::new(self.queue()),
             _ => Arc::new(ScanQueue::default()),
         });
-        let consumer = MemoryConsumer::new(format!("scan of {}", self.query.table.name));
-        let budget = ScanBudget(consumer.register(args.context.memory_pool()));
-        let rows = partition::run(Arc::new(self.spec()?), queue, Arc::new(budget));
-        let rows = rows.map(|batch| batch.map_err(to_df));
+        let rows = self.rows(&args.context, queue, None)?;
         let rows = metered(rows, BaselineMetrics::new(&self.metrics, args.partition));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
     }
@@ -237,15 +347,7 @@ impl DataSource for ExtentScan {
     }
 
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = &self.query.table;
-        write!(f, "extents of {}.{}: {}", table.database_name, table.name, self.extents.len())?;
-        let filters: Vec<String> = self.filters.iter().map(|filter| self.shown(filter)).collect();
-        if !filters.is_empty() {
-            write!(f, ", filter=[{}]", filters.join(" and "))?;
-        }
-        let output: Vec<String> = self.output.iter().map(|at| self.columns[*at].source.to_string()).collect();
-        write!(f, ", columns=[{}]", output.join(", "))?;
-        self.fetch.map_or(Ok(()), |fetch| write!(f, ", fetch={fetch}"))
+        self.fmt_scan(f)
     }
 
     fn output_partitioning(&self) -> Partitioning {
@@ -290,7 +392,6 @@ impl DataSource for ExtentScan {
     ) -> Result<FilterPushdownPropagation<Arc<dyn DataSource>>> {
         let mut scan = self.clone();
         let answers = vec![PushedDown::Yes; filters.len()];
-        scan.predicate_is_filter &= filters.is_empty();
         for filter in filters {
             scan.filters.push(renumber(filter, |place| self.output.get(place).copied())?);
         }

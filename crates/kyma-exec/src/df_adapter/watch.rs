@@ -112,6 +112,8 @@ fn name_of(plan: &Arc<dyn ExecutionPlan>, detail: &str) -> String {
     let known = match stem {
         "DataSourceExec" if detail.contains("extents of ") => "scan",
         "DataSourceExec" => "values",
+        "GroupedScan" => "grouped scan",
+        "LateRead" => "read late",
         "FilterExec" => "filter",
         "ProjectionExec" => "project",
         "AggregateExec" => "aggregate",

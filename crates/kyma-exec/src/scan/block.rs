@@ -1,23 +1,31 @@
-//! Reads one block: filter columns of the rows that may match, then the other columns of the rows that passed.
+//! Reads one block: the columns of its conditions for the rows that may match, then the other columns of the rows that passed.
 //!
-//! 1. Rows that an index excludes were left out when the extent was pruned; the format narrows the rest down. Rows of which
-//!    it is sure pass without being looked at, where the predicate says all that the filter does.
-//! 2. The filter's columns are read for what is left, and the filter decides.
-//! 3. The other columns are read for the rows that passed.
+//! 1. Rows that an index excludes were left out when the extent was pruned.
+//! 2. Conditions whose columns are small are tested on these rows at the same time; the others one after the other, the small
+//!    columns first, each on the rows that are left.
+//! 3. For each, the format is asked first which rows may meet it and which certainly do: only the rest is read and tested,
+//!    strings as codes of a dictionary where one text decides.
+//! 4. The other columns are read for the rows that passed all.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions, StringViewBuilder,
+    UInt64Array, new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
-use kyma_core::format::ReadColumn;
+use arrow::datatypes::DataType;
+use kyma_core::format::{Narrowed, ReadColumn};
+use kyma_core::predicate::Predicate;
 use kyma_core::{Error, Result, Type};
 
 use crate::scan::footers::Opened;
-use crate::scan::{Budget, RowFilter, ScanSpec};
+use crate::scan::{Budget, Condition, RowPlace, ScanSpec};
 
+/// Conditions whose columns take at most so many bytes of a block are tested at the same time.
+const CHEAP_BYTES: u64 = 64 * 1024;
 /// How much larger than its stored bytes a block's columns are taken to be in memory, before they are known.
 const EXPANSION: u64 = 4;
 
@@ -27,6 +35,8 @@ pub struct BlockRead {
     pub spec: Arc<ScanSpec>,
     /// The extent.
     pub opened: Opened,
+    /// Its place in the list of the scan.
+    pub extent: usize,
     /// Which block.
     pub block: u32,
     /// The rows that may match, when an index says.
@@ -35,14 +45,8 @@ pub struct BlockRead {
     pub budget: Arc<dyn Budget>,
 }
 
-/// What is known of a block's rows before their values are read.
-#[derive(Debug, Default)]
-struct Candidates {
-    /// Rows that may match; all when `None`.
-    candidates: Option<BooleanBuffer>,
-    /// Rows that do, some at least.
-    sure: Option<BooleanBuffer>,
-}
+/// The columns that conditions were tested on, each with the rows it has; all when `None`.
+type Tested = HashMap<usize, (Option<BooleanBuffer>, ArrayRef)>;
 
 impl BlockRead {
     /// The rows that match; `None` when none does.
@@ -61,114 +65,174 @@ impl BlockRead {
 
     async fn rows(&self) -> Result<Option<RecordBatch>> {
         let rows = self.opened.reader.block_rows().get(self.block as usize).map_or(0, |rows| *rows as usize);
-        let Some(row_filter) = &self.spec.filter else {
-            self.count(rows, rows);
-            let columns = self.read(&self.spec.output, None).await?;
-            return self.assemble(columns, rows).map(Some);
-        };
-        let Some(narrowed) = self.narrow(rows).await? else {
-            self.count(0, 0);
-            return Ok(None);
-        };
-        match narrowed.sure.filter(|_| self.spec.predicate_is_filter && row_filter.live().is_none()) {
-            Some(sure) => self.sure_rows(rows, narrowed.candidates, &sure, row_filter.as_ref()).await,
-            None => self.tested_rows(rows, narrowed.candidates, row_filter.as_ref()).await,
+        let mut looked_at = if self.spec.conditions.is_empty() { rows } else { 0 };
+        let mut tested = Tested::new();
+        let mut left = self.candidates.clone().filter(|rows| rows.count_set_bits() < rows.len());
+        if self.candidates.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
+            left = self.candidates.clone();
         }
+        let (cheap, dear) = self.by_cost();
+        let (known, scanned) = self.test_together(rows, left, &cheap, &mut tested).await?;
+        left = known;
+        looked_at = looked_at.max(scanned);
+        for condition in dear {
+            if left.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
+                break;
+            }
+            let (passed, scanned) = self.test_alone(rows, left, condition, &mut tested).await?;
+            left = passed;
+            looked_at = looked_at.max(scanned);
+        }
+        let matched = left.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+        self.count(looked_at, matched);
+        if matched == 0 && !self.spec.conditions.is_empty() {
+            return Ok(None);
+        }
+        let mut columns = self.output(rows, left.as_ref(), &tested).await?;
+        if !self.spec.deferred.is_empty() {
+            columns.push(self.places(rows, left.as_ref()));
+        }
+        self.assemble(columns, matched).map(Some)
     }
 
-    /// The rows that pass the filter, of those that may.
-    async fn tested_rows(
+    /// The conditions whose columns take few bytes of the block, and the others from small to large.
+    fn by_cost(&self) -> (Vec<&Condition>, Vec<&Condition>) {
+        let bytes = |condition: &&Condition| {
+            self.opened.reader.read_bytes(self.block, &self.spec.columns_of(condition.filter.columns()))
+        };
+        let mut costs: Vec<(u64, &Condition)> = self.spec.conditions.iter().map(|one| (bytes(&one), one)).collect();
+        costs.sort_by_key(|(bytes, _)| *bytes);
+        let dear = costs.split_off(costs.partition_point(|(bytes, _)| *bytes <= CHEAP_BYTES));
+        let cheap = costs.into_iter().map(|(_, condition)| condition).collect();
+        (cheap, dear.into_iter().map(|(_, condition)| condition).collect())
+    }
+
+    /// The rows that meet all of `conditions`, whose columns are fetched at the same time; and how many were looked at.
+    async fn test_together(
         &self,
         rows: usize,
-        candidates: Option<BooleanBuffer>,
-        row_filter: &dyn RowFilter,
-    ) -> Result<Option<RecordBatch>> {
-        let looked_at = candidates.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
-        let tested = row_filter.columns();
-        let (tested_arrays, passed) = self.test(looked_at, candidates.as_ref(), row_filter).await?;
-        let matched = passed.count_set_bits();
-        self.count(looked_at, matched);
-        if matched == 0 {
+        left: Option<BooleanBuffer>,
+        conditions: &[&Condition],
+        tested: &mut Tested,
+    ) -> Result<(Option<BooleanBuffer>, usize)> {
+        if left.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
+            return Ok((left, 0));
+        }
+        let tests = conditions.iter().map(|condition| self.test(rows, left.clone(), condition));
+        let (mut all, mut looked_at) = (left.clone(), 0);
+        for found in futures::future::try_join_all(tests).await? {
+            looked_at = looked_at.max(found.looked_at);
+            all = both(all, found.passed);
+            tested.extend(found.arrays);
+        }
+        Ok((all, looked_at))
+    }
+
+    async fn test_alone(
+        &self,
+        rows: usize,
+        left: Option<BooleanBuffer>,
+        condition: &Condition,
+        tested: &mut Tested,
+    ) -> Result<(Option<BooleanBuffer>, usize)> {
+        let found = self.test(rows, left, condition).await?;
+        tested.extend(found.arrays);
+        Ok((found.passed, found.looked_at))
+    }
+
+    /// Tests the rows that are left: what the format is sure of is not looked at.
+    async fn test(&self, rows: usize, left: Option<BooleanBuffer>, condition: &Condition) -> Result<Test> {
+        let Narrowed { rows: may, sure } = match self.narrow(&condition.predicate, left.as_ref()).await? {
+            Some(narrowed) => narrowed,
+            None => {
+                let (arrays, passed, looked_at) = self.evaluate(rows, left.as_ref(), condition).await?;
+                let arrays = condition.filter.columns().iter().copied().zip(arrays);
+                let arrays = arrays.map(|(place, array)| (place, (left.clone(), array))).collect();
+                return Ok(Test { passed: Some(passed), arrays, looked_at });
+            }
+        };
+        let sure = if condition.is_exact { sure } else { BooleanBuffer::new_unset(rows) };
+        let unsure = &may & &!&sure;
+        if unsure.count_set_bits() == 0 {
+            return Ok(Test { passed: Some(sure), arrays: Tested::new(), looked_at: 0 });
+        }
+        let (_, passed, looked_at) = self.evaluate(rows, Some(&unsure), condition).await?;
+        Ok(Test { passed: Some(&sure | &passed), arrays: Tested::new(), looked_at })
+    }
+
+    /// Reads a condition's columns for the rows of `selection`: the columns, the rows of the block that pass, and how many
+    /// were looked at.
+    async fn evaluate(
+        &self,
+        rows: usize,
+        selection: Option<&BooleanBuffer>,
+        condition: &Condition,
+    ) -> Result<(Vec<ArrayRef>, BooleanBuffer, usize)> {
+        let looked_at = selection.map_or(rows, BooleanBuffer::count_set_bits);
+        let filter = &condition.filter;
+        let arrays = match filter.takes_codes() {
+            true => self.read_coded(filter.columns(), selection).await?,
+            false => self.read(filter.columns(), selection).await?,
+        };
+        let passed = filter.evaluate(&batch_of(&arrays, looked_at)?)?;
+        let passed = match selection {
+            Some(selection) => passed_among(selection, &passed),
+            None => passed,
+        };
+        Ok((arrays, passed, looked_at))
+    }
+
+    /// What the format knows of the rows that are left; `None` when nothing.
+    async fn narrow(&self, predicate: &Predicate, left: Option<&BooleanBuffer>) -> Result<Option<Narrowed>> {
+        if !self.spec.scope.shared.settings.prune {
             return Ok(None);
         }
-        let rest: Vec<usize> = self.spec.output.iter().copied().filter(|place| !tested.contains(place)).collect();
-        let selection = match &candidates {
-            Some(candidates) => Some(passed_among(candidates, &passed)),
-            None => (matched < rows).then(|| passed.clone()),
+        let blocks = [self.block];
+        let request = self.spec.query.prune_request(predicate, &blocks);
+        let (reader, source) = (&self.opened.reader, &*self.opened.source);
+        reader.narrow(source, self.block, &request, left).await
+    }
+
+    /// The columns that come out, of the rows that are left.
+    async fn output(&self, rows: usize, left: Option<&BooleanBuffer>, tested: &Tested) -> Result<Vec<ArrayRef>> {
+        let left = left.filter(|left| left.count_set_bits() < rows);
+        let is_deferred = |at: usize| self.spec.deferred.contains(&at);
+        let matched = left.map_or(rows, BooleanBuffer::count_set_bits);
+        let now = self.spec.output.iter().enumerate().filter(|(at, _)| !is_deferred(*at)).map(|(_, place)| *place);
+        let rest: Vec<usize> = now.filter(|place| !tested.contains_key(place)).collect();
+        let rest_arrays = match self.spec.coded {
+            true => self.read_coded(&rest, left).await?,
+            false => self.read(&rest, left).await?,
         };
-        let rest_arrays = self.read(&rest, selection.as_ref()).await?;
-        let all = matched == looked_at;
-        let mask = BooleanArray::new(passed, None);
-        let column = |place: &usize| -> Result<ArrayRef> {
-            if let Some(at) = tested.iter().position(|tested| tested == place) {
-                return if all { Ok(Arc::clone(&tested_arrays[at])) } else { passed_of(&tested_arrays[at], &mask) };
+        let column = |(at, place): (usize, &usize)| -> Result<ArrayRef> {
+            if is_deferred(at) {
+                return Ok(new_null_array(self.spec.schema.field(at).data_type(), matched));
+            }
+            if let Some((had, array)) = tested.get(place) {
+                let kept = passed_of(array, had.as_ref(), left)?;
+                return if self.spec.coded { Ok(kept) } else { self.plain(kept, *place) };
             }
             let at = rest.iter().position(|rest| rest == place);
             at.map(|at| Arc::clone(&rest_arrays[at])).ok_or_else(|| Error::internal("a scanned column was not read"))
         };
-        let columns = self.spec.output.iter().map(column).collect::<Result<Vec<_>>>()?;
-        self.assemble(columns, matched).map(Some)
+        self.spec.output.iter().enumerate().map(column).collect()
     }
 
-    /// The rows that pass when the format is `sure` of some: these are not looked at by the filter, whose columns are
-    /// read for the others.
-    async fn sure_rows(
-        &self,
-        rows: usize,
-        candidates: Option<BooleanBuffer>,
-        sure: &BooleanBuffer,
-        row_filter: &dyn RowFilter,
-    ) -> Result<Option<RecordBatch>> {
-        let candidates = candidates.unwrap_or_else(|| BooleanBuffer::new_set(rows));
-        let unsure = &candidates & &!sure;
-        let looked_at = unsure.count_set_bits();
-        let passed = match looked_at {
-            0 => sure.clone(),
-            _ => sure | &passed_among(&unsure, &self.test(looked_at, Some(&unsure), row_filter).await?.1),
-        };
-        let matched = passed.count_set_bits();
-        self.count(looked_at, matched);
-        if matched == 0 {
-            return Ok(None);
+    /// Where the rows that are left are.
+    fn places(&self, rows: usize, left: Option<&BooleanBuffer>) -> ArrayRef {
+        let place = |row: usize| RowPlace { extent: self.extent, block: self.block, row: row as u32 }.packed();
+        match left {
+            Some(left) => Arc::new(left.set_indices().map(place).collect::<UInt64Array>()),
+            None => Arc::new((0..rows).map(place).collect::<UInt64Array>()),
         }
-        let columns = self.read(&self.spec.output, (matched < rows).then_some(&passed)).await?;
-        self.assemble(columns, matched).map(Some)
     }
 
-    /// Reads the filter's columns for `looked_at` rows: their arrays, and which of these rows pass.
-    async fn test(
-        &self,
-        looked_at: usize,
-        selection: Option<&BooleanBuffer>,
-        row_filter: &dyn RowFilter,
-    ) -> Result<(Vec<ArrayRef>, BooleanBuffer)> {
-        let arrays = self.read(row_filter.columns(), selection).await?;
-        let passed = row_filter.evaluate(&batch_of(&arrays, looked_at)?)?;
-        Ok((arrays, passed))
-    }
-
-    /// The rows that may match; `None` when there are none.
-    async fn narrow(&self, rows: usize) -> Result<Option<Candidates>> {
-        let is_none = |bits: &BooleanBuffer| bits.count_set_bits() == 0;
-        if self.candidates.as_ref().is_some_and(is_none) {
-            return Ok(None);
-        }
-        if !self.spec.scope.shared.settings.prune {
-            return Ok(Some(Candidates::default()));
-        }
-        let blocks = [self.block];
-        let request = self.spec.query.prune_request(&self.spec.query.predicate, &blocks);
-        let (reader, source) = (&self.opened.reader, &*self.opened.source);
-        let narrowed = reader.narrow(source, self.block, &request, self.candidates.as_ref()).await?;
-        let (found, sure) = match narrowed {
-            Some(narrowed) => (Some(narrowed.rows), Some(narrowed.sure)),
-            None => (self.candidates.clone(), None),
-        };
-        if found.as_ref().is_some_and(is_none) {
-            return Ok(None);
-        }
-        let candidates = found.filter(|bits| bits.count_set_bits() < rows);
-        Ok(Some(Candidates { candidates, sure: sure.filter(|bits| !is_none(bits)) }))
+    /// The column at `place` without codes.
+    fn plain(&self, array: ArrayRef, place: usize) -> Result<ArrayRef> {
+        let DataType::Dictionary(_, values) = array.data_type() else { return Ok(array) };
+        let texts = arrow::compute::cast(&array, values)?;
+        let is_text = self.spec.columns.get(place).is_some_and(|column| column.ty == Type::String);
+        Ok(if is_text && self.spec.query.null_strings_are_empty { filled(&texts) } else { texts })
     }
 
     fn count(&self, scanned: usize, matched: usize) {
@@ -178,23 +242,41 @@ impl BlockRead {
         });
     }
 
-    /// Reads the columns at `places`, with null strings filled where they read as `""`.
+    /// Reads the columns at `places`, texts as codes where they are stored so.
+    async fn read_coded(&self, places: &[usize], selection: Option<&BooleanBuffer>) -> Result<Vec<ArrayRef>> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = self.spec.columns_of(places);
+        let (reader, source) = (&self.opened.reader, &*self.opened.source);
+        Ok(self.with_filled(reader.read_coded(source, self.block, &wanted, selection).await?, &wanted))
+    }
+
+    /// Reads the columns at `places`.
     async fn read(&self, places: &[usize], selection: Option<&BooleanBuffer>) -> Result<Vec<ArrayRef>> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
         let wanted = self.spec.columns_of(places);
-        let batch = self.opened.reader.read(&*self.opened.source, self.block, &wanted, selection).await?;
+        let (reader, source) = (&self.opened.reader, &*self.opened.source);
+        Ok(self.with_filled(reader.read(source, self.block, &wanted, selection).await?, &wanted))
+    }
+
+    /// The columns of a batch, with null strings filled where they read as `""`; codes keep their nulls.
+    fn with_filled(&self, batch: RecordBatch, wanted: &[ReadColumn]) -> Vec<ArrayRef> {
         let fill = self.spec.query.null_strings_are_empty;
         let columns =
-            batch.columns().iter().zip(&wanted).map(|(array, column)| match fill && column.ty == Type::String {
+            batch.columns().iter().zip(wanted).map(|(array, column)| match fill && column.ty == Type::String {
                 true => filled(array),
                 false => Arc::clone(array),
             });
-        Ok(columns.collect())
+        columns.collect()
     }
 
     fn assemble(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        if self.spec.coded {
+            return batch_of(&columns, rows);
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.spec.schema), columns, &options)?)
     }
@@ -208,17 +290,40 @@ impl ScanSpec {
 
     /// Places of every column that is read.
     pub fn touched(&self) -> Vec<usize> {
-        let tested = self.filter.as_ref().map_or(&[][..], |filter| filter.columns());
-        let mut places: Vec<usize> = tested.iter().chain(&self.output).copied().collect();
+        let tested = self.conditions.iter().flat_map(|condition| condition.filter.columns());
+        let mut places: Vec<usize> = tested.chain(&self.output).copied().collect();
         places.sort_unstable();
         places.dedup();
         places
     }
 }
 
-/// The values that passed; texts without the bytes of the others, which few rows would keep in memory.
-fn passed_of(array: &ArrayRef, mask: &BooleanArray) -> Result<ArrayRef> {
-    let kept = filter(array, mask)?;
+/// What a condition said of a block.
+struct Test {
+    /// The rows that meet it, of those that were left.
+    passed: Option<BooleanBuffer>,
+    /// The columns that it read for all of these.
+    arrays: Tested,
+    looked_at: usize,
+}
+
+/// The rows of both sets; `None` is all.
+fn both(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(&a & &b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The values of the rows `left`, of an array that has those of the rows `had`; texts without the bytes of the others, which
+/// few rows would keep in memory.
+fn passed_of(array: &ArrayRef, had: Option<&BooleanBuffer>, left: Option<&BooleanBuffer>) -> Result<ArrayRef> {
+    let Some(left) = left.filter(|left| left.count_set_bits() < array.len()) else { return Ok(Arc::clone(array)) };
+    let mask: BooleanBuffer = match had {
+        None => left.clone(),
+        Some(had) => had.set_indices().map(|row| left.value(row)).collect(),
+    };
+    let kept = filter(array, &BooleanArray::new(mask, None))?;
     let few = kept.len() < array.len() / 2;
     Ok(match kept.as_string_view_opt() {
         Some(texts) if few => Arc::new(texts.gc()),

@@ -15,23 +15,25 @@ use kyma_core::Result;
 use kyma_core::extent::Extent;
 use kyma_core::format::{BlockStats, Pruned};
 use kyma_core::predicate::Predicate;
-use kyma_core::prune::{Reason, evaluate};
+use kyma_core::prune::{Reason, StatsSource, evaluate};
 
 use crate::scan::block::BlockRead;
 use crate::scan::footers::Opened;
 use crate::scan::queue::ScanQueue;
-use crate::scan::{Budget, ScanSpec};
+use crate::scan::{Budget, Known, ScanSpec};
 
 /// Blocks of an open extent that are still to be read.
 struct Cursor {
+    /// The extent's place in the list of the scan.
+    extent: usize,
     opened: Opened,
     blocks: VecDeque<u32>,
     /// Rows that may match, of the blocks where an index says.
     rows: BTreeMap<u32, BooleanBuffer>,
 }
 
-/// A block to read: its extent, its number, and the rows that may match when an index says.
-type NextBlock = (Opened, u32, Option<BooleanBuffer>);
+/// A block to read: its extent and that one's place, its number, and the rows that may match when an index says.
+type NextBlock = (Opened, usize, u32, Option<BooleanBuffer>);
 
 type Reading = BoxFuture<'static, (u64, Result<Option<RecordBatch>>)>;
 
@@ -98,9 +100,9 @@ impl Partition {
     async fn read_ahead(&mut self) -> Result<()> {
         let bytes_max = self.spec.scope.shared.settings.prefetch_bytes;
         while self.flight.is_empty() || (self.flight.len() < self.window && self.flight_bytes < bytes_max) {
-            let Some((opened, block, candidates)) = self.next_block().await? else { return Ok(()) };
+            let Some((opened, extent, block, candidates)) = self.next_block().await? else { return Ok(()) };
             let (spec, budget) = (Arc::clone(&self.spec), Arc::clone(&self.budget));
-            let read = BlockRead { spec, opened, block, candidates, budget };
+            let read = BlockRead { spec, opened, extent, block, candidates, budget };
             let bytes = read.bytes();
             self.flight_bytes += bytes;
             let scope = Arc::clone(&self.spec.scope);
@@ -113,12 +115,15 @@ impl Partition {
         loop {
             self.refresh();
             if let Some(cursor) = &mut self.cursor {
-                let opened = cursor.opened.clone();
+                let (opened, extent) = (cursor.opened.clone(), cursor.extent);
                 let Some(block) = cursor.blocks.pop_front() else {
                     self.cursor = None;
                     continue;
                 };
                 let candidates = cursor.rows.remove(&block);
+                if self.takes_block(&opened, block)? {
+                    continue;
+                }
                 if self.excludes_block(&opened, block) {
                     self.spec.scope.note(|profile| {
                         profile.blocks.kept = profile.blocks.kept.saturating_sub(1);
@@ -126,22 +131,83 @@ impl Partition {
                     });
                     continue;
                 }
-                return Ok(Some((opened, block, candidates)));
+                return Ok(Some((opened, extent, block, candidates)));
             }
-            let Some(extent) = self.queue.take() else { return Ok(None) };
+            let Some((place, extent)) = self.queue.take() else { return Ok(None) };
             if self.excludes_extent(&extent) {
                 self.note_extent(Some(Reason::Dynamic), 1);
                 continue;
             }
-            self.cursor = Some(self.open(&extent).await?);
+            if !self.takes_extent(&extent)? {
+                self.cursor = self.open(place, &extent).await?;
+            }
         }
     }
 
-    /// Opens an extent and prunes its blocks.
-    async fn open(&mut self, extent: &Extent) -> Result<Cursor> {
+    /// Who takes what need not be read, where every row of what `stats` describe matches.
+    fn taker(&self, stats: &dyn StatsSource) -> Option<&dyn Known> {
+        let spec = &self.spec;
+        let known = spec.known.as_deref().filter(|_| spec.is_exact() && spec.scope.shared.settings.prune)?;
+        evaluate(&spec.query.predicate, stats).is_all().then_some(known)
+    }
+
+    fn takes_extent(&self, extent: &Extent) -> Result<bool> {
+        let taken = match self.taker(&self.spec.query.stats(extent)) {
+            Some(known) => known.extent(extent)?,
+            None => false,
+        };
+        if taken {
+            self.note_answered(u64::from(extent.blocks), true);
+        }
+        Ok(taken)
+    }
+
+    fn takes_opened(&self, extent: &Extent, opened: &Opened) -> Result<bool> {
+        let taken = match self.taker(&self.spec.query.stats(extent)) {
+            Some(known) => known.opened(&*opened.reader)?,
+            None => false,
+        };
+        if taken {
+            self.note_answered(opened.reader.block_rows().len() as u64, true);
+        }
+        Ok(taken)
+    }
+
+    fn takes_block(&self, opened: &Opened, block: u32) -> Result<bool> {
+        let request = self.spec.query.prune_request(&self.spec.query.predicate, &[]);
+        let taken = match self.taker(&BlockStats { reader: &*opened.reader, block, request: &request }) {
+            Some(known) => known.block(&*opened.reader, block)?,
+            None => false,
+        };
+        if taken {
+            self.note_answered(1, false);
+        }
+        Ok(taken)
+    }
+
+    /// Counts blocks that were answered from metadata: of a whole extent, or one of an open extent, counted already.
+    fn note_answered(&self, blocks: u64, is_extent: bool) {
+        if is_extent {
+            self.note_extent(None, 1);
+        }
+        self.spec.scope.note(|profile| {
+            profile.metadata_answers += u64::from(is_extent);
+            profile.metadata_blocks += blocks;
+            if is_extent {
+                profile.blocks.considered += blocks;
+                profile.blocks.kept += blocks;
+            }
+        });
+    }
+
+    /// Opens an extent and prunes its blocks; `None` when its rows were taken by the footer.
+    async fn open(&mut self, place: usize, extent: &Extent) -> Result<Option<Cursor>> {
         let spec = Arc::clone(&self.spec);
         let scope = &spec.scope;
         let opened = scope.shared.footers.open(scope, extent).await?;
+        if self.takes_opened(extent, &opened)? {
+            return Ok(None);
+        }
         let candidates: Vec<u32> = (0..opened.reader.block_rows().len() as u32).collect();
         let pruned = match scope.shared.settings.prune && spec.query.predicate != Predicate::True {
             true => {
@@ -161,7 +227,7 @@ impl Partition {
                 *profile.blocks.pruned.entry(*reason).or_default() += count;
             }
         });
-        Ok(Cursor { opened, blocks: pruned.blocks.into(), rows: pruned.rows })
+        Ok(Some(Cursor { extent: place, opened, blocks: pruned.blocks.into(), rows: pruned.rows }))
     }
 
     fn note_extent(&self, pruned: Option<Reason>, count: u64) {
@@ -179,7 +245,7 @@ impl Partition {
         if !self.spec.scope.shared.settings.prune {
             return;
         }
-        if let Some(live) = self.spec.filter.as_ref().and_then(|filter| filter.live())
+        if let Some(live) = self.spec.live()
             && self.live.as_ref().is_none_or(|(generation, _)| *generation != live.0)
         {
             self.live = Some(live);

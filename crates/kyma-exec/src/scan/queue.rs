@@ -10,18 +10,18 @@ use parking_lot::Mutex;
 /// Extents not yet taken, and rows given out so far.
 #[derive(Debug, Default)]
 pub struct ScanQueue {
-    extents: Mutex<VecDeque<Arc<Extent>>>,
+    extents: Mutex<VecDeque<(usize, Arc<Extent>)>>,
     rows: AtomicUsize,
 }
 
 impl ScanQueue {
-    /// A queue of `extents`, in this order.
-    pub fn new(extents: impl IntoIterator<Item = Arc<Extent>>) -> Self {
+    /// A queue of `extents`, in this order, each with its place in the list of the scan.
+    pub fn new(extents: impl IntoIterator<Item = (usize, Arc<Extent>)>) -> Self {
         ScanQueue { extents: Mutex::new(extents.into_iter().collect()), rows: AtomicUsize::new(0) }
     }
 
     /// The next extent.
-    pub fn take(&self) -> Option<Arc<Extent>> {
+    pub fn take(&self) -> Option<(usize, Arc<Extent>)> {
         self.extents.lock().pop_front()
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // Tasks of a test end with its runtime.
 
 mod limits;
+mod manifest;
 mod operators;
 mod order;
 mod profile;

@@ -99,6 +99,7 @@ async fn check(world: &World, unpruned: &Engine, table: &str, rows: &[Row], pred
     let (fast, slow) = (of(&world.engine).await, of(unpruned).await);
     assert_eq!(fast[0][0], Value::Long(expected.len() as i64), "count, seed {seed}: {condition}");
     assert_eq!(fast, slow, "summary, seed {seed}: {condition}");
+    check_groups(world, unpruned, table, &condition, seed).await;
     // Filters that tighten while the query runs.
     let key = KEYS[(expected.len() + rows.len()) % KEYS.len()];
     let query = format!("{table} | where {condition} | top 4 by {key} | project top = {}, end = 0", column_of(key));
@@ -126,6 +127,53 @@ async fn check(world: &World, unpruned: &Engine, table: &str, rows: &[Row], pred
         assert_eq!(of(&world.engine).await, of(unpruned).await, "SQL, seed {seed}: {query}");
     }
 }
+
+/// Groups are the same whether metadata answers and codes are grouped, or every row is read and grouped by the engine's own.
+async fn check_groups(world: &World, unpruned: &Engine, table: &str, condition: &str, seed: u64) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ condition.len() as u64);
+    for condition in ["true", "Timestamp >= datetime(2024-01-01T00:00:20Z)", condition] {
+        let keys = GROUP_KEYS.choose(&mut rng).copied().unwrap_or_default();
+        let aggregates = AGGREGATES.choose(&mut rng).copied().unwrap_or_default();
+        let query = format!("{table} | where {condition} | summarize {aggregates} {keys}");
+        let of = async |engine: &Engine| {
+            let answer = run(engine, "kql", &query).await.unwrap_or_else(|error| panic!("{query}: {error:?}"));
+            let mut rows: Vec<String> = shown(&answer).into_iter().map(|row| row.replace("-0|", "0|")).collect();
+            rows.sort();
+            rows
+        };
+        assert_eq!(of(&world.engine).await, of(unpruned).await, "groups, seed {seed}: {query}");
+    }
+}
+
+/// What rows are grouped by.
+const GROUP_KEYS: [&str; 14] = [
+    "",
+    "by s",
+    "by b",
+    "by l",
+    "by i",
+    "by tolower(s)",
+    "by s, b",
+    "by bin(Timestamp, 10s)",
+    "by bin(Timestamp, 1m), b",
+    "by bin(Timestamp, 7d)",
+    "by bin(Timestamp, 1500ms)",
+    "by isempty(s), l",
+    "by tostring(d.a.b)",
+    "by bin(at, 1h)",
+];
+/// What is asked of groups. Sums stay where reals have no rest, so that their order does not matter.
+const AGGREGATES: [&str; 9] = [
+    "count()",
+    "n = count(), dcount(s)",
+    "min(l), max(l), count()",
+    "countif(b), dcount(l)",
+    "min(r), max(at), min(Timestamp)",
+    "sum(i), avg(i)",
+    "sum(l), max(t)",
+    "percentile(l, 50), count()",
+    "dcount(s), min(s), max(s)",
+];
 
 /// Orders of `top`.
 const KEYS: [&str; 8] = ["Timestamp desc", "Timestamp asc", "l desc", "l asc", "i asc", "s desc", "s asc", "r desc"];

@@ -125,6 +125,21 @@ impl<'a> Pieces<'a> {
         assembly.read(keys, to, &paths)
     }
 
+    /// The texts of the wanted rows as codes, where one sub-column of texts is all there is and is stored so.
+    pub(crate) fn read_coded(
+        &self,
+        answer: &Answer<'_>,
+        rows: usize,
+        selection: Option<&BooleanBuffer>,
+    ) -> Result<Option<ArrayRef>> {
+        match (&self.residue, self.subs.as_slice()) {
+            (None, [((place, _), sub, None)]) if sub.ty == Type::String => {
+                answer.with(*place, None, |fetched| encoding::decode_coded(fetched, rows, selection))
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn assembly(
         self,
         answer: &Answer<'_>,

@@ -1,5 +1,6 @@
 //! Bytes, compressed where that pays: `tag u8, bytes varint, [compressed bytes varint], bytes`.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use kyma_core::error::{Error, Result};
@@ -87,6 +88,11 @@ impl<'a> Packed<'a> {
             _ => return Err(corrupt("unknown kind of blob")),
         };
         Ok(Packed { is_frame: tag == tag::ZSTD, length, stored: reader.raw(stored)? })
+    }
+
+    /// The bytes, without a copy where they are stored as they are.
+    pub(crate) fn bytes(&self) -> Result<Cow<'a, [u8]>> {
+        Ok(if self.is_frame { Cow::Owned(self.decode()?) } else { Cow::Borrowed(self.stored) })
     }
 
     pub(crate) fn decode(&self) -> Result<Vec<u8>> {

@@ -13,8 +13,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, DurationNanosecondArray, Float64Array, Int32Array,
-    Int64Array, TimestampNanosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Decimal128Array, DictionaryArray,
+    DurationNanosecondArray, Float64Array, Int32Array, Int64Array, TimestampNanosecondArray, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -300,6 +300,71 @@ pub(crate) fn decode(
     column.decode(from, to, filler)
 }
 
+/// Decodes a column of strings that is stored as a dictionary into one of Arrow's; `None` when it is stored otherwise.
+pub(crate) fn decode_coded(
+    fetched: &Fetched<'_>,
+    rows: usize,
+    selection: Option<&BooleanBuffer>,
+) -> Result<Option<ArrayRef>> {
+    if !matches!(fetched.encoding, encoding::CONSTANT_TEXT | encoding::DICTIONARY | encoding::FRONT_DICTIONARY) {
+        return Ok(None);
+    }
+    let selection = selection.filter(|bits| bits.count_set_bits() < rows);
+    let mut reader = Reader::new(fetched.head);
+    let valid = decode_validity(&mut reader, rows)?;
+    let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+    let (wanted, nulls) = places(valid.as_ref(), selection);
+    let (views, codes) = match fetched.encoding {
+        encoding::CONSTANT_TEXT => {
+            (text::decode_constant(&mut reader, Content::Text, 1)?, vec![0; wanted.count(values)])
+        }
+        found => {
+            let is_front = found == encoding::FRONT_DICTIONARY;
+            let views = text::decode_dictionary_values(&mut reader, Content::Text, is_front)?;
+            let codes = integers::decode(&mut reader, values, &wanted)?;
+            let known = views.len() as i64;
+            if codes.iter().any(|code| !(0..known).contains(code)) {
+                return Err(corrupt("a dictionary code is out of range"));
+            }
+            (views, codes.into_iter().map(|code| code as i32).collect())
+        }
+    };
+    let distinct = views.len();
+    let values = views.into_strings(Filler { nulls: None, wanted_rows: distinct })?;
+    let filler = Filler { nulls, wanted_rows: selection.map_or(rows, BooleanBuffer::count_set_bits) };
+    let keys = Int32Array::try_new(filler.fill(codes)?.into(), filler.nulls);
+    let keys = keys.map_err(|error| corrupt("a column has the wrong number of values").because(error))?;
+    let coded = DictionaryArray::try_new(keys, values).map_err(|error| corrupt("codes are broken").because(error))?;
+    Ok(Some(Arc::new(coded)))
+}
+
+/// The rows of a column of strings in frames that are equal to one of `needles`, among the rows whose frames are there.
+pub(crate) fn find_equal(fetched: &Fetched<'_>, rows: usize, needles: &[&[u8]]) -> Result<BooleanBuffer> {
+    let mut reader = Reader::new(fetched.head);
+    let valid = decode_validity(&mut reader, rows)?;
+    let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+    let column = Column { fetched, reader, rows, values, wanted: Wanted::All, valid };
+    column.expect(&[encoding::FRAMES])?;
+    let frames = column.frames_by_value()?;
+    let mut reader = column.reader;
+    let found = text::find_in_frames(&mut reader, &frames, values, needles)?;
+    let mut bits = BooleanBufferBuilder::new(rows);
+    bits.append_n(rows, false);
+    match &column.valid {
+        None => found.into_iter().for_each(|row| bits.set_bit(row, true)),
+        Some(valid) if !found.is_empty() => {
+            let mut found = found.into_iter().peekable();
+            for (place, row) in valid.set_indices().enumerate() {
+                if found.next_if_eq(&place).is_some() {
+                    bits.set_bit(row, true);
+                }
+            }
+        }
+        Some(_) => {}
+    }
+    Ok(bits.finish())
+}
+
 /// Decodes the codes that the wanted rows have in a shared dictionary, 0 where they are null.
 pub(crate) fn decode_codes(
     fetched: &Fetched<'_>,
@@ -481,15 +546,20 @@ impl Column<'_, '_> {
     }
 }
 
-/// Per row of a column of lines: the code of its template; `None` where the row is null.
-pub(crate) fn template_codes(fetched: &Fetched<'_>, rows: usize) -> Result<Vec<Option<u32>>> {
+/// Per row of a column of lines: the code of its template; [`NO_TEMPLATE`] where the row is null.
+pub(crate) fn template_codes(fetched: &Fetched<'_>, rows: usize) -> Result<Vec<u32>> {
     let mut reader = Reader::new(fetched.head);
     let valid = decode_validity(&mut reader, rows)?;
     let values = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
-    let mut codes = template::decode_codes(&mut reader, values)?.into_iter();
-    let is_valid = |row: usize| valid.as_ref().is_none_or(|valid| valid.value(row));
-    Ok((0..rows).map(|row| if is_valid(row) { codes.next() } else { None }).collect())
+    let codes = template::decode_codes(&mut reader, values)?;
+    let Some(valid) = valid else { return Ok(codes) };
+    let mut by_row = vec![NO_TEMPLATE; rows];
+    valid.set_indices().zip(codes).for_each(|(row, code)| by_row[row] = code);
+    Ok(by_row)
 }
+
+/// The code of a row without a line.
+pub(crate) const NO_TEMPLATE: u32 = u32::MAX;
 
 fn integer_array(to: Type, values: Vec<i64>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
     Ok(match to {

@@ -23,7 +23,7 @@ mod wanted;
 pub(crate) const THOROUGH: i32 = 9;
 
 pub(crate) use column::{
-    Fetched, Packed, PackedFrame, decode, decode_codes, encode, encode_codes, encode_difference, encode_pages,
-    encode_quotient, is_span, name, start, template_codes, wide_integers,
+    Fetched, Packed, PackedFrame, decode, decode_coded, decode_codes, encode, encode_codes, encode_difference,
+    encode_pages, encode_quotient, find_equal, is_span, name, start, template_codes, wide_integers,
 };
 pub(crate) use wanted::Wanted;

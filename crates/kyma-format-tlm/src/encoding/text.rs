@@ -265,6 +265,14 @@ pub(crate) fn decode_dictionary(
     rows: usize,
     wanted: &Wanted,
 ) -> Result<Views> {
+    let mut views = decode_dictionary_values(reader, content, is_front)?;
+    let codes = integers::decode(reader, rows, wanted)?;
+    views.replicate(codes.into_iter().map(|code| usize::try_from(code).unwrap_or(usize::MAX)))?;
+    Ok(views)
+}
+
+/// Reads the values of a dictionary, which its codes follow.
+pub(crate) fn decode_dictionary_values(reader: &mut Reader<'_>, content: Content, is_front: bool) -> Result<Views> {
     let spelled = reader.u8()?;
     let count = reader.length(DICTIONARY_VALUES_MAX)?;
     let shared = if is_front { Some(integers::decode(reader, count, &Wanted::All)?) } else { None };
@@ -275,8 +283,6 @@ pub(crate) fn decode_dictionary(
     }
     let mut views = Views::new(content, count);
     append(&mut views, spelled, stored, &lengths, None)?;
-    let codes = integers::decode(reader, rows, wanted)?;
-    views.replicate(codes.into_iter().map(|code| usize::try_from(code).unwrap_or(usize::MAX)))?;
     Ok(views)
 }
 
@@ -349,6 +355,42 @@ pub(crate) fn decode_frames(
         return Err(corrupt("frames do not hold the wanted rows"));
     }
     Ok(views)
+}
+
+/// Places, ascending, of the values in frames that are equal to one of `needles`; of frames that are not there, none.
+pub(crate) fn find_in_frames(
+    reader: &mut Reader<'_>,
+    frames: &[FrameBytes<'_>],
+    rows: usize,
+    needles: &[&[u8]],
+) -> Result<Vec<usize>> {
+    let spelled = reader.u8()?;
+    if frames.iter().map(|(count, _)| count).sum::<usize>() != rows {
+        return Err(corrupt("frames do not hold the rows"));
+    }
+    let needles: Vec<_> = needles.iter().filter(|needle| transform::fits(spelled, needle)).collect();
+    let needles: Vec<_> = needles.into_iter().map(|needle| transform::apply(spelled, needle)).collect();
+    let lengths = integers::decode(reader, rows, &within_frames(frames, &Wanted::Rows(Vec::new())))?;
+    let mut lengths = lengths.as_slice();
+    let (mut found, mut start) = (Vec::new(), 0);
+    for &(count, bytes) in frames {
+        if let Some(bytes) = bytes {
+            let (frame_lengths, rest) = lengths.split_at_checked(count).ok_or_else(|| corrupt("lengths end early"))?;
+            lengths = rest;
+            let stored = blob::Packed::read(&mut Reader::new(bytes))?.bytes()?;
+            let mut at = 0_usize;
+            for (place, &length) in frame_lengths.iter().enumerate() {
+                let end = usize::try_from(length).ok().and_then(|length| at.checked_add(length));
+                let value = end.and_then(|end| stored.get(at..end)).ok_or_else(|| corrupt("lengths pass the bytes"))?;
+                if needles.iter().any(|needle| needle.as_ref() == value) {
+                    found.push(start + place);
+                }
+                at += value.len();
+            }
+        }
+        start += count;
+    }
+    Ok(found)
 }
 
 /// Appends the values that `stored` bytes spell, `lengths` of them to each.

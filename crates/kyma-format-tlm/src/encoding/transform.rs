@@ -71,6 +71,18 @@ fn is_uuid(value: &[u8], is_upper: bool) -> bool {
     value.len() == UUID_TEXT_BYTES && value.iter().enumerate().all(fits)
 }
 
+/// Whether a value could be among those of a column with this transform.
+pub(crate) fn fits(transform: u8, value: &[u8]) -> bool {
+    match transform {
+        _ if value.is_empty() => true,
+        tag::HEX => is_hex(value, false),
+        tag::UPPER_HEX => is_hex(value, true),
+        tag::UUID => is_uuid(value, false),
+        tag::UPPER_UUID => is_uuid(value, true),
+        _ => true,
+    }
+}
+
 /// The bytes that `value` spells.
 pub(crate) fn apply(transform: u8, value: &[u8]) -> Cow<'_, [u8]> {
     if transform == tag::NONE {

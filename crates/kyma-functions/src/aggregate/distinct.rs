@@ -1,6 +1,7 @@
 //! Distinct counts: hashes of values, exactly up to a number of them, then HyperLogLog (Flajolet et al. 2007).
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
 use arrow::datatypes::DataType;
@@ -61,9 +62,29 @@ impl<'a> Hashes<'a> {
     }
 }
 
+/// Hashes of values are hashes already.
+#[derive(Debug, Default)]
+pub(super) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+type Set = HashSet<u64, BuildHasherDefault<Hashed>>;
+
 /// Distinct hashes of one group.
 pub(super) enum Distinct {
-    Exact(HashSet<u64>),
+    Exact(Set),
     Sketch(Box<[u8]>),
 }
 
@@ -104,7 +125,8 @@ fn record(registers: &mut [u8], hash: u64) {
 
 fn estimate(registers: &[u8]) -> i64 {
     let m = registers.len() as f64;
-    let sum: f64 = registers.iter().map(|&rank| 2_f64.powi(-i32::from(rank))).sum();
+    // Powers of two, by their exponents.
+    let sum: f64 = registers.iter().map(|&rank| f64::from_bits((1023 - u64::from(rank)) << 52)).sum();
     let raw = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
     let zeros = registers.iter().filter(|&&rank| rank == 0).count();
     let by_zeros = (zeros > 0).then(|| m * (m / zeros as f64).ln()).filter(|_| raw <= 2.5 * m);
@@ -124,7 +146,7 @@ impl Slot for Distinct {
     }
 
     fn new(_: &Config) -> Self {
-        Distinct::Exact(HashSet::new())
+        Distinct::Exact(Set::default())
     }
 
     fn update(&mut self, input: &Hashes<'_>, row: usize, config: &Config) -> usize {

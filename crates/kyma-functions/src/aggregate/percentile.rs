@@ -18,6 +18,9 @@ use crate::{Arg, build};
 /// Clusters of a sketch, about.
 const CLUSTERS: f64 = 1_000.0;
 
+/// So many percentiles are found one by one; more are found in sorted samples.
+const SELECTED_MAX: usize = 4;
+
 /// Which percentiles of what, and whether they leave as one array.
 pub(super) struct Config {
     ty: Type,
@@ -130,6 +133,12 @@ impl Percentiles {
     }
 }
 
+/// The key of the sample at `rank`, from 1, of samples in any order.
+fn nth(samples: &mut [(i64, u64)], rank: u64) -> Option<i64> {
+    let at = usize::try_from(rank).ok()?.checked_sub(1).filter(|at| *at < samples.len())?;
+    Some(samples.select_nth_unstable(at).1.0)
+}
+
 /// The key whose cumulative weight reaches `rank`.
 fn at_rank(sorted: &[(i64, u64)], rank: u64) -> Option<i64> {
     let mut reached = 0;
@@ -204,11 +213,18 @@ impl Slot for Percentiles {
     fn finish(mut slots: Vec<Self>, config: &Config) -> Result<Vec<ArrayRef>> {
         let mut columns: Vec<Vec<Value>> = config.percents.iter().map(|_| Vec::with_capacity(slots.len())).collect();
         for slot in &mut slots {
-            slot.samples.sort_unstable();
             let total: u64 = slot.samples.iter().map(|(_, weight)| weight).sum();
+            // Few ranks of single samples are found without an order of all.
+            let is_selected = total == slot.samples.len() as u64 && config.percents.len() <= SELECTED_MAX;
+            if !is_selected {
+                slot.samples.sort_unstable();
+            }
             for (column, percent) in columns.iter_mut().zip(&config.percents) {
                 let rank = (percent / 100.0 * total as f64 - 1e-9).ceil().max(1.0) as u64;
-                let key = at_rank(&slot.samples, rank);
+                let key = match is_selected {
+                    true => nth(&mut slot.samples, rank),
+                    false => at_rank(&slot.samples, rank),
+                };
                 column.push(key.map_or(Value::Null(config.ty), |key| config.value(key)));
             }
         }

@@ -1,5 +1,6 @@
 //! A catalog that fails as told, over the real one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,12 @@ impl Tables for FaultyCatalog {
 impl Extents for FaultyCatalog {
     async fn pin(&self, database: DatabaseId) -> Result<Sequence> {
         self.inner.pin(database).await
+    }
+    async fn pins(&self, known: &BTreeMap<DatabaseId, Sequence>) -> Result<Vec<DatabasePin>> {
+        self.inner.pins(known).await
+    }
+    async fn changes(&self, query: &ChangeQuery) -> Result<Option<Vec<Extent>>> {
+        self.inner.changes(query).await
     }
     async fn reserve(&self, writer: NodeId, object_key: &str) -> Result<Reservation> {
         self.inner.reserve(writer, object_key).await

@@ -100,7 +100,13 @@ impl World {
         let Some(database) = self.catalog.database("d").await.unwrap() else { return Vec::new() };
         let Some(table) = self.catalog.table(database.id, table).await.unwrap() else { return Vec::new() };
         let at = self.catalog.pin(database.id).await.unwrap();
-        let query = ExtentQuery { table: table.id, at, time: TimeRange::ALL, order: ExtentOrder::OldestFirst };
+        let query = ExtentQuery {
+            table: table.id,
+            at,
+            time: TimeRange::ALL,
+            order: ExtentOrder::OldestFirst,
+            ranges: Vec::new(),
+        };
         self.catalog.list(query).try_collect().await.unwrap()
     }
 

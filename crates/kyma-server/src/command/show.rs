@@ -195,7 +195,13 @@ pub(super) async fn extents(state: &Shared, database: &str, name: Option<&str>) 
     let mut listed = 0;
     for table in chosen_tables(state, database, name).await? {
         let at = state.catalog.pin(table.database).await?;
-        let query = ExtentQuery { table: table.id, at, time: TimeRange::ALL, order: ExtentOrder::NewestFirst };
+        let query = ExtentQuery {
+            table: table.id,
+            at,
+            time: TimeRange::ALL,
+            order: ExtentOrder::NewestFirst,
+            ranges: Vec::new(),
+        };
         let mut extents = state.catalog.list(query);
         while let Some(extent) = extents.try_next().await? {
             listed += 1;

@@ -52,7 +52,13 @@ async fn find(state: &Node, id: ExtentId) -> Result<Extent> {
     for database in state.catalog.databases().await? {
         let at = state.catalog.pin(database.id).await?;
         for table in state.catalog.tables(database.id).await? {
-            let query = ExtentQuery { table: table.id, at, time: TimeRange::ALL, order: ExtentOrder::NewestFirst };
+            let query = ExtentQuery {
+                table: table.id,
+                at,
+                time: TimeRange::ALL,
+                order: ExtentOrder::NewestFirst,
+                ranges: Vec::new(),
+            };
             let mut extents = state.catalog.list(query);
             while let Some(extent) = extents.try_next().await? {
                 if extent.id == id {

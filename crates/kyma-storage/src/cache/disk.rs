@@ -1,40 +1,52 @@
 //! Ranges on local disk, through foyer.
 //!
-//! Rules that keep it safe: keys are immutable, nothing is removed or cleared (foyer#1315), S3-FIFO eviction,
-//! admission by foyer's own queue limits. A lookup that fails or takes longer than [`LOOKUP_TIMEOUT`] is a miss; after
-//! [`FAILURES_MAX`] failures in a row the disk is left alone until the process ends. foyer checks each entry's checksum.
+//! Rules that keep it safe: keys are immutable, nothing is removed or cleared (foyer#1315), S3-FIFO eviction of what
+//! is on its way to the disk. A lookup that fails or takes longer than [`LOOKUP_TIMEOUT`] is a miss; after some of them
+//! in a row the disk is left alone for a while (`breaker`). foyer checks each entry's checksum. It does not tell of
+//! writes that fail: what was not written is simply not found.
+//!
+//! The disk evicts in the order of writing. Pieces of large requests are taken at first sight until half of the room
+//! was taken since the start, and later when they are offered again; so a scan over more than the disk goes past it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use foyer::{
     BlockEngineConfig, DeviceBuilder, FsDeviceBuilder, HybridCache, HybridCacheBuilder, HybridCachePolicy,
-    PsyncIoEngineConfig, RecoverMode, S3FifoConfig,
+    PsyncIoEngineConfig, RecoverMode, S3FifoConfig, Source,
 };
 use kyma_core::{Error, Result};
 use tokio::time::timeout;
 
-use super::{BlockCache, RangeKey};
+use super::breaker::Breaker;
+use super::counts::Tally;
+use super::sightings::Sightings;
+use super::{BlockCache, CacheCounts, Cost, RangeKey};
 
 /// The longest a lookup may take before the store is asked instead.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_millis(500);
-/// Failed lookups in a row after which the disk is left alone.
-pub(crate) const FAILURES_MAX: u32 = 16;
 /// Smallest useful disk cache.
 const DISK_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// foyer's unit of eviction, and the largest entry.
 const BLOCK_BYTES: usize = 16 * 1024 * 1024;
 /// Memory in front of the disk, for entries on their way to it.
 const STAGING_BYTES: usize = 16 * 1024 * 1024;
+/// Pieces of scans that are remembered: 4 MiB of memory.
+const SIGHTINGS: usize = 1 << 20;
 
 /// A disk cache.
 #[derive(Debug)]
 pub struct DiskCache {
     ranges: HybridCache<String, Bytes>,
-    failures: AtomicU32,
+    bytes_max: u64,
+    /// Bytes taken since the start. foyer's own count of what was written lags behind.
+    taken: AtomicU64,
+    breaker: Breaker,
+    sightings: Sightings,
+    tally: Tally,
 }
 
 impl DiskCache {
@@ -66,7 +78,9 @@ impl DiskCache {
             .build()
             .await
             .map_err(|error| unusable(&error))?;
-        Ok(DiskCache { ranges, failures: AtomicU32::new(0) })
+        let bytes_max = capacity as u64;
+        let (breaker, sightings, tally) = (Breaker::default(), Sightings::new(SIGHTINGS), Tally::default());
+        Ok(DiskCache { ranges, bytes_max, taken: AtomicU64::new(0), breaker, sightings, tally })
     }
 
     /// Writes out what is on its way to the disk and stops. Lookups are misses from then on.
@@ -76,14 +90,36 @@ impl DiskCache {
         }
     }
 
-    fn given_up(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) >= FAILURES_MAX
+    /// Bytes written since the start.
+    fn written(&self) -> u64 {
+        self.ranges.statistics().disk_write_bytes() as u64
     }
 
-    fn failed(&self, why: &str) {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures == FAILURES_MAX {
-            tracing::warn!(failures, why, "disk cache failed too often and is left alone");
+    fn admits(&self, key: &RangeKey, bytes: &Bytes, cost: Cost) -> bool {
+        let fits = bytes.len() < BLOCK_BYTES / 2;
+        let again = cost == Cost::RoundTrip || self.sightings.again(key);
+        fits && (again || self.taken.load(Ordering::Relaxed) < self.bytes_max / 2) && self.breaker.allows()
+    }
+
+    async fn look_up(&self, key: &RangeKey) -> Option<Bytes> {
+        let name = name(key);
+        match timeout(LOOKUP_TIMEOUT, self.ranges.get(&name)).await {
+            Ok(Ok(found)) => {
+                let entry = found?;
+                // What is still on its way to the disk says nothing of the disk.
+                if entry.source() == Source::Disk {
+                    self.breaker.succeeded();
+                }
+                Some(entry.value().clone()).filter(|bytes| bytes.len() as u64 == key.bytes())
+            }
+            Ok(Err(error)) => {
+                self.breaker.failed(&error.to_string());
+                None
+            }
+            Err(_elapsed) => {
+                self.breaker.failed("lookup took too long");
+                None
+            }
         }
     }
 }
@@ -95,30 +131,23 @@ fn name(key: &RangeKey) -> String {
 #[async_trait]
 impl BlockCache for DiskCache {
     async fn get(&self, key: &RangeKey) -> Option<Bytes> {
-        if self.given_up() {
-            return None;
-        }
-        let name = name(key);
-        match timeout(LOOKUP_TIMEOUT, self.ranges.get(&name)).await {
-            Ok(Ok(found)) => {
-                self.failures.store(0, Ordering::Relaxed);
-                found.map(|entry| entry.value().clone()).filter(|bytes| bytes.len() as u64 == key.bytes())
-            }
-            Ok(Err(error)) => {
-                self.failed(&error.to_string());
-                None
-            }
-            Err(_elapsed) => {
-                self.failed("lookup took too long");
-                None
-            }
+        let found = if self.breaker.allows() { self.look_up(key).await } else { None };
+        self.tally.looked_up(found.as_ref());
+        found
+    }
+
+    fn put(&self, key: RangeKey, bytes: Bytes, cost: Cost) {
+        let admitted = self.admits(&key, &bytes, cost);
+        self.tally.offered(admitted);
+        if admitted {
+            self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.ranges.insert(name(&key), bytes);
         }
     }
 
-    fn put(&self, key: RangeKey, bytes: Bytes) {
-        let fits = bytes.len() < BLOCK_BYTES / 2;
-        if fits && !self.given_up() {
-            self.ranges.insert(name(&key), bytes);
-        }
+    fn counts(&self) -> Vec<CacheCounts> {
+        // foyer does not tell what it holds: no more than was written, and than there is room for.
+        let held_bytes = Some(self.written().min(self.bytes_max));
+        vec![CacheCounts { held_bytes, ..self.tally.counts("disk") }]
     }
 }

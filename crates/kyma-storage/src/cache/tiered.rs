@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{BlockCache, DiskCache, MemoryCache, RangeKey};
+use super::{BlockCache, CacheCounts, Cost, DiskCache, MemoryCache, RangeKey};
 
-/// A memory cache in front of a disk cache. What is found on disk is kept in memory.
+/// A memory cache in front of a disk cache. What is found on disk is offered to memory; each tier decides for itself
+/// what it takes.
 #[derive(Debug)]
 pub struct TieredCache {
     memory: MemoryCache,
@@ -26,12 +27,16 @@ impl BlockCache for TieredCache {
             return Some(bytes);
         }
         let bytes = self.disk.get(key).await?;
-        self.memory.put(key.clone(), bytes.clone());
+        self.memory.put(key.clone(), bytes.clone(), Cost::of_request(key.bytes()));
         Some(bytes)
     }
 
-    fn put(&self, key: RangeKey, bytes: Bytes) {
-        self.disk.put(key.clone(), bytes.clone());
-        self.memory.put(key, bytes);
+    fn put(&self, key: RangeKey, bytes: Bytes, cost: Cost) {
+        self.disk.put(key.clone(), bytes.clone(), cost);
+        self.memory.put(key, bytes, cost);
+    }
+
+    fn counts(&self) -> Vec<CacheCounts> {
+        [self.memory.counts(), self.disk.counts()].concat()
     }
 }

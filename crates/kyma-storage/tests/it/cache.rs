@@ -1,37 +1,38 @@
-//! The disk cache speeds up and never gets in the way.
+//! The cache speeds up and says so.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use kyma_storage::fault::FaultyStore;
 use kyma_storage::object_store::memory::InMemory;
-use kyma_storage::{BlockCache, DiskCache, MemoryCache, RangeKey, Store, StoreSettings, TieredCache};
+use kyma_storage::{BlockCache, Cost, DiskCache, MemoryCache, RangeKey, Store, StoreSettings, TieredCache};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use url::Url;
 
 use crate::{counters, extent, sample};
 
-const MIB: u64 = 1024 * 1024;
+pub(crate) const MIB: u64 = 1024 * 1024;
 
 /// The content of every object here.
-static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| sample(MIB as usize));
+pub(crate) static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| sample(MIB as usize));
 
 /// A store over memory whose cache is on disk, with `objects` objects of 1 MiB.
-async fn store_with_disk(dir: &Path, objects: u64) -> Arc<Store> {
+pub(crate) async fn store_with_disk(dir: &Path, objects: u64) -> (Arc<Store>, Arc<TieredCache>) {
     let disk = DiskCache::open(dir, 64 * MIB).await.unwrap();
-    let cache = TieredCache::new(MemoryCache::new(64 * 1024), disk);
-    let store = Store::with_cache(Arc::new(InMemory::new()), Arc::new(cache));
+    let cache = Arc::new(TieredCache::new(MemoryCache::new(64 * 1024), disk));
+    let settings = StoreSettings::new(Url::parse("memory:///").unwrap());
+    let store = Store::with_cache(Arc::new(InMemory::new()), &settings, Arc::clone(&cache) as _);
     for object in 0..objects {
         store.put(&format!("o/{object}"), Bytes::from_static(&CONTENT)).await.unwrap();
     }
-    store
+    (store, cache)
 }
 
 /// Reads every object twice in small ranges and checks every byte.
-async fn read_all(store: &Arc<Store>, objects: u64) {
+pub(crate) async fn read_all(store: &Arc<Store>, objects: u64) {
     for object in (0..objects).chain(0..objects) {
         let ranges: Vec<_> = (0..8).map(|part| part * 100_000..part * 100_000 + 100_000).collect();
         let reader = store.reader(&extent(&format!("o/{object}"), 0, MIB), counters());
@@ -47,7 +48,7 @@ async fn what_was_read_is_found_after_a_restart() {
     let key = RangeKey { object: "o/1".into(), start: 0, end: 100_000 };
     {
         let disk = DiskCache::open(dir.path(), 64 * MIB).await.unwrap();
-        disk.put(key.clone(), Bytes::from(sample(100_000)));
+        disk.put(key.clone(), Bytes::from(sample(100_000)), Cost::RoundTrip);
         disk.close().await;
     }
     let disk = DiskCache::open(dir.path(), 64 * MIB).await.unwrap();
@@ -57,67 +58,9 @@ async fn what_was_read_is_found_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_folder_that_is_deleted_while_in_use_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store_with_disk(dir.path(), 4).await;
-    read_all(&store, 4).await;
-    std::fs::remove_dir_all(dir.path()).unwrap();
-    read_all(&store, 4).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cache_folder_that_cannot_be_made_is_left_out() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = tempfile::NamedTempFile::new_in(dir.path()).unwrap();
-    let mut settings = StoreSettings::new(Url::parse("memory:///").unwrap());
-    settings.cache_dir = Some(file.path().join("below-a-file"));
-    let store = kyma_storage::open(&settings).await.unwrap();
-    store.put("a", Bytes::from_static(b"x")).await.unwrap();
-    assert_eq!(store.reader(&extent("a", 0, 1), counters()).read(&[0..1]).await.unwrap()[0], b"x"[..]);
-}
-
-/// A tiny file system for the cache; unmounted when dropped.
-struct TinyDisk(tempfile::TempDir);
-
-impl TinyDisk {
-    /// Mounts 1 MiB, where this process may mount at all.
-    fn mount() -> Option<TinyDisk> {
-        let dir = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| TinyDisk(dir))
-    }
-}
-
-impl Drop for TinyDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).output();
-    }
-}
-
-/// A disk that is full. Where this process may not mount one, the smaller claim is tested, and said so: a folder that is gone.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_under_the_cache_changes_nothing() {
-    let fallback = tempfile::tempdir().unwrap();
-    let tiny = TinyDisk::mount();
-    let dir = tiny.as_ref().map_or(fallback.path(), |tiny| tiny.0.path());
-    let mut settings = StoreSettings::new(Url::parse("memory:///").unwrap());
-    settings.cache_dir = Some(dir.join("cache"));
-    settings.cache_memory_bytes = 64 * 1024;
-    let store = kyma_storage::open(&settings).await.unwrap();
-    for object in 0..6 {
-        store.put(&format!("o/{object}"), Bytes::from_static(&CONTENT)).await.unwrap();
-    }
-    if tiny.is_none() {
-        eprintln!("no tiny file system can be mounted here: testing a removed folder instead");
-        std::fs::remove_dir_all(dir.join("cache")).unwrap();
-    }
-    tokio::time::timeout(Duration::from_secs(60), read_all(&store, 6)).await.expect("nothing hangs");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn many_readers_of_a_churning_disk_cache_get_right_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let store = store_with_disk(dir.path(), 16).await;
+    let (store, _) = store_with_disk(dir.path(), 16).await;
     let readers = (0..8).map(|_| {
         let store = Arc::clone(&store);
         async move { read_all(&store, 16).await }
@@ -137,4 +80,64 @@ async fn a_cache_hit_needs_no_store() {
     let reader = store.reader(&extent("a", 0, 100), Arc::clone(&counted));
     assert_eq!(reader.read(&[0..50]).await.unwrap()[0], sample(100)[..50]);
     assert_eq!(counted.cache_bytes.load(Ordering::Relaxed), 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_over_more_than_the_disk_leaves_small_ranges_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = DiskCache::open(dir.path(), 64 * MIB).await.unwrap();
+    let footer = |extent: u64| RangeKey { object: format!("extent/{extent}").into(), start: 0, end: 20_000 };
+    let piece = |at: u64| RangeKey { object: "scan".into(), start: at * MIB, end: (at + 1) * MIB };
+    for extent in 0..100 {
+        disk.put(footer(extent), Bytes::from(sample(20_000)), Cost::RoundTrip);
+    }
+    for at in 0..256 {
+        disk.put(piece(at), Bytes::from_static(&CONTENT), Cost::Transfer);
+        // The scan is as fast as the disk: what foyer's queue drops is not what is tested.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let mut found = 0;
+    for extent in 0..100 {
+        found += u64::from(disk.get(&footer(extent)).await.is_some());
+    }
+    let counts = disk.counts().remove(0);
+    assert!(found >= 90 && counts.rejected >= 200, "{found} {counts:?}");
+    assert_eq!((counts.hits, counts.hit_bytes, counts.misses), (found, found * 20_000, 100 - found));
+    let before = counts.admitted;
+    disk.put(piece(255), Bytes::from_static(&CONTENT), Cost::Transfer);
+    assert_eq!(disk.counts()[0].admitted, before + 1, "at second sight");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_tier_says_what_it_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, cache) = store_with_disk(dir.path(), 1).await;
+    let reader = store.reader(&extent("o/0", 0, MIB), counters());
+    for _ in 0..3 {
+        reader.read(&[0..10_000]).await.unwrap();
+    }
+    reader.read(&[20_000..50_000]).await.unwrap();
+    reader.read(&[20_000..50_000]).await.unwrap();
+    let counts = cache.counts();
+    let told: Vec<_> =
+        counts.iter().map(|counts| (counts.tier, counts.hits, counts.hit_bytes, counts.misses)).collect();
+    // 30,000 bytes are more than a quarter of this memory.
+    assert_eq!(told, [("memory", 2, 20_000, 3), ("disk", 1, 30_000, 2)]);
+    assert_eq!(counts[0].hit_rate(), 0.4);
+
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    store.register(&mut registry);
+    encode(&mut text, &registry).unwrap();
+    for line in [
+        "kyma_store_cache_hits_total{tier=\"memory\"} 2",
+        "kyma_store_cache_hits_total{tier=\"disk\"} 1",
+        "kyma_store_cache_hit_bytes_total{tier=\"disk\"} 30000",
+        "kyma_store_cache_misses_total{tier=\"disk\"} 2",
+        "kyma_store_cache_admitted_total{tier=\"disk\"} 2",
+        "kyma_store_cache_rejected_total{tier=\"memory\"} 2",
+        "kyma_store_cache_evicted_total{tier=\"memory\"} 0",
+        "kyma_store_cache_held_bytes{tier=\"memory\"} 10160",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
 }

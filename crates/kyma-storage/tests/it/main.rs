@@ -5,7 +5,9 @@
 mod cache;
 mod faults;
 mod ranges;
+mod slow;
 mod stores;
+mod survival;
 
 use std::sync::Arc;
 

@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use kyma_core::catalog::{Receipt, TableTotals};
+use kyma_core::catalog::{ChangeQuery, Receipt, TableChange, TableTotals};
+use kyma_core::extent::ExtentStats;
+use kyma_core::predicate::{ColumnRef, CompareOp, Predicate};
+use kyma_core::prune::evaluate;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
@@ -78,6 +83,180 @@ pub(super) async fn lists_are_in_order_and_overlap(catalog: &Arc<dyn Catalog>) {
     }
 }
 
+/// Durations from nothing to everything, windows anywhere, against the slow and obvious test.
+pub(super) async fn any_window_finds_extents_of_any_length(catalog: &Arc<dyn Catalog>) {
+    const EXTENTS: usize = 1_500;
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let mut any_time = move || match random.random_range(0..4) {
+        0 => random.random_range(-1_000..1_000),
+        1 => random.random_range(-(1_i64 << 40)..1 << 40),
+        2 => random.random(),
+        _ => [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX][random.random_range(0..6)],
+    };
+    let mut any_range = move || {
+        let (one, other) = (any_time(), any_time());
+        TimeRange::new(one.min(other), one.max(other))
+    };
+    let table = table(catalog).await;
+    let reservation = reserve(catalog).await;
+    let ranges: Vec<TimeRange> = (0..EXTENTS).map(|_| any_range()).collect();
+    let extents: Vec<NewExtent> =
+        ranges.iter().map(|range| extent(&table, &reservation.object_key, range.start, range.end)).collect();
+    let commit = Commit { reservation: Some(reservation), extents: extents.clone(), receipts: vec![] };
+    let at = catalog.commit(&commit).await.unwrap().sequences[&table.database];
+    for _ in 0..60 {
+        let wanted = any_range();
+        let mut expected: Vec<&NewExtent> = extents.iter().filter(|extent| extent.time.overlaps(&wanted)).collect();
+        let ids = |listed: Vec<Extent>| listed.iter().map(|extent| extent.id).collect::<Vec<_>>();
+        let plain = |expected: &[&NewExtent]| expected.iter().map(|extent| extent.id).collect::<Vec<_>>();
+        expected.sort_by_key(|extent| std::cmp::Reverse((extent.time.end, extent.id)));
+        let newest = ids(list(catalog, &table, at, wanted, ExtentOrder::NewestFirst).await);
+        assert_eq!(newest, plain(&expected), "newest first over {wanted:?}");
+        expected.sort_by_key(|extent| (extent.time.start, extent.id));
+        let oldest = ids(list(catalog, &table, at, wanted, ExtentOrder::OldestFirst).await);
+        assert_eq!(oldest, plain(&expected), "oldest first over {wanted:?}");
+    }
+}
+
+/// Column ranges may only leave out what the manifest's statistics exclude anyway.
+pub(super) async fn ranges_leave_out_only_what_they_exclude(catalog: &Arc<dyn Catalog>) {
+    let mut random = ChaCha8Rng::seed_from_u64(13);
+    let table = table(catalog).await;
+    let schema = Schema::from([("n", Type::Long), ("r", Type::Real), ("s", Type::String)]);
+    let reservation = reserve(catalog).await;
+    let any_value = |ty: Type, random: &mut ChaCha8Rng| match ty {
+        Type::String => Value::String(["", "a", "ab", "abcdé", "abcde", "b\0"][random.random_range(0..6)].to_owned()),
+        Type::Real => Value::Real(f64::from(random.random_range(-6..6)) / 2.0),
+        _ => Value::Long([random.random_range(-6..6), random.random()][random.random_range(0..2)]),
+    };
+    let mut extents = Vec::new();
+    for at in 0..300 {
+        let mut new = extent(&table, &reservation.object_key, at, at);
+        for (name, ty) in [("n", Type::Long), ("r", Type::Long), ("r", Type::Real), ("s", Type::String)] {
+            let (one, other) = (any_value(ty, &mut random), any_value(ty, &mut random));
+            let in_order = one.partial_compare(&other).unwrap().is_le();
+            let (min, max) = if in_order { (one, other) } else { (other, one) };
+            let known =
+                ColumnStats { min: Some(min), max: Some(max), nulls: at as u64 % 3, ..ColumnStats::all_null(10) };
+            let stats = [known.clone(), known, ColumnStats::all_null(10), ColumnStats::unknown(10)];
+            if random.random_bool(0.8) {
+                let stats = stats[random.random_range(0..4)].clone();
+                new.columns.insert(name.to_owned(), ColumnBounds { ty, stats });
+            }
+        }
+        extents.push(new);
+    }
+    let commit = Commit { reservation: Some(reservation), extents: extents.clone(), receipts: vec![] };
+    let at = catalog.commit(&commit).await.unwrap().sequences[&table.database];
+    let ops =
+        [CompareOp::Equal, CompareOp::Less, CompareOp::LessOrEqual, CompareOp::Greater, CompareOp::GreaterOrEqual];
+    for round in 0..120 {
+        let mut parts = Vec::new();
+        for _ in 0..1 + round % 6 {
+            let (name, ty) = [("n", Type::Long), ("n", Type::Real), ("r", Type::Real), ("s", Type::String)]
+                [random.random_range(0..4)];
+            let (column, value) = (ColumnRef::column(name), any_value(ty, &mut random));
+            parts.push(match random.random_bool(0.2) {
+                true => Predicate::In { column, values: vec![value, any_value(ty, &mut random)] },
+                false => Predicate::Compare { column, op: ops[random.random_range(0..5)], value },
+            });
+        }
+        let (predicate, order) =
+            (Predicate::and(parts), [ExtentOrder::NewestFirst, ExtentOrder::OldestFirst][round % 2]);
+        let ranges = predicate.ranges(&schema);
+        let query = ExtentQuery { table: table.id, at, time: TimeRange::ALL, order, ranges };
+        let listed: BTreeSet<ExtentId> = catalog.list(query).map(|extent| extent.unwrap().id).collect().await;
+        for extent in extents.iter().filter(|extent| !listed.contains(&extent.id)) {
+            // A null string that reads as "" is in no range either.
+            let (time_column, null_strings_are_empty) = ("Timestamp", false);
+            let stats = ExtentStats { extent, schema: &schema, time_column, null_strings_are_empty };
+            assert!(evaluate(&predicate, &stats).is_none(), "{predicate:?} {:?}", extent.columns);
+        }
+    }
+}
+
+/// What a query asks first: one moment of every database, and what changed there.
+pub(super) async fn a_pin_tells_what_changed(catalog: &Arc<dyn Catalog>) {
+    let (one, other) = (table(catalog).await, table(catalog).await);
+    let pin = |known: Option<Sequence>| {
+        let known = known.map(|sequence| (one.database, sequence)).into_iter().collect();
+        let database = one.database;
+        async move {
+            let pins = catalog.pins(&known).await.unwrap();
+            assert!(pins.is_sorted_by_key(|pin| pin.database.name.clone()));
+            pins.into_iter().find(|pin| pin.database.id == database).unwrap()
+        }
+    };
+    let before = pin(Some(Sequence(0))).await;
+    assert_eq!((before.sequence, &before.changed[..]), (Sequence(0), &[][..]));
+    let (_, first) = add(catalog, &one, 0, 9).await;
+    let (source, second) = add(catalog, &one, 10, 19).await;
+    add(catalog, &other, 0, 9).await;
+    let change = TableChange { table: one.id, sequence: second, extents: 2, rows: 20 };
+    let after = pin(Some(first)).await;
+    assert_eq!((after.sequence, &after.changed[..]), (second, &[change][..]));
+    assert_eq!(pin(Some(second)).await.changed, []);
+    assert_eq!(pin(None).await.changed, []);
+    assert_eq!(after.schema_version, before.schema_version);
+    let removed = catalog.replace(one.id, &[source.id], &Commit::default()).await.unwrap().sequences[&one.database];
+    let change = TableChange { table: one.id, sequence: removed, extents: 1, rows: 10 };
+    assert_eq!(pin(Some(second)).await.changed, [change]);
+
+    let mut version = before.schema_version;
+    let mut is_newer = async |what: &str| {
+        let now = pin(None).await.schema_version;
+        assert!(now > version, "{what}");
+        version = now;
+    };
+    let again = catalog.ensure_table(one.database, "Again", &new_table()).await.unwrap();
+    is_newer("a new table").await;
+    catalog.grow_table(again.id, &[column("more", Type::Long)]).await.unwrap();
+    is_newer("a new column").await;
+    catalog.set_format(again.id, "other").await.unwrap();
+    is_newer("another format").await;
+    catalog.drop_table(again.id).await.unwrap();
+    is_newer("a dropped table").await;
+    catalog.grow_table(one.id, &[]).await.unwrap();
+    assert_eq!(pin(None).await.schema_version, version, "nothing changed");
+}
+
+/// Changes between any two sequences lead from what was visible to what is; totals agree with the list at each.
+pub(super) async fn changes_lead_from_one_snapshot_to_the_next(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let mut snapshots = vec![(catalog.pin(table.database).await.unwrap(), BTreeSet::new())];
+    for round in 0..20 {
+        let mut now: BTreeSet<ExtentId> = snapshots[round].1.clone();
+        let sources: Vec<ExtentId> = now.iter().filter(|_| random.random_bool(0.3)).copied().collect();
+        let reservation = reserve(catalog).await;
+        let extents: Vec<NewExtent> =
+            (0..random.random_range(1..4)).map(|at| extent(&table, &reservation.object_key, at, at + 10)).collect();
+        now.retain(|id| !sources.contains(id));
+        now.extend(extents.iter().map(|extent| extent.id));
+        let commit = Commit { reservation: Some(reservation), extents, receipts: vec![] };
+        let at = catalog.replace(table.id, &sources, &commit).await.unwrap().sequences[&table.database];
+        snapshots.push((at, now));
+    }
+    let query = |after, to| ChangeQuery { table: table.id, after, to, time: TimeRange::ALL, limit: 1_000 };
+    for (at, visible) in &snapshots {
+        assert_eq!(catalog.totals(table.id, *at).await.unwrap().extents, visible.len() as u64, "at {at}");
+        for (later, expected) in snapshots.iter().filter(|(later, _)| later >= at) {
+            let mut known = visible.clone();
+            for extent in catalog.changes(&query(*at, *later)).await.unwrap().unwrap() {
+                match extent.removed.is_none_or(|removed| removed > *later) {
+                    true => known.insert(extent.id),
+                    false => known.remove(&extent.id),
+                };
+            }
+            assert_eq!(&known, expected, "from {at} to {later}");
+        }
+    }
+    let (first, last) = (snapshots[0].0, snapshots[20].0);
+    assert_eq!(catalog.changes(&ChangeQuery { limit: 3, ..query(first, last) }).await.unwrap(), None);
+    let nowhere = ChangeQuery { time: TimeRange::new(100, 200), ..query(first, last) };
+    assert_eq!(catalog.changes(&nowhere).await.unwrap(), Some(vec![]));
+}
+
 /// Many extents, many of them with equal times, each exactly once; and a reader that stops early.
 pub(super) async fn ten_thousand_extents_are_streamed(catalog: &Arc<dyn Catalog>) {
     const EXTENTS: i64 = 10_000;
@@ -97,7 +276,8 @@ pub(super) async fn ten_thousand_extents_are_streamed(catalog: &Arc<dyn Catalog>
         };
         assert!(in_order, "{order:?}");
     }
-    let query = ExtentQuery { table: table.id, at, time: TimeRange::ALL, order: ExtentOrder::NewestFirst };
+    let query =
+        ExtentQuery { table: table.id, at, time: TimeRange::ALL, order: ExtentOrder::NewestFirst, ranges: Vec::new() };
     let first: Vec<_> = catalog.list(query).take(3).collect().await;
     assert_eq!(first.len(), 3);
 }

@@ -1,6 +1,7 @@
 //! What may be deleted, and what never.
 
 use futures::future::join;
+use kyma_core::catalog::ChangeQuery;
 
 use super::*;
 
@@ -71,8 +72,13 @@ pub(super) async fn only_objects_without_visible_extents_are_doomed(catalog: &Ar
     assert!(doomed_now(short).await);
     assert!(!doomed_now(short).await, "doomed once");
     assert!(catalog.outcome(&reservation).await.unwrap().is_some(), "a doomed object was committed all the same");
+    let now = catalog.pin(table.database).await.unwrap();
+    let since = |after| ChangeQuery { table: table.id, after, to: now, time: TimeRange::ALL, limit: 10 };
+    assert_eq!(catalog.changes(&since(before)).await.unwrap().map(|changed| changed.len()), Some(2));
     catalog.forget(&key).await.unwrap();
     assert!(visible(catalog, &table, before).await.is_empty());
+    assert_eq!(catalog.changes(&since(before)).await.unwrap(), None, "the removals are forgotten");
+    assert_eq!(catalog.changes(&since(now)).await.unwrap(), Some(vec![]));
 }
 
 pub(super) async fn unknown_objects_are_doomed_and_known_ones_are_not(catalog: &Arc<dyn Catalog>) {

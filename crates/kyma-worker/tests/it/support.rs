@@ -88,7 +88,13 @@ impl Bench {
     /// Every visible extent with its object's key.
     pub(crate) async fn visible(&self) -> Vec<(ExtentId, String)> {
         let at: Sequence = self.catalog.pin(self.table.database).await.unwrap();
-        let query = ExtentQuery { table: self.table.id, at, time: TimeRange::ALL, order: ExtentOrder::NewestFirst };
+        let query = ExtentQuery {
+            table: self.table.id,
+            at,
+            time: TimeRange::ALL,
+            order: ExtentOrder::NewestFirst,
+            ranges: Vec::new(),
+        };
         let listed = self.catalog.list(query);
         listed.map(|extent| extent.map(|e| (e.id, e.location.key.clone())).unwrap()).collect().await
     }

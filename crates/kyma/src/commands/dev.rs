@@ -16,7 +16,7 @@ use url::Url;
 use crate::cli::DevArgs;
 use crate::client::Client;
 use crate::commands::serve::log_to_stderr;
-use crate::components::{self, PrivateCatalog};
+use crate::components::{self, ExecSettings, PrivateCatalog};
 use crate::config::{Config, LogFormat};
 use crate::sample;
 use crate::signals::Signals;
@@ -83,6 +83,7 @@ fn config(args: &DevArgs, data_dir: &Path, private: Option<&PrivateCatalog>) -> 
         grpc_listen: SocketAddr::new(args.listen.ip(), 0),
         catalog_url: args.catalog_url.clone().or_else(|| private.map(PrivateCatalog::url)),
         store_url: Some(store.to_string()),
+        query: ExecSettings { spill_dir: Some(data_dir.join("spill")), ..ExecSettings::default() },
         ..Config::default()
     })
 }

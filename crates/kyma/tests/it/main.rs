@@ -6,4 +6,5 @@ mod bad_input;
 mod client;
 mod command_line;
 mod dev;
+mod hostile;
 mod process;

@@ -466,7 +466,10 @@ impl Frame<'_> {
             });
         }
         let pool = if is_pool_wanted && pooled > 0 { Some(Pool::read(&mut reader, pooled, &parts)?) } else { None };
-        let segments: Vec<Vec<&[u8]>> = self.templates.iter().map(|template| template.segments().collect()).collect();
+        let segments = self.templates.iter().zip(&is_wanted);
+        let segments: Vec<Vec<&[u8]>> = segments
+            .map(|(template, is_wanted)| if *is_wanted { template.segments().collect() } else { Vec::new() })
+            .collect();
 
         let count = wanted.map_or(self.codes.len(), <[u32]>::len);
         let mut text = Vec::with_capacity(if wanted.is_none() { text_bytes } else { 0 });

@@ -11,7 +11,7 @@
 //! data    = block*, dictionary*                block = piece of each column, in schema order
 //! piece   = head, frame*      of a dynamic column: the pieces of its sub-columns, then of its residue (`dynamic`)
 //! indexes = filters and dictionaries of terms (`index`), bitmaps of paths (`dynamic::presence`), sketches of columns
-//!           (`sketches`); footer sections say where they are
+//!           (`sketches`); footer sections say where they are, and how many rows have which value (`tallies`)
 //! footer  = body, tail        see `footer`; its last 8 bytes are the magic
 //! ```
 //!

@@ -102,7 +102,7 @@ impl ExtentScan {
             output,
             schema,
             filters,
-            partitions: partitions.min(found.extents.len()).max(1),
+            partitions: partitions.min(blocks_of(&found.extents)).max(1),
             extents: Arc::new(found.extents),
             statistics: Arc::new(statistics),
             planned,
@@ -324,6 +324,11 @@ impl ExtentScan {
         let place = self.output.get(expr.downcast_ref::<Column>()?.index())?;
         self.columns.get(*place)
     }
+}
+
+/// Blocks of all extents together, as far as that is a small number.
+fn blocks_of(extents: &[Arc<Extent>]) -> usize {
+    extents.iter().map(|extent| extent.blocks as usize).fold(0, usize::saturating_add)
 }
 
 impl DataSource for ExtentScan {

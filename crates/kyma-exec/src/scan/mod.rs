@@ -2,17 +2,18 @@
 //!
 //! Every partition of a scan repeats, until the shared [`queue`] is empty or enough rows came out:
 //!
-//! 1. take the next extent (newest first when the query wants the newest rows), unless a filter that tightened while the
-//!    query ran excludes it by now;
-//! 2. open its footer ([`footers`]) and prune its blocks by statistics and indexes; what only has to be counted, and is known
-//!    to match, is taken from manifest, footer or statistics ([`Known`]);
-//! 3. read the candidate blocks ([`block`]), a bounded number of them ahead: filter columns first, then the rest for the
-//!    rows that passed ([`partition`]).
+//! 1. have the next extents opened, some ahead (newest first when the query wants the newest rows), unless a filter that
+//!    tightened while the query ran excludes them by now;
+//! 2. opening reads the footer ([`footers`]) and prunes the blocks by statistics and indexes; what only has to be counted, and
+//!    is known to match, is taken from manifest, footer or statistics ([`Known`]);
+//! 3. read the next candidate block of whichever open extent ([`block`]), a bounded number of them ahead: filter columns first,
+//!    then the rest for the rows that passed ([`partition`]).
 //!
 //! Filters are evaluated on every row read: pruning is advice.
 
 pub mod block;
 pub mod footers;
+mod gate;
 pub mod io;
 pub mod partition;
 pub mod queue;

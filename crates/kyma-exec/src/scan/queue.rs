@@ -1,33 +1,149 @@
-//! The extents of one execution of a scan, shared by its partitions: whoever is free takes the next.
+//! What the partitions of one execution of a scan share: extents not yet opened, open ones with blocks to read, rows given out.
+//! Whoever is free takes the next block, whoever opened its extent.
+//!
+//! 1. Extents are opened by tasks of the queue's own, some ahead of what is read, so that no partition waits for another
+//!    that nobody polls.
+//! 2. A task ends with its extent's cursor in the queue, or its error. A partition that finds no block waits while some task
+//!    is under way, and ends when none is and no extent is left.
+//! 3. Dropping the queue, which the last partition does, ends the tasks.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
+use arrow::buffer::BooleanBuffer;
+use kyma_core::Result;
 use kyma_core::extent::Extent;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
-/// Extents not yet taken, and rows given out so far.
+use crate::scan::footers::Opened;
+
+/// Blocks of an open extent that are still to be read.
+#[derive(Debug)]
+pub struct Cursor {
+    /// The extent's place in the list of the scan.
+    pub extent: usize,
+    /// It.
+    pub opened: Opened,
+    /// The blocks, ascending.
+    pub blocks: VecDeque<u32>,
+    /// Rows that may match, of the blocks where an index says.
+    pub rows: BTreeMap<u32, BooleanBuffer>,
+}
+
+/// A block to read.
+#[derive(Debug)]
+pub struct NextBlock {
+    /// Its extent.
+    pub opened: Opened,
+    /// That one's place in the list of the scan.
+    pub extent: usize,
+    /// Its number.
+    pub block: u32,
+    /// The rows that may match, when an index says.
+    pub candidates: Option<BooleanBuffer>,
+}
+
+/// What a partition may do next.
+#[derive(Debug)]
+pub enum Next {
+    /// Read a block.
+    Block(NextBlock),
+    /// Wait for an extent that is being opened.
+    Wait,
+    /// Have a further extent opened.
+    Open,
+    /// End.
+    Done,
+}
+
+/// The queue.
 #[derive(Debug, Default)]
 pub struct ScanQueue {
-    extents: Mutex<VecDeque<(usize, Arc<Extent>)>>,
+    state: Mutex<State>,
+    changed: Notify,
     rows: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    extents: VecDeque<(usize, Arc<Extent>)>,
+    open: VecDeque<Cursor>,
+    /// How many extents are being opened.
+    opening: usize,
+    failed: Option<kyma_core::Error>,
+    tasks: JoinSet<()>,
 }
 
 impl ScanQueue {
     /// A queue of `extents`, in this order, each with its place in the list of the scan.
     pub fn new(extents: impl IntoIterator<Item = (usize, Arc<Extent>)>) -> Self {
-        ScanQueue { extents: Mutex::new(extents.into_iter().collect()), rows: AtomicUsize::new(0) }
+        let state = State { extents: extents.into_iter().collect(), ..State::default() };
+        ScanQueue { state: Mutex::new(state), ..ScanQueue::default() }
     }
 
-    /// The next extent.
+    /// The next extent that nobody has opened.
     pub fn take(&self) -> Option<(usize, Arc<Extent>)> {
-        self.extents.lock().pop_front()
+        self.state.lock().extents.pop_front()
     }
 
-    /// Removes and counts what nobody will need.
+    /// Opens an extent beside what is read; `None` when it holds nothing to read.
+    pub fn open(self: &Arc<Self>, opening: impl Future<Output = Result<Option<Cursor>>> + Send + 'static) {
+        let under_way = UnderWay { queue: Arc::downgrade(self), found: None };
+        let mut state = self.state.lock();
+        state.opening += 1;
+        while state.tasks.try_join_next().is_some() {}
+        state.tasks.spawn(async move { under_way.end(opening.await) });
+    }
+
+    /// How many extents are open or being opened.
+    pub fn ahead(&self) -> usize {
+        let state = self.state.lock();
+        state.open.len() + state.opening
+    }
+
+    /// The next block of an open extent.
+    ///
+    /// # Errors
+    /// Why an extent could not be opened.
+    pub fn next(&self) -> Result<Next> {
+        let mut state = self.state.lock();
+        if let Some(error) = state.failed.take() {
+            return Err(error);
+        }
+        while let Some(cursor) = state.open.front_mut() {
+            if let Some(block) = cursor.blocks.pop_front() {
+                let candidates = cursor.rows.remove(&block);
+                let (opened, extent) = (cursor.opened.clone(), cursor.extent);
+                return Ok(Next::Block(NextBlock { opened, extent, block, candidates }));
+            }
+            state.open.pop_front();
+        }
+        Ok(match (state.opening, state.extents.is_empty()) {
+            (0, true) => Next::Done,
+            (0, false) => Next::Open,
+            _ => Next::Wait,
+        })
+    }
+
+    /// Wakes whoever waits when something changed since this was called.
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Removes what nobody will need; gives how many extents were never opened.
     pub fn abandon(&self) -> usize {
-        std::mem::take(&mut *self.extents.lock()).len()
+        let mut state = self.state.lock();
+        state.open.clear();
+        let rest = std::mem::take(&mut state.extents).len();
+        let tasks = std::mem::take(&mut state.tasks);
+        drop(state);
+        // Not under the lock, which an ending task takes.
+        drop(tasks);
+        self.changed.notify_waiters();
+        rest
     }
 
     /// Takes up to `wanted` of the rows that may still be given out, of `limit` in all; how many it got.
@@ -40,5 +156,32 @@ impl ScanQueue {
     /// Rows given out so far, of a scan with a limit.
     pub fn given(&self) -> usize {
         self.rows.load(Ordering::Relaxed)
+    }
+}
+
+/// An extent that is being opened. However the task ends, whoever waits hears of it.
+struct UnderWay {
+    queue: Weak<ScanQueue>,
+    found: Option<Result<Option<Cursor>>>,
+}
+
+impl UnderWay {
+    fn end(mut self, found: Result<Option<Cursor>>) {
+        self.found = Some(found);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let Some(queue) = self.queue.upgrade() else { return };
+        let mut state = queue.state.lock();
+        state.opening = state.opening.saturating_sub(1);
+        match self.found.take() {
+            Some(Ok(Some(cursor))) => state.open.push_back(cursor),
+            Some(Err(error)) => state.failed = Some(error),
+            Some(Ok(None)) | None => {}
+        }
+        drop(state);
+        queue.changed.notify_waiters();
     }
 }

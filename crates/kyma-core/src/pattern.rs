@@ -16,15 +16,21 @@ static COMPILED: Mutex<Vec<(String, Regex)>> = Mutex::new(Vec::new());
 pub fn compile(pattern: &str) -> Result<Regex> {
     // A lock that a panic poisoned holds what it held before.
     let lock = || COMPILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some((_, known)) = lock().iter().find(|(known, _)| known == pattern) {
-        return Ok(known.clone());
-    }
-    let compiled = compile_anew(pattern)?;
+    let take = |kept: &mut Vec<(String, Regex)>| {
+        let at = kept.iter().position(|(known, _)| known == pattern)?;
+        Some(kept.remove(at))
+    };
+    let known = take(&mut lock());
+    let (name, compiled) = match known {
+        Some(known) => known,
+        None => (pattern.to_owned(), compile_anew(pattern)?),
+    };
     let mut kept = lock();
+    take(&mut kept);
     if kept.len() == KEPT {
         kept.remove(0);
     }
-    kept.push((pattern.to_owned(), compiled.clone()));
+    kept.push((name, compiled.clone()));
     Ok(compiled)
 }
 

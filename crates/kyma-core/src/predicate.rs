@@ -175,6 +175,19 @@ impl Predicate {
         }
     }
 
+    /// Whether it speaks of a path inside a dynamic column.
+    pub fn has_path(&self) -> bool {
+        match self {
+            Predicate::True | Predicate::Opaque => false,
+            Predicate::And(parts) | Predicate::Or(parts) => parts.iter().any(Predicate::has_path),
+            Predicate::Not(inner) => inner.has_path(),
+            Predicate::IsNull(column)
+            | Predicate::Compare { column, .. }
+            | Predicate::In { column, .. }
+            | Predicate::Text { column, .. } => !column.path.is_empty(),
+        }
+    }
+
     /// The top-level conjuncts.
     pub fn conjuncts(&self) -> &[Predicate] {
         match self {

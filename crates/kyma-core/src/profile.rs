@@ -320,6 +320,7 @@ mod tests {
             "extents",
             "blocks",
             "metadata_answers",
+            "metadata_blocks",
             "rows_total",
             "time_kept",
             "rows_scanned",

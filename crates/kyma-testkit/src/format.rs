@@ -525,7 +525,7 @@ fn few_values(rows: usize, random: &mut ChaCha8Rng) -> RecordBatch {
             Type::String,
             Arc::new(strings.iter().map(|at| some(*at).map(|at| texts[at as usize])).collect::<StringViewArray>()),
         ),
-        (Type::Long, Arc::new(longs.iter().map(|at| some(*at).map(|at| at * i64::MAX / 2)).collect::<Int64Array>())),
+        (Type::Long, Arc::new(longs.iter().map(|at| some(*at).map(|at| at * (i64::MAX / 2))).collect::<Int64Array>())),
         (Type::Int, Arc::new(ints.iter().map(|at| some(*at).map(|at| at as i32)).collect::<Int32Array>())),
         (Type::Bool, Arc::new(bools.iter().map(|at| some(*at).map(|at| at == 1)).collect::<BooleanArray>())),
         (

@@ -34,7 +34,7 @@ use futures::{StreamExt, TryStreamExt};
 use kyma_core::Type;
 
 use crate::df_adapter::error::to_df;
-use crate::df_adapter::operators::leaf;
+use crate::df_adapter::memory::ScanBudget;
 use crate::df_adapter::source::ExtentScan;
 use crate::scan::RowPlace;
 use crate::size::batch_bytes;
@@ -72,12 +72,12 @@ fn late(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>>
         let Some(sort) = merge.input().downcast_ref::<SortExec>() else { return Ok(None) };
         let Some((sorted, scan)) = deferring(sort)? else { return Ok(None) };
         let merged = SortPreservingMergeExec::new(merge.expr().clone(), sorted).with_fetch(merge.fetch());
-        return Ok(Some(Arc::new(LateRead::new(Arc::new(merged), scan, node.schema()))));
+        return Ok(Some(Arc::new(LateRead::new(Arc::new(merged), scan, node))));
     }
     match node.downcast_ref::<SortExec>().filter(|sort| !sort.preserve_partitioning()) {
         Some(sort) => {
             let found = deferring(sort)?;
-            Ok(found.map(|(sorted, scan)| Arc::new(LateRead::new(sorted, scan, node.schema())) as _))
+            Ok(found.map(|(sorted, scan)| Arc::new(LateRead::new(sorted, scan, node)) as _))
         }
         None => Ok(None),
     }
@@ -126,8 +126,9 @@ struct LateRead {
 }
 
 impl LateRead {
-    fn new(input: Arc<dyn ExecutionPlan>, scan: ExtentScan, schema: SchemaRef) -> Self {
-        LateRead { input, scan, properties: Arc::new(leaf(schema)) }
+    /// In the place of `replaced`, whose columns and order it gives.
+    fn new(input: Arc<dyn ExecutionPlan>, scan: ExtentScan, replaced: &Arc<dyn ExecutionPlan>) -> Self {
+        LateRead { input, scan, properties: Arc::clone(replaced.properties()) }
     }
 }
 
@@ -183,8 +184,10 @@ impl ExecutionPlan for LateRead {
                 batches.push(batch);
             }
             let rows = concat_batches(&input.schema(), &batches)?;
-            let batch = with_columns(&scan, &rows, &schema).await?;
-            memory.try_grow(batch_bytes(&batch))?;
+            memory.try_grow(batch_bytes(&rows))?;
+            let budget = ScanBudget(memory);
+            let batch = with_columns(&scan, &rows, &schema, &budget).await?;
+            budget.0.try_grow(batch_bytes(&batch))?;
             Ok(batch)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(rows))))
@@ -192,7 +195,12 @@ impl ExecutionPlan for LateRead {
 }
 
 /// The rows with their deferred columns, without their places.
-async fn with_columns(scan: &ExtentScan, rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+async fn with_columns(
+    scan: &ExtentScan,
+    rows: &RecordBatch,
+    schema: &SchemaRef,
+    budget: &ScanBudget,
+) -> Result<RecordBatch> {
     let width = schema.fields().len();
     let places: &UInt64Array = rows.column(width).as_primitive::<UInt64Type>();
     let mut blocks: BTreeMap<(usize, u32), Vec<(u32, u32)>> = BTreeMap::new();
@@ -203,7 +211,7 @@ async fn with_columns(scan: &ExtentScan, rows: &RecordBatch, schema: &SchemaRef)
     let reads = blocks.into_iter().map(|((extent, block), mut wanted)| async move {
         wanted.sort_unstable();
         let rows: Vec<u32> = wanted.iter().map(|(row, _)| *row).collect();
-        let arrays = scan.read_late(extent, block, |count| selection(&rows, count)).await.map_err(to_df)?;
+        let arrays = scan.read_late(extent, block, |count| selection(&rows, count), budget).await.map_err(to_df)?;
         Ok::<_, datafusion::error::DataFusionError>((wanted, arrays))
     });
     let read: Vec<(Vec<(u32, u32)>, Vec<ArrayRef>)> =

@@ -28,12 +28,19 @@ pub(crate) fn session(scope: &Arc<QueryScope>) -> Result<SessionState> {
         Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
         None => DiskManagerMode::Disabled,
     };
-    let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes);
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(QueryPool::new(scope)))
-        .with_disk_manager_builder(disk)
-        .build_arc()
-        .map_err(from_df)?;
+    let runtime = |mode: DiskManagerMode| {
+        let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(settings.spill_bytes);
+        RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(QueryPool::new(scope)))
+            .with_disk_manager_builder(disk)
+            .build_arc()
+    };
+    // The folder is a cache: where it is gone or may not be written, queries go on without it.
+    let runtime = runtime(mode).or_else(|error| {
+        tracing::debug!(error = %error, "queries cannot spill");
+        runtime(DiskManagerMode::Disabled)
+    });
+    let runtime = runtime.map_err(from_df)?;
     let catalogs: Arc<dyn CatalogProviderList> = Arc::new(SnapshotCatalog::new(scope));
     let mut builder = SessionStateBuilder::new()
         .with_config(config(scope))

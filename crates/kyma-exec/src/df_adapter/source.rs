@@ -45,7 +45,7 @@ use crate::explain::Reads;
 use crate::prune::{Survivors, TableQuery};
 use crate::scan::block::filled;
 use crate::scan::queue::ScanQueue;
-use crate::scan::{Known, ScanSpec, partition};
+use crate::scan::{Budget, Known, ScanSpec, partition};
 use crate::scope::{PlannedScan, QueryScope};
 
 /// Name of the column of places.
@@ -156,6 +156,11 @@ impl ExtentScan {
         self.fetch.is_some()
     }
 
+    /// Its filters, over all columns that it may read.
+    pub(crate) fn filters(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &self.filters
+    }
+
     /// How many partitions it has.
     pub(crate) fn partitions(&self) -> usize {
         self.partitions
@@ -197,6 +202,7 @@ impl ExtentScan {
         extent: usize,
         block: u32,
         selection: impl FnOnce(usize) -> BooleanBuffer,
+        budget: &dyn Budget,
     ) -> kyma_core::Result<Vec<ArrayRef>> {
         let extent = self.extents.get(extent);
         let extent = extent.ok_or_else(|| kyma_core::Error::internal("a row's extent is not in its scan"))?;
@@ -205,7 +211,11 @@ impl ExtentScan {
         let places: Vec<usize> = self.deferred.iter().filter_map(|at| self.output.get(*at).copied()).collect();
         let wanted: Vec<ReadColumn> = places.iter().filter_map(|place| self.columns.get(*place).cloned()).collect();
         let selection = selection(rows);
-        let batch = opened.reader.read(&*opened.source, block, &wanted, Some(&selection)).await?;
+        let bytes = opened.reader.read_bytes(block, &wanted) as usize;
+        budget.take(bytes)?;
+        let batch = opened.reader.read(&*opened.source, block, &wanted, Some(&selection)).await;
+        budget.give(bytes);
+        let batch = batch?;
         let fill = self.query.null_strings_are_empty;
         let column = |(array, column): (&ArrayRef, &ReadColumn)| match fill && column.ty == Type::String {
             true => filled(array),

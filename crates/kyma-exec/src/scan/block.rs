@@ -156,8 +156,12 @@ impl BlockRead {
         if unsure.count_set_bits() == 0 {
             return Ok(Test { passed: Some(sure), arrays: Tested::new(), looked_at: 0 });
         }
-        let (_, passed, looked_at) = self.evaluate(rows, Some(&unsure), condition).await?;
-        Ok(Test { passed: Some(&sure | &passed), arrays: Tested::new(), looked_at })
+        let (arrays, passed, looked_at) = self.evaluate(rows, Some(&unsure), condition).await?;
+        // What was read serves as output where it holds every row that may pass.
+        let is_all = sure.count_set_bits() == 0;
+        let arrays = condition.filter.columns().iter().copied().zip(arrays).filter(|_| is_all);
+        let arrays = arrays.map(|(place, array)| (place, (Some(unsure.clone()), array))).collect();
+        Ok(Test { passed: Some(&sure | &passed), arrays, looked_at })
     }
 
     /// Reads a condition's columns for the rows of `selection`: the columns, the rows of the block that pass, and how many

@@ -52,7 +52,9 @@ impl Gate {
     fn taker(&self, stats: &dyn StatsSource) -> Option<&dyn Known> {
         let spec = &self.spec;
         let known = spec.known.as_deref().filter(|_| spec.is_exact() && spec.scope.shared.settings.prune)?;
-        evaluate(&spec.query.predicate, stats).is_all().then_some(known)
+        // A path is read as a type that its values may not convert to: what is true of these is no proof.
+        let is_proof = !spec.query.predicate.has_path() && evaluate(&spec.query.predicate, stats).is_all();
+        is_proof.then_some(known)
     }
 
     /// Takes an extent by its manifest.

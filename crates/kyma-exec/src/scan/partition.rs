@@ -17,6 +17,9 @@ use crate::scan::gate::Gate;
 use crate::scan::queue::{Next, NextBlock, ScanQueue};
 use crate::scan::{Budget, ScanSpec};
 
+/// Extents that are decided about without reading before others get their turn.
+const UNREAD_MAX: usize = 64;
+
 type Reading = BoxFuture<'static, (u64, Result<Option<RecordBatch>>)>;
 
 /// The state of a partition.
@@ -80,7 +83,7 @@ impl Partition {
             let queue = Arc::clone(&self.queue);
             let changed = queue.changed();
             self.gate.refresh();
-            self.open_ahead()?;
+            self.open_ahead().await?;
             match queue.next()? {
                 Next::Block(next) => self.start(next)?,
                 Next::Open => {}
@@ -114,9 +117,14 @@ impl Partition {
     }
 
     /// Has as many extents opened as blocks are read ahead.
-    fn open_ahead(&mut self) -> Result<()> {
+    async fn open_ahead(&mut self) -> Result<()> {
+        let mut unread = 0_usize;
         while self.queue.ahead() < self.window {
             let Some((place, extent)) = self.queue.take() else { return Ok(()) };
+            unread += 1;
+            if unread.is_multiple_of(UNREAD_MAX) {
+                tokio::task::yield_now().await;
+            }
             if self.gate.excludes_extent(&extent) {
                 self.gate.note_extent(Some(Reason::Dynamic), 1);
                 continue;

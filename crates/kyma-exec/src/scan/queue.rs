@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use arrow::buffer::BooleanBuffer;
-use kyma_core::Result;
 use kyma_core::extent::Extent;
+use kyma_core::{Error, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -63,6 +63,8 @@ pub enum Next {
 #[derive(Debug, Default)]
 pub struct ScanQueue {
     state: Mutex<State>,
+    /// Those that open extents. Never locked together with the state, which an ending task locks.
+    tasks: Mutex<JoinSet<()>>,
     changed: Notify,
     rows: AtomicUsize,
 }
@@ -73,8 +75,9 @@ struct State {
     open: VecDeque<Cursor>,
     /// How many extents are being opened.
     opening: usize,
-    failed: Option<kyma_core::Error>,
-    tasks: JoinSet<()>,
+    failed: Option<Error>,
+    /// Whether nobody needs the rest.
+    abandoned: bool,
 }
 
 impl ScanQueue {
@@ -92,10 +95,10 @@ impl ScanQueue {
     /// Opens an extent beside what is read; `None` when it holds nothing to read.
     pub fn open(self: &Arc<Self>, opening: impl Future<Output = Result<Option<Cursor>>> + Send + 'static) {
         let under_way = UnderWay { queue: Arc::downgrade(self), found: None };
-        let mut state = self.state.lock();
-        state.opening += 1;
-        while state.tasks.try_join_next().is_some() {}
-        state.tasks.spawn(async move { under_way.end(opening.await) });
+        self.state.lock().opening += 1;
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move { under_way.end(opening.await) });
     }
 
     /// How many extents are open or being opened.
@@ -137,11 +140,10 @@ impl ScanQueue {
     pub fn abandon(&self) -> usize {
         let mut state = self.state.lock();
         state.open.clear();
+        state.abandoned = true;
         let rest = std::mem::take(&mut state.extents).len();
-        let tasks = std::mem::take(&mut state.tasks);
         drop(state);
-        // Not under the lock, which an ending task takes.
-        drop(tasks);
+        self.tasks.lock().abort_all();
         self.changed.notify_waiters();
         rest
     }
@@ -179,7 +181,9 @@ impl Drop for UnderWay {
         match self.found.take() {
             Some(Ok(Some(cursor))) => state.open.push_back(cursor),
             Some(Err(error)) => state.failed = Some(error),
-            Some(Ok(None)) | None => {}
+            Some(Ok(None)) => {}
+            None if state.abandoned => {}
+            None => state.failed = Some(Error::internal("the opening of an extent ended without a result")),
         }
         drop(state);
         queue.changed.notify_waiters();

@@ -168,7 +168,7 @@ const AGGREGATES: [&str; 9] = [
     "n = count(), dcount(s)",
     "min(l), max(l), count()",
     "countif(b), dcount(l)",
-    "min(r), max(at), min(Timestamp)",
+    "max(at), min(Timestamp), max(i)",
     "sum(i), avg(i)",
     "sum(l), max(t)",
     "percentile(l, 50), count()",

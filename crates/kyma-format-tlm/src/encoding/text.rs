@@ -365,6 +365,7 @@ pub(crate) fn find_in_frames(
     needles: &[&[u8]],
 ) -> Result<Vec<usize>> {
     let spelled = reader.u8()?;
+    transform::text_bytes(spelled, 0)?;
     if frames.iter().map(|(count, _)| count).sum::<usize>() != rows {
         return Err(corrupt("frames do not hold the rows"));
     }

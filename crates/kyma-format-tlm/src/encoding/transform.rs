@@ -79,7 +79,7 @@ pub(crate) fn fits(transform: u8, value: &[u8]) -> bool {
         tag::UPPER_HEX => is_hex(value, true),
         tag::UUID => is_uuid(value, false),
         tag::UPPER_UUID => is_uuid(value, true),
-        _ => true,
+        _ => transform == tag::NONE,
     }
 }
 

@@ -98,7 +98,10 @@ impl<'a> Rows<'a> {
             Some(_) => texts,
             None => {
                 let (rows, local) = (texts.len(), renumber(Arc::clone(expr), |_| Some(0))?);
-                local.evaluate(&batch_of(vec![texts], rows)?)?.into_array(rows)?
+                // Values that no row has may have no result: then the rows are looked at.
+                let values = local.evaluate(&batch_of(vec![texts], rows)?).and_then(|values| values.into_array(rows));
+                let Ok(values) = values else { return Ok(None) };
+                values
             }
         };
         Ok(Some(Codes { values, codes }))

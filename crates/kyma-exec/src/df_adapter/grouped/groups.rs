@@ -165,7 +165,8 @@ impl Groups {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.grouping.schema), columns, &options)?;
         self.restart()?;
-        self.memory.try_resize(crate::size::batch_bytes(&batch))?;
+        // They leave at once: to refuse them would only keep them longer.
+        self.memory.resize(crate::size::batch_bytes(&batch));
         Ok(Some(batch))
     }
 }

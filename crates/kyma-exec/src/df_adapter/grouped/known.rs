@@ -7,9 +7,11 @@
 //!
 //! Sums of reals are not answered: in another order they would round otherwise than the scan does.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, UInt64Array, new_null_array};
+use arrow::datatypes::DataType;
 use datafusion::error::Result as DfResult;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr::utils::collect_columns;
@@ -22,6 +24,7 @@ use kyma_core::{Result, Type, Value};
 use parking_lot::Mutex;
 
 use super::codes::batch_of;
+use super::groups::Groups;
 use super::{Aggregate, Grouping};
 use crate::df_adapter::error::from_df;
 use crate::df_adapter::filter::renumber;
@@ -53,13 +56,18 @@ pub(super) struct KnownState {
     pub(super) states: Vec<Knowledge>,
 }
 
-/// Collects what is known, for one partition.
-#[derive(Debug)]
+/// Adds what is known to the groups of one partition.
 pub(super) struct KnownStates {
     grouping: Arc<Grouping>,
     query: TableQuery,
     tallied: Option<Tallied>,
-    taken: Mutex<Vec<KnownState>>,
+    groups: Arc<Mutex<Groups>>,
+}
+
+impl fmt::Debug for KnownStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownStates").field("tallied", &self.tallied).finish_non_exhaustive()
+    }
 }
 
 /// The one column that keys and aggregates depend on.
@@ -70,14 +78,9 @@ struct Tallied {
 }
 
 impl KnownStates {
-    pub(super) fn new(grouping: Arc<Grouping>, query: TableQuery) -> Self {
+    pub(super) fn new(grouping: Arc<Grouping>, query: TableQuery, groups: Arc<Mutex<Groups>>) -> Self {
         let tallied = Tallied::of(&grouping);
-        KnownStates { grouping, query, tallied, taken: Mutex::default() }
-    }
-
-    /// What was taken since the last call.
-    pub(super) fn take(&self) -> Vec<KnownState> {
-        std::mem::take(&mut self.taken.lock())
+        KnownStates { grouping, query, tallied, groups }
     }
 
     /// Takes `rows` rows that all are one group.
@@ -88,7 +91,8 @@ impl KnownStates {
         let aggregates = self.grouping.aggregates.iter();
         let states = aggregates.map(|aggregate| self.state(aggregate, stats, rows)).collect::<Option<Vec<_>>>();
         let Some(states) = states else { return Ok(false) };
-        self.taken.lock().push(KnownState { rows: 1, keys: Vec::new(), states });
+        let known = KnownState { rows: 1, keys: Vec::new(), states };
+        self.groups.lock().merge(&known).map_err(from_df)?;
         Ok(true)
     }
 
@@ -100,10 +104,11 @@ impl KnownStates {
             return None;
         }
         let [arg] = aggregate.args.as_slice() else { return None };
-        let column = self.plain_column(arg)?;
+        let name = aggregate.call.fun().name();
+        let column = self.plain_column(arg, name == "avg")?;
         let known = stats.stats(&column.source)?;
         let known = known.is_known().then_some(known)?;
-        let state = match aggregate.call.fun().name() {
+        let state = match name {
             "min" => vec![bound(&known, column.ty, &known.min)?],
             "max" => vec![bound(&known, column.ty, &known.max)?],
             "sum" if column.ty == Type::Long => vec![sum(&known)?],
@@ -113,9 +118,13 @@ impl KnownStates {
         Some(Knowledge::State(state))
     }
 
-    /// The stored column that an argument is, but for a cast of whole numbers to reals.
-    fn plain_column(&self, arg: &Arc<dyn PhysicalExpr>) -> Option<&ReadColumn> {
-        let inner = arg.downcast_ref::<CastExpr>().map_or(arg, |cast| cast.expr());
+    /// The stored column that an argument is; with `is_mean`, also where it is cast to reals, as the mean of longs is.
+    fn plain_column(&self, arg: &Arc<dyn PhysicalExpr>, is_mean: bool) -> Option<&ReadColumn> {
+        let inner = match arg.downcast_ref::<CastExpr>() {
+            Some(cast) if is_mean && *cast.cast_type() == DataType::Float64 => cast.expr(),
+            Some(_) => return None,
+            None => arg,
+        };
         let column = self.grouping.columns.get(inner.downcast_ref::<Column>()?.index())?;
         column.source.path.is_empty().then_some(column)
     }
@@ -126,7 +135,8 @@ impl KnownStates {
         let Some(counts) = self.counts(reader, column, *bin) else { return Ok(false) };
         let values = array_of(counts.iter().map(|(value, _)| value), column.ty)?;
         let rows: ArrayRef = Arc::new(counts.iter().map(|(_, rows)| *rows as i64).collect::<Int64Array>());
-        self.taken.lock().push(self.over_values(values, &rows).map_err(from_df)?);
+        let known = self.over_values(values, &rows).map_err(from_df)?;
+        self.groups.lock().merge(&known).map_err(from_df)?;
         Ok(true)
     }
 

@@ -75,8 +75,8 @@ pub(crate) struct GroupedScan {
     scan: ExtentScan,
     grouping: Arc<Grouping>,
     properties: Arc<PlanProperties>,
-    /// The extents that the partitions of one execution share.
-    queue: Mutex<Option<Arc<ScanQueue>>>,
+    /// The extents that the partitions of one execution share, until each has them.
+    queue: Mutex<(usize, Option<Arc<ScanQueue>>)>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -99,7 +99,13 @@ impl GroupedScan {
     }
 
     fn queue(&self) -> Arc<ScanQueue> {
-        Arc::clone(self.queue.lock().get_or_insert_with(|| Arc::new(self.scan.queue())))
+        let (started, queue) = &mut *self.queue.lock();
+        let shared = Arc::clone(queue.get_or_insert_with(|| Arc::new(self.scan.queue())));
+        *started += 1;
+        if *started >= self.scan.partitions() {
+            (*started, *queue) = (0, None);
+        }
+        shared
     }
 }
 
@@ -139,7 +145,9 @@ impl ExecutionPlan for GroupedScan {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        for expr in &self.grouping.keys {
+        let inner = self.grouping.aggregates.iter();
+        let inner = inner.flat_map(|aggregate| aggregate.args.iter().chain(&aggregate.filter));
+        for expr in self.grouping.keys.iter().chain(inner).chain(self.scan.filters()) {
             if f(expr)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
             }
@@ -148,12 +156,14 @@ impl ExecutionPlan for GroupedScan {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let known = Arc::new(KnownStates::new(Arc::clone(&self.grouping), self.scan.query().clone()));
-        let rows = self.scan.rows(&context, self.queue(), Some(Arc::clone(&known) as Arc<dyn Known>))?;
         let consumer = MemoryConsumer::new(format!("groups of {}", self.scan.query().table.name));
         let groups = Groups::new(Arc::clone(&self.grouping), consumer.register(context.memory_pool()))?;
+        let groups = Arc::new(Mutex::new(groups));
+        let query = self.scan.query().clone();
+        let known: Arc<dyn Known> = Arc::new(KnownStates::new(Arc::clone(&self.grouping), query, Arc::clone(&groups)));
+        let rows = self.scan.rows(&context, self.queue(), Some(known))?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let work = Work { rows: rows.boxed(), groups, known, ready: VecDeque::new(), ended: false, metrics };
+        let work = Work { rows: rows.boxed(), groups, ready: VecDeque::new(), ended: false, metrics };
         let states = futures::stream::try_unfold(work, |mut work| async move {
             let batch = work.next().await?;
             Ok(batch.map(|batch| (batch, work)))
@@ -173,8 +183,8 @@ impl ExecutionPlan for GroupedScan {
 /// One partition at work.
 struct Work {
     rows: BoxStream<'static, Result<RecordBatch>>,
-    groups: Groups,
-    known: Arc<KnownStates>,
+    /// Metadata adds to them, too.
+    groups: Arc<Mutex<Groups>>,
     ready: VecDeque<RecordBatch>,
     ended: bool,
     metrics: BaselineMetrics,
@@ -196,21 +206,19 @@ impl Work {
 
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let _timer = self.metrics.elapsed_compute().timer();
-        self.groups.add(batch)?;
-        let left = self.groups.leave_if_many()?;
+        let left = {
+            let mut groups = self.groups.lock();
+            groups.add(batch)?;
+            groups.leave_if_many()?
+        };
         self.ready.extend(left.iter().flat_map(pieces));
         Ok(())
     }
 
-    /// All rows are read: what metadata knew joins them, and everything leaves.
+    /// All rows are read: everything leaves.
     fn end(&mut self) -> Result<()> {
         self.ended = true;
-        for known in self.known.take() {
-            self.groups.merge(&known)?;
-            let left = self.groups.leave_if_many()?;
-            self.ready.extend(left.iter().flat_map(pieces));
-        }
-        let left = self.groups.leave()?;
+        let left = self.groups.lock().leave()?;
         self.ready.extend(left.iter().flat_map(pieces));
         Ok(())
     }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -53,7 +55,10 @@ fn fused(aggregate: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         && !group_by.has_grouping_set()
         && *aggregate.input_order_mode() == InputOrderMode::Linear
         && aggregate.aggr_expr().iter().all(|call| {
-            call.groups_accumulator_supported() && !call.is_distinct() && call.order_bys().is_empty() && is_known(call)
+            call.groups_accumulator_supported()
+                && !call.is_distinct()
+                && call.order_bys().is_empty()
+                && is_known(call, !group_by.is_empty())
         });
     if !is_plain {
         return Ok(None);
@@ -88,10 +93,13 @@ fn fused(aggregate: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     }
 }
 
-/// Aggregates whose grouped state is that of the ungrouped one.
-fn is_known(call: &datafusion::physical_expr::aggregate::AggregateFunctionExpr) -> bool {
-    let name = call.fun().name();
-    name.starts_with("kyma.") || matches!(name, "count" | "sum" | "min" | "max" | "avg")
+/// Aggregates whose grouped state is that of the ungrouped one. Extremes of reals are not: with groups, NaN and infinities
+/// are compared otherwise.
+fn is_known(call: &AggregateFunctionExpr, has_keys: bool) -> bool {
+    match call.fun().name() {
+        "min" | "max" => has_keys || !call.field().data_type().is_floating(),
+        name => name.starts_with("kyma.") || matches!(name, "count" | "sum" | "avg"),
+    }
 }
 
 fn grouped(partial: &AggregateExec) -> Result<Option<Arc<GroupedScan>>> {
@@ -105,6 +113,9 @@ fn grouped(partial: &AggregateExec) -> Result<Option<Arc<GroupedScan>>> {
     let scan = loop {
         if let Some(projection) = input.downcast_ref::<ProjectionExec>() {
             let exprs: Vec<Arc<dyn PhysicalExpr>> = projection.expr().iter().map(|one| Arc::clone(&one.expr)).collect();
+            if !found.uses_once(&exprs) {
+                return Ok(None);
+            }
             found.change(|expr| substitute(expr, &exprs))?;
             input = Arc::clone(projection.input());
         } else if input.downcast_ref::<CooperativeExec>().is_some() {
@@ -117,7 +128,7 @@ fn grouped(partial: &AggregateExec) -> Result<Option<Arc<GroupedScan>>> {
         }
     };
     let Some(scan) = scan.filter(|scan| !scan.is_limited()) else { return Ok(None) };
-    if !found.keys.iter().all(|key| is_small(key, scan)) {
+    if found.exprs().any(is_volatile) || !found.keys.iter().all(|key| is_small(key, scan)) {
         return Ok(None);
     }
     let places = found.places();
@@ -152,10 +163,34 @@ impl Found {
         Ok(())
     }
 
+    fn exprs(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        let inner = self.aggregates.iter().flat_map(|aggregate| aggregate.args.iter().chain(&aggregate.filter));
+        self.keys.iter().chain(inner)
+    }
+
+    /// Whether each of `projected` that is to be computed is used once at most: it would be computed as often.
+    fn uses_once(&self, projected: &[Arc<dyn PhysicalExpr>]) -> bool {
+        let mut uses = vec![0_usize; projected.len()];
+        for expr in self.exprs() {
+            let counted = expr.apply(|node| {
+                if let Some(count) = node.downcast_ref::<Column>().and_then(|column| uses.get_mut(column.index())) {
+                    *count += 1;
+                }
+                Ok(TreeNodeRecursion::Continue)
+            });
+            if counted.is_err() {
+                return false;
+            }
+        }
+        let is_plain = |expr: &Arc<dyn PhysicalExpr>| {
+            expr.downcast_ref::<Column>().is_some() || expr.downcast_ref::<Literal>().is_some()
+        };
+        projected.iter().zip(uses).all(|(expr, uses)| uses <= 1 || is_plain(expr))
+    }
+
     /// The columns that are used, ascending.
     fn places(&self) -> Vec<usize> {
-        let inner = self.aggregates.iter().flat_map(|aggregate| aggregate.args.iter().chain(&aggregate.filter));
-        let used = self.keys.iter().chain(inner).flat_map(collect_columns);
+        let used = self.exprs().flat_map(collect_columns);
         let mut places: Vec<usize> = used.map(|column| column.index()).collect();
         places.sort_unstable();
         places.dedup();
@@ -169,7 +204,7 @@ fn substitute(expr: Arc<dyn PhysicalExpr>, projected: &[Arc<dyn PhysicalExpr>]) 
         let inner = node.downcast_ref::<Column>().and_then(|column| projected.get(column.index()).cloned());
         // A replacement is over the projection's input: it must not be looked into again.
         Ok(match inner {
-            Some(inner) => Transformed::new(inner, true, datafusion::common::tree_node::TreeNodeRecursion::Jump),
+            Some(inner) => Transformed::new(inner, true, TreeNodeRecursion::Jump),
             None => Transformed::no(node),
         })
     });

@@ -1,9 +1,9 @@
 """What every engine is asked: one row a question, the same question in each language.
 
 `{t}` is the table, `{trace}` and `{service}` come from the data. `kyma` is KQL; `clickhouse` and `duckdb` are SQL over tables of
-the same columns; `victorialogs` is LogsQL where the question can be put in it. `approximate` answers may differ by 3 %.
+the same columns; `victorialogs` is LogsQL where the question can be put in it. `approximate` answers may differ by `tolerance`.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
@@ -15,8 +15,8 @@ class Question:
     duckdb: str
     victorialogs: str = ""
     approximate: bool = False
+    tolerance: float = 0.03
     ahead: float = 1.0  # how many times faster than the best rival kyma wants to be
-    notes: str = field(default="")
 
 
 HOUR = ("2026-11-19 12:00:00", "2026-11-19 13:00:00")
@@ -68,7 +68,8 @@ GENERATED = [
              "{t} | summarize n = dcount(trace_id) by service",
              "SELECT service, uniq(trace_id) FROM {t} GROUP BY service",
              "SELECT service, approx_count_distinct(trace_id) FROM {t} GROUP BY service",
-             "* | stats by (service) count_uniq(trace_id) n", approximate=True),
+             "* | stats by (service) count_uniq(trace_id) n",
+             approximate=True, tolerance=0.1),  # DuckDB's estimate is off by 6 % of ClickHouse's and kyma's.
     Question("Q10", "histogram by minute over everything",
              "{t} | summarize n = count() by minute = bin(timestamp, 1m)",
              "SELECT toStartOfMinute(timestamp), count() FROM {t} GROUP BY 1",
@@ -92,7 +93,7 @@ NEZHA = [
     Question("Q8", "distinct trace ids",
              "{t} | summarize n = dcount(trace_id)",
              "SELECT uniq(trace_id) FROM {t}",
-             "SELECT approx_count_distinct(trace_id) FROM {t}", approximate=True),
+             "SELECT approx_count_distinct(trace_id) FROM {t}", approximate=True, tolerance=0.1),
     Question("Q9", "nested path: filter and group by",
              "{t} | where k8s.container == 'server' | summarize n = count() by pod = tostring(k8s.pod)",
              "SELECT k8s.pod::String, count() FROM {t} WHERE k8s.container::String = 'server' GROUP BY 1",

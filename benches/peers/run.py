@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """kyma beside ClickHouse (with and without its text index), DuckDB on Parquet and, when given, VictoriaLogs: same rows, same questions.
 
-  python3 benches/peers/run.py [--rows 2000000] [--repeat 7] [--victorialogs BINARY] [--out docs/benchmarks.md] [--json FILE]
+  python3 benches/peers/run.py [--rows 2000000] [--repeat 7] [--victorialogs BINARY] [--flat] [--out docs/benchmarks.md] [--json FILE]
   python3 benches/peers/run.py --engines kyma --only Q1,Q10 --no-cold      (while working on one question)
 
 The rows are made by the shared generator (KYMA_SHARED, default ../shared; seed 42) and kept in --data for the next run; the real
@@ -31,7 +31,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SHARED = pathlib.Path(os.environ.get("KYMA_SHARED", ROOT.parent / "shared"))
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 KYMA = os.environ.get("KYMA_BIN", str(TARGET / "release/kyma"))
-APPROXIMATE = 0.03
 
 LOGS = {
     "clickhouse": "timestamp DateTime64(6, 'UTC'), service LowCardinality(String), host LowCardinality(String), level LowCardinality(String), "
@@ -90,8 +89,9 @@ def plain(value):
     if hasattr(value, "isoformat"):
         value = value.isoformat(sep=" ")
     if isinstance(value, str) and len(value) >= 19 and value[4] == "-" and value[10] in " T":
-        value = value.replace("T", " ").rstrip("Z")
-        return value.rstrip("0").rstrip(".") if "." in value else value
+        # Microseconds: what all engines print.
+        whole, _, fraction = value.replace("T", " ").rstrip("Z").partition(".")
+        return f"{whole}.{fraction[:6]}".rstrip("0").rstrip(".")
     if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 19:
         return int(value)  # ClickHouse quotes its 64-bit integers.
     return "" if value is None else value
@@ -108,7 +108,7 @@ def same(question, mine, theirs):
     numbers = [(a, b) for a, b in pairs if isinstance(a, (int, float))]
     labels_differ = sum(a != b for a, b in pairs if isinstance(a, str))
     # The last of a top 10 may be another one where two services are as slow as each other.
-    return labels_differ <= 1 and all(abs(a - b) <= APPROXIMATE * max(abs(a), abs(b)) for a, b in numbers) or labels_differ == 1
+    return labels_differ <= 1 and all(abs(a - b) <= question.tolerance * max(abs(a), abs(b)) for a, b in numbers) or labels_differ == 1
 
 
 class Run:
@@ -140,8 +140,21 @@ class Run:
                     self.figures["dropped"] = engine.restart()
                     cold, _ = engine.ask(texts[one.name])
                     self.figures["questions"][name][one.name][engine.NAME]["cold"] = cold
+            if self.args.flat and name == "generated" and engine.NAME == "kyma":
+                self.flat(engine, table, path, schema, texts)
         finally:
             engine.stop()
+
+    def flat(self, engine, table, path, schema, texts):
+        """The questions that should not get slower with five times the rows."""
+        once = {name: self.median(engine, texts[name]) for name in ("Q7", "Q10")}
+        for _ in range(4):
+            engine.load(table, path, schema)
+        self.figures["flat"] = {name: (once[name], self.median(engine, texts[name])) for name in once}
+
+    def median(self, engine, text):
+        engine.ask(text)
+        return statistics.median(engine.ask(text)[0] for _ in range(4 * self.args.repeat))
 
     def hot(self, name, engine, question, text):
         first, rows = engine.ask(text)
@@ -198,6 +211,13 @@ def report(run, sets, differ):
     return lines
 
 
+def flat_lines(figures, rows):
+    lines = []
+    table(lines, [f"kyma, median ms over {rows:,} rows and over five times as many", "once", "five times", "ratio"],
+          [[name, f"{once:.1f}", f"{five:.1f}", f"{five / once:.2f}"] for name, (once, five) in figures.items()])
+    return lines
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2_000_000, help="generated rows (default %(default)s)")
@@ -209,6 +229,7 @@ def main():
     parser.add_argument("--victorialogs", help="path of its binary; not run without")
     parser.add_argument("--no-cold", action="store_true", help="skip the runs in fresh processes")
     parser.add_argument("--settle", type=float, default=0, help="seconds to wait after the load for background work")
+    parser.add_argument("--flat", action="store_true", help="then load the generated rows four times more and ask kyma Q7 and Q10 again")
     parser.add_argument("--out", help="write the tables to this Markdown file, in place of its part about peers")
     parser.add_argument("--json", help="write every figure to this file")
     args = parser.parse_args()
@@ -230,6 +251,8 @@ def main():
                 run.data(name, engine, make, "logs" if name == "generated" else "nezha", path, meta, schema, questions)
             differ += run.compare(name, questions)
     lines = report(run, sets, differ)
+    if "flat" in run.figures:
+        lines += flat_lines(run.figures["flat"], args.rows)
     print("\n".join(lines))
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(run.figures, indent=1))

@@ -327,6 +327,7 @@ mod tests {
             "rows_matched",
             "rows_returned",
             "store_requests",
+            "store_hedged_requests",
             "store_bytes",
             "cache_hits",
             "cache_bytes",

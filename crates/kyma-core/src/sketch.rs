@@ -123,7 +123,7 @@ impl Sketch {
     pub fn estimate(&self) -> u64 {
         match &self.form {
             Form::Exact(hashes) => hashes.len() as u64,
-            Form::Dense(registers) => estimate(registers).round() as u64,
+            Form::Dense(registers) => estimate(registers.as_slice(), PRECISION).round() as u64,
         }
     }
 
@@ -199,12 +199,13 @@ fn record(registers: &mut [u8; REGISTERS], hash: u64) {
     registers[register] = registers[register].max(rank);
 }
 
-/// Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017), algorithm 6.
-fn estimate(registers: &[u8; REGISTERS]) -> f64 {
-    let m = REGISTERS as f64;
+/// How many distinct values the ranks in 2^`precision` registers tell of: Otmar Ertl, "New cardinality estimation algorithms
+/// for HyperLogLog sketches" (2017), algorithm 6. No bias at any size.
+pub fn estimate(registers: &[u8], precision: u32) -> f64 {
+    let m = registers.len() as f64;
     let mut counts = [0_u32; 64];
     registers.iter().for_each(|&rank| counts[usize::from(rank & 0x3f)] += 1);
-    let last = usize::from(RANK_MAX);
+    let last = (64 - precision + 1) as usize;
     let mut z = m * tau(1.0 - f64::from(counts[last]) / m);
     for rank in (1..last).rev() {
         z = 0.5 * (z + f64::from(counts[rank]));

@@ -4,11 +4,12 @@
 //!
 //! 1. its footer takes one request, unless it is open already;
 //! 2. a filter may look into indexes: [`INDEX_READS`] reads (terms, paths);
-//! 3. every block takes up to three reads: templates and the like that narrow a filter on texts, the filter's columns,
-//!    and the other columns. Thorough levels may keep dictionaries beside their blocks, which doubles these.
+//! 3. every block is read column by column: those of the filter's conditions, before each text among them the templates and
+//!    the like that narrow it, and what comes out, texts of the filter once more. Thorough levels may keep dictionaries
+//!    beside their blocks, which doubles these.
 //!
-//! One read takes as many requests as it has pieces that lie further apart than requests reach ([`REACH_BYTES`]): at
-//! most one for each such stretch of the block, and at most [`PIECES`] for each column.
+//! A column takes as many requests as it has pieces that lie further apart than requests reach ([`REACH_BYTES`]): at
+//! most one for each such stretch of the block, and at most [`PIECES`].
 //!
 //! With its footer open, an extent's bytes are those of the columns; otherwise they are all of its bytes, since the
 //! catalog does not know the size of columns. Blocks that statistics or indexes exclude, rows that no filter passes,
@@ -49,11 +50,11 @@ impl Reads {
     /// Requests for one block of `block_bytes`.
     fn block_requests(&self, block_bytes: u64) -> u64 {
         let reach = 1 + block_bytes / REACH_BYTES;
-        let read = |columns: &[ReadColumn]| columns.iter().map(pieces).sum::<u64>().min(reach);
+        let read = |column: &ReadColumn| pieces(column).min(reach);
         let tested = self.tested.as_deref().unwrap_or_default();
-        let narrows = tested.iter().any(is_text);
-        let narrowing = if narrows { read(tested) } else { 0 };
-        narrowing + read(tested) + read(&self.rest)
+        let texts = tested.iter().filter(|column| is_text(column)).map(read).sum::<u64>();
+        let narrowed_and_again = 2 * texts;
+        narrowed_and_again + tested.iter().chain(&self.rest).map(read).sum::<u64>()
     }
 
     fn extent_requests(&self, extent: &Extent, is_open: bool) -> u64 {

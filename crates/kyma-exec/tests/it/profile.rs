@@ -10,14 +10,22 @@ use crate::world::{EPOCH, Row, World, failure, long, run, settings, shown, text,
 
 /// Five extents of 100 rows in blocks of 10: `n` and `Timestamp` rise together, `scatter` does not.
 async fn rising(world: &World) {
-    let columns = [("n", Type::Long), ("scatter", Type::Long), ("s", Type::String), ("d", Type::Dynamic)];
+    let columns =
+        [("n", Type::Long), ("scatter", Type::Long), ("s", Type::String), ("d", Type::Dynamic), ("k", Type::Long)];
     let table = world.table("T", &columns).await;
     for extent in 0..5 {
         let row = |at: i64| -> Row {
             let n = extent * 100 + at;
             let path = if extent == 3 { r#"{"pod":{"name":"web"},"code":7}"# } else { r#"{"host":"a"}"# };
             let scatter = if at == 55 { n } else { at % 2 * 1000 };
-            vec![time(n), long(n), long(scatter), text(&format!("user{n} logged in")), Value::Dynamic(path.to_owned())]
+            vec![
+                time(n),
+                long(n),
+                long(scatter),
+                text(&format!("user{n} logged in")),
+                Value::Dynamic(path.to_owned()),
+                long(at % 2),
+            ]
         };
         world.extent(&table, "tlm", &(0..100).map(row).collect::<Vec<_>>(), 10).await;
     }
@@ -81,6 +89,62 @@ async fn metadata_answers_read_nothing() {
     assert_eq!(world.sql("SELECT count(*), min(n) FROM \"T\"").await, ["500|0"]);
     // The edges of a filter are read.
     assert_eq!(world.rows("T | where n >= 150 | count").await, ["350"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_answered_by_tallies_and_only_edges_are_read() {
+    let world = World::start().await;
+    rising(&world).await;
+    // Times, a column with two values, and what is a function of them.
+    for (query, groups) in [
+        ("T | summarize n = count() by bin(Timestamp, 1m)", 9),
+        ("T | summarize count() by bin(Timestamp, 10s), hour = bin(Timestamp, 1h)", 50),
+        ("T | summarize count(), dcount(k), min(k) by k", 2),
+        ("T | summarize count() by odd = k % 2 == 1", 2),
+    ] {
+        let answer = world.kql(query).await;
+        assert_eq!(shown(&answer).len(), groups, "{query}");
+        let profile = &answer.profile;
+        assert_eq!((profile.rows_scanned, profile.metadata_answers), (0, 5), "{query}: {profile:?}");
+        assert_eq!(profile.metadata_blocks, 50, "{query}: {profile:?}");
+    }
+    // Of the extent that the bound cuts, only the block that it cuts is read.
+    let edges =
+        world.profile("T | where Timestamp >= datetime(2024-01-01T00:06:55Z) | summarize sum(n), count()").await;
+    assert_eq!((edges.metadata_blocks, edges.rows_scanned), (18, 10), "{edges:?}");
+    // More than tallies know is read.
+    let read = world.profile("T | summarize sum(n) by k").await;
+    assert_eq!((read.metadata_blocks, read.rows_scanned), (0, 500), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn top_reads_wide_columns_for_its_rows_alone() {
+    let world = World::start().await;
+    let table = world.table("T", &[("n", Type::Long), ("wide", Type::String), ("d", Type::Dynamic)]).await;
+    let noise = |at: i64| format!("{:x}", (at as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
+    let row = |at: i64| -> Row {
+        let wide: String = (0..40).map(|part| noise(at * 31 + part)).collect();
+        vec![time(at), long(at * 7919 % 4_000), text(&wide), Value::Dynamic(format!(r#"{{"a":{at}}}"#))]
+    };
+    for extent in 0..2 {
+        let rows: Vec<Row> = (extent * 2_000..extent * 2_000 + 2_000).map(row).collect();
+        world.extent(&table, "tlm", &rows, 2_000).await;
+    }
+    world.kql("T | where n == -1 or n == 5 | project n").await; // The footers are open from here on.
+    let whole = world.profile("T | summarize max(wide)").await.store_bytes;
+    let top = world.kql("T | top 2 by n | project n, d, wide, Timestamp").await;
+    assert!(top.profile.store_bytes < whole / 4, "{} of {whole}", top.profile.store_bytes);
+    let slow = world.engine(kyma_exec::ExecSettings { prune: false, ..settings() });
+    for query in [
+        "T | top 2 by n | project n, d, wide, Timestamp",
+        "T | top 150 by Timestamp asc | project wide, n",
+        "T | where n > 100 | top 10 by n asc, Timestamp",
+        "T | top 5 by wide | project n",
+        "T | where wide has 'nothing' | top 5 by n",
+    ] {
+        let expected = shown(&crate::world::run(&slow, "kql", query).await.unwrap());
+        assert_eq!(world.rows(query).await, expected, "{query}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,7 +42,7 @@ proptest! {
     #[test]
     fn counts_are_those_of_the_slow_way(
         rows in prop::collection::vec((any::<Option<i32>>(), prop::option::of("[a-c]{0,2}"), prop::option::of(-3..3_i64), any::<Option<bool>>()), 0..200),
-        spread in prop::sample::select(vec![1_i64, 1_000, 1_000_000, 400_000_000_000]),
+        spread in prop::sample::select(vec![1_i64, 1_000, 1_000_000, 1_000_000_000]),
         cut in 0..200_usize,
     ) {
         let cut = cut.min(rows.len());

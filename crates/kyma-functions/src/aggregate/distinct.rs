@@ -1,10 +1,12 @@
-//! Distinct counts: hashes of values, exactly up to a number of them, then HyperLogLog (Flajolet et al. 2007).
+//! Distinct counts: hashes of values, exactly up to a number of them, then HyperLogLog (Flajolet et al. 2007), read by
+//! [`kyma_core::sketch::estimate`].
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
 use arrow::datatypes::DataType;
+use kyma_core::sketch::estimate;
 use kyma_core::{Error, Result, Type};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -112,7 +114,7 @@ impl Distinct {
     fn count(&self) -> i64 {
         match self {
             Distinct::Exact(set) => set.len() as i64,
-            Distinct::Sketch(registers) => estimate(registers),
+            Distinct::Sketch(registers) => estimate(registers, PRECISION).round() as i64,
         }
     }
 }
@@ -121,16 +123,6 @@ fn record(registers: &mut [u8], hash: u64) {
     let register = (hash >> (64 - PRECISION)) as usize;
     let rank = (hash << PRECISION | 1 << (PRECISION - 1)).leading_zeros() as u8 + 1;
     registers[register] = registers[register].max(rank);
-}
-
-fn estimate(registers: &[u8]) -> i64 {
-    let m = registers.len() as f64;
-    // Powers of two, by their exponents.
-    let sum: f64 = registers.iter().map(|&rank| f64::from_bits((1023 - u64::from(rank)) << 52)).sum();
-    let raw = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
-    let zeros = registers.iter().filter(|&&rank| rank == 0).count();
-    let by_zeros = (zeros > 0).then(|| m * (m / zeros as f64).ln()).filter(|_| raw <= 2.5 * m);
-    by_zeros.unwrap_or(raw).round() as i64
 }
 
 /// First byte of a state.

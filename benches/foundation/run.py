@@ -225,8 +225,12 @@ def main():
             nezha(suite)
             generated(suite, args.rows)
     if args.out:
-        head = "# Benchmarks\n\nMade by `python3 benches/foundation/run.py --out docs/benchmarks.md` on two cores; see there for what is measured and how.\n\n"
-        pathlib.Path(args.out).write_text(head + "\n".join(suite.lines) + "\n")
+        out = pathlib.Path(args.out)
+        begin, end = "<!-- peers: begin -->", "<!-- peers: end -->"
+        before = out.read_text() if out.exists() else ""
+        peers = begin + before.split(begin, 1)[1].split(end, 1)[0] + end + "\n\n" if begin in before else ""
+        head = "## Beside Parquet\n\nMade by `python3 benches/foundation/run.py --out docs/benchmarks.md` on two cores; see there for what is measured and how.\n\n"
+        out.write_text("# Benchmarks\n\n" + peers + head + "\n".join(suite.lines) + "\n")
 
 
 if __name__ == "__main__":

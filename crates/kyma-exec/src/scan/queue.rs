@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use arrow::buffer::BooleanBuffer;
+use futures::FutureExt;
 use kyma_core::extent::Extent;
 use kyma_core::{Error, Result};
 use parking_lot::Mutex;
@@ -96,6 +97,11 @@ impl ScanQueue {
     pub fn open(self: &Arc<Self>, opening: impl Future<Output = Result<Option<Cursor>>> + Send + 'static) {
         let under_way = UnderWay { queue: Arc::downgrade(self), found: None };
         self.state.lock().opening += 1;
+        let mut opening = Box::pin(opening);
+        // What is at hand needs no task.
+        if let Some(found) = (&mut opening).now_or_never() {
+            return under_way.end(found);
+        }
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move { under_way.end(opening.await) });
@@ -187,5 +193,35 @@ impl Drop for UnderWay {
         }
         drop(state);
         queue.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_dies_is_an_error_and_an_abandoned_one_is_not() {
+        let queue = Arc::new(ScanQueue::default());
+        queue.open(async {
+            tokio::task::yield_now().await;
+            panic!("a broken footer")
+        });
+        let changed = queue.changed();
+        if matches!(queue.next(), Ok(Next::Wait)) {
+            changed.await;
+        }
+        assert!(queue.next().is_err());
+        assert!(matches!(queue.next(), Ok(Next::Done)));
+
+        queue.open(std::future::pending());
+        assert!(matches!(queue.next(), Ok(Next::Wait)));
+        let changed = queue.changed();
+        queue.abandon();
+        changed.await;
+        while matches!(queue.next(), Ok(Next::Wait)) {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(queue.next(), Ok(Next::Done)));
     }
 }

@@ -10,7 +10,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, UInt64Array, new_null_array};
+use arrow::array::{
+    ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampNanosecondArray, UInt64Array, new_null_array,
+};
 use arrow::datatypes::DataType;
 use datafusion::error::Result as DfResult;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
@@ -133,7 +135,7 @@ impl KnownStates {
     fn take_tallied(&self, reader: &dyn SegmentReader) -> Result<bool> {
         let Some(Tallied { column, bin }) = &self.tallied else { return Ok(false) };
         let Some(counts) = self.counts(reader, column, *bin) else { return Ok(false) };
-        let values = array_of(counts.iter().map(|(value, _)| value), column.ty)?;
+        let values = values_of(&counts, column.ty)?;
         let rows: ArrayRef = Arc::new(counts.iter().map(|(_, rows)| *rows as i64).collect::<Int64Array>());
         let known = self.over_values(values, &rows).map_err(from_df)?;
         self.groups.lock().merge(&known).map_err(from_df)?;
@@ -187,6 +189,31 @@ impl Known for KnownStates {
         let request = self.query.prune_request(&self.query.predicate, &[]);
         let rows = reader.block_rows().get(block as usize).copied().unwrap_or_default();
         self.take_ungrouped(&BlockStats { reader, block, request: &request }, u64::from(rows))
+    }
+}
+
+/// The values of counts as an array; times and texts, of which there are many, without a detour.
+fn values_of(counts: &[(Value, u64)], ty: Type) -> Result<ArrayRef> {
+    let values = counts.iter().map(|(value, _)| value);
+    Ok(match ty {
+        Type::Datetime => Arc::new(values.map(time_of).collect::<TimestampNanosecondArray>()),
+        // Null reads as "": see `counts`.
+        Type::String => Arc::new(values.map(|value| Some(text_of(value))).collect::<StringViewArray>()),
+        ty => array_of(values, ty)?,
+    })
+}
+
+fn time_of(value: &Value) -> Option<i64> {
+    match value {
+        Value::Datetime(time) => Some(*time),
+        _ => None,
+    }
+}
+
+fn text_of(value: &Value) -> &str {
+    match value {
+        Value::String(text) => text,
+        _ => "",
     }
 }
 

@@ -115,3 +115,38 @@ fn damaged_columns_are_errors_or_valid_arrays() {
         }
     }
 }
+
+#[test]
+fn texts_in_frames_are_found_as_they_are_stored() {
+    let wide = |row: u32| u128::from(row).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+    let spellings: [fn(u128) -> String; 4] = [
+        |id| format!("{id:032x}"),
+        |id| format!("{id:032X}"),
+        |id| {
+            let hex = format!("{id:032x}");
+            format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        },
+        |id| format!("{}~{}", id % 1_000_003, id >> 64),
+    ];
+    for spell in spellings {
+        let value = |row: u32| (row % 11 != 3).then(|| if row % 17 == 5 { String::new() } else { spell(wide(row)) });
+        let array: StringViewArray = (0..5_000).map(value).collect();
+        let packed = encode(Type::String, &array, 5).unwrap();
+        assert_eq!(packed.encoding, encoding::FRAMES, "{:?}", value(1));
+        let known = |row: u32| value(row).unwrap();
+        let (first, last) = (known(0), known(4_998));
+        for needles in [vec![first.as_str()], vec![&last, &first], vec![&first[1..]], vec!["no such text"], vec!["é"]]
+        {
+            let bytes: Vec<&[u8]> = needles.iter().map(|needle| needle.as_bytes()).collect();
+            let found = find_equal(&fetched(&packed, None), 5_000, &bytes).unwrap();
+            let expected: BooleanBuffer =
+                array.iter().map(|text| text.is_some_and(|text| needles.contains(&text))).collect();
+            assert_eq!(found, expected, "{needles:?}");
+        }
+        // Of frames that are not at hand, nothing is found.
+        let mut absent = fetched(&packed, None);
+        absent.frames.iter_mut().skip(1).for_each(|frame| frame.1 = None);
+        let found = find_equal(&absent, 5_000, &[first.as_bytes(), last.as_bytes()]).unwrap();
+        assert_eq!(found.set_indices().collect::<Vec<_>>(), [0]);
+    }
+}

@@ -16,6 +16,8 @@ use kyma_core::{Error, Result};
 use kyma_plan::{SchemaSource, TableSchema};
 use parking_lot::Mutex;
 
+use crate::scan::footers::shared_error;
+
 /// How many databases' tables are kept, and for how many of them changes are.
 const CACHED_DATABASES_MAX: usize = 64;
 
@@ -167,11 +169,6 @@ impl Snapshots {
         }
         Arc::clone(&known.changes)
     }
-}
-
-/// The error of a read that several queries waited for.
-fn shared_error(error: Arc<Error>) -> Error {
-    Error::new(error.kind(), error.code(), error.message()).because(error)
 }
 
 fn unknown_database(name: &str) -> Error {

@@ -58,7 +58,7 @@ impl Footers {
     }
 }
 
-/// The error of an open that several queries waited for.
-fn shared_error(error: Arc<Error>) -> Error {
+/// The error of a read that several queries waited for.
+pub(crate) fn shared_error(error: Arc<Error>) -> Error {
     Error::new(error.kind(), error.code(), error.message()).because(error)
 }

@@ -83,10 +83,10 @@ async fn assert_away(node: &TestNode, part: &str) {
     assert_eq!(reply.headers()["retry-after"], "1");
     let (status, answer) = body_of(reply).await;
     assert_refused(status, &answer, part);
-    let (status, answer) = node.query(json!({ "query": "T | where n >= 0 | summarize sum(n)" })).await;
+    let (status, answer) = node.query(json!({ "query": "T | where n >= 0 | summarize sum(n * 2)" })).await;
     assert_refused(status, &answer, part);
     let request =
-        node.post("/v2/rest/query").json(&json!({ "db": "default", "csl": "T | where n >= 0 | summarize sum(n)" }));
+        node.post("/v2/rest/query").json(&json!({ "db": "default", "csl": "T | where n >= 0 | summarize sum(n * 2)" }));
     let (status, answer) = body_of(request.send().await.unwrap()).await;
     assert_eq!((status, &answer["error"]["code"]), (503, &json!("ServiceUnavailable")), "{answer}");
     let (status, answer) = body_of(node.get("/readyz").send().await.unwrap()).await;

@@ -115,6 +115,9 @@ fn show(parser: &mut Parser<'_>) -> Parsed<Command> {
     if parser.eat_word("extents") {
         return Ok(Command::ShowExtents { table: Some(table) });
     }
+    if parser.eat_word("patterns") {
+        return Ok(Command::ShowTablePatterns { table });
+    }
     if parser.eat_word("cslschema") {
         return Ok(Command::ShowTableCslSchema { table });
     }

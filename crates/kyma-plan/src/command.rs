@@ -36,6 +36,11 @@ pub enum Command {
         /// One table, or all.
         table: Option<String>,
     },
+    /// `.show table T patterns`
+    ShowTablePatterns {
+        /// The table.
+        table: String,
+    },
     /// `.create table T (a:long, ...)`, `.create-merge table T (...)`
     CreateTable {
         /// The table.

@@ -33,7 +33,10 @@ pub(crate) async fn execute(state: &Shared, database: &str, command: Command) ->
         Command::ShowTableSchemaJson { table } => show::schema_json(&find_table(state, database, &table).await?),
         Command::ShowTableCslSchema { table } => show::csl_schema(&find_table(state, database, &table).await?),
         Command::ShowDatabaseSchema => show::database_schema(state, database).await?,
-        Command::ShowExtents { table } => show::extents(state, database, table.as_deref()).await?,
+        Command::ShowExtents { table } => show::list_extents(state, database, table.as_deref()).await?,
+        Command::ShowTablePatterns { table } => {
+            show::patterns(state, &find_table(state, database, &table).await?).await?
+        }
         Command::CreateTable { table, columns, merge } => {
             state.require(Role::Ingest)?;
             write::create_table(state, database, &table, columns, merge).await?

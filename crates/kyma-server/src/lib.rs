@@ -10,6 +10,7 @@
 mod admission;
 mod command;
 mod encode;
+mod extents;
 mod failure;
 mod heartbeat;
 mod http;

@@ -15,6 +15,8 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const ENCODE_ROWS: usize = 4_096;
 /// Extents that `.show extents` lists.
 pub const SHOW_EXTENTS_MAX: usize = 100_000;
+/// Patterns that `.show table T patterns` lists.
+pub const SHOW_PATTERNS_MAX: usize = 100_000;
 /// Bytes of a refused body that are read, so that its sender hears the answer.
 pub const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a refused body is read.

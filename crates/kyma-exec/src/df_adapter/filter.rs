@@ -39,6 +39,9 @@ pub(crate) struct ExprFilter {
     null_strings_are_empty: bool,
 }
 
+/// What conjuncts of one condition share: whether they came after planning, whether they move, and their columns.
+type Kind = (bool, bool, Vec<usize>);
+
 /// The conditions that `filters` are, of which the first `planned` were known when the scan was planned. Conjuncts over the
 /// same columns are one condition.
 pub(crate) fn conditions(
@@ -47,7 +50,7 @@ pub(crate) fn conditions(
     columns: &[ReadColumn],
     null_strings_are_empty: bool,
 ) -> Result<Vec<Condition>> {
-    let mut groups: BTreeMap<(bool, bool, Vec<usize>), Vec<Arc<dyn PhysicalExpr>>> = BTreeMap::new();
+    let mut groups: BTreeMap<Kind, Vec<Arc<dyn PhysicalExpr>>> = BTreeMap::new();
     for (at, filter) in filters.iter().enumerate() {
         for conjunct in split_conjunction(filter) {
             let is_moving = DynamicFilterTracking::classify(conjunct).contains_dynamic_filter();
@@ -58,7 +61,7 @@ pub(crate) fn conditions(
         groups = BTreeMap::from([((planned < filters.len(), true, Vec::new()), filters.to_vec())]);
     }
     let extractor = Extractor { columns, null_strings_are_empty };
-    let condition = |((is_later, is_moving, _), conjuncts): ((bool, bool, Vec<usize>), Vec<Arc<dyn PhysicalExpr>>)| {
+    let condition = |((is_later, is_moving, _), conjuncts): (Kind, Vec<Arc<dyn PhysicalExpr>>)| {
         let predicate = extractor.all(&conjuncts);
         let is_exact = !is_later && !is_moving && !predicate.has_opaque();
         let filter = Arc::new(ExprFilter::new(conjuncts, columns, null_strings_are_empty)?);

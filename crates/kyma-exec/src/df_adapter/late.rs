@@ -194,6 +194,9 @@ impl ExecutionPlan for LateRead {
     }
 }
 
+/// Rows of a block, each with its place among all, and their deferred columns.
+type BlockRows = (Vec<(u32, u32)>, Vec<ArrayRef>);
+
 /// The rows with their deferred columns, without their places.
 async fn with_columns(
     scan: &ExtentScan,
@@ -214,8 +217,7 @@ async fn with_columns(
         let arrays = scan.read_late(extent, block, |count| selection(&rows, count), budget).await.map_err(to_df)?;
         Ok::<_, datafusion::error::DataFusionError>((wanted, arrays))
     });
-    let read: Vec<(Vec<(u32, u32)>, Vec<ArrayRef>)> =
-        futures::stream::iter(reads).buffered(READS_MAX).try_collect().await?;
+    let read: Vec<BlockRows> = futures::stream::iter(reads).buffered(READS_MAX).try_collect().await?;
     // Rows come in the order of their places; where each belongs says `order`.
     let mut order = vec![0_u32; rows.num_rows()];
     read.iter()

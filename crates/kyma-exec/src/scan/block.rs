@@ -68,9 +68,6 @@ impl BlockRead {
         let mut looked_at = if self.spec.conditions.is_empty() { rows } else { 0 };
         let mut tested = Tested::new();
         let mut left = self.candidates.clone().filter(|rows| rows.count_set_bits() < rows.len());
-        if self.candidates.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
-            left = self.candidates.clone();
-        }
         let (cheap, dear) = self.by_cost();
         let (known, scanned) = self.test_together(rows, left, &cheap, &mut tested).await?;
         left = known;

@@ -22,6 +22,9 @@ fn tally(blocks: &[Vec<ArrayRef>]) -> Tallies {
     counter.finish()
 }
 
+/// A time, a text, a number and a truth value.
+type Row = (Option<i32>, Option<String>, Option<i64>, Option<bool>);
+
 fn by_hand(values: impl Iterator<Item = Value>) -> Vec<(Value, u64)> {
     let mut counts: Vec<(Value, u64)> = Vec::new();
     for value in values {
@@ -47,7 +50,7 @@ proptest! {
     ) {
         let cut = cut.min(rows.len());
         let time = |at: Option<i32>| at.map(|at| i64::from(at) * spread);
-        let block = |rows: &[(Option<i32>, Option<String>, Option<i64>, Option<bool>)]| -> Vec<ArrayRef> {
+        let block = |rows: &[Row]| -> Vec<ArrayRef> {
             vec![
                 Arc::new(rows.iter().map(|row| time(row.0)).collect::<TimestampNanosecondArray>()),
                 Arc::new(rows.iter().map(|row| row.1.as_deref()).collect::<StringViewArray>()),

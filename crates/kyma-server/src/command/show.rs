@@ -1,14 +1,16 @@
 //! The `.show` commands.
 
+use std::collections::BTreeMap;
+
 use futures::TryStreamExt;
-use kyma_core::catalog::{ExtentOrder, ExtentQuery, Table};
-use kyma_core::time::TimeRange;
+use kyma_core::catalog::Table;
 use kyma_core::{Column, Error, Result, Type, Value};
 use serde_json::json;
 
 use super::table::{SmallTable, long, string};
 use super::{all_tables, chosen_tables};
-use crate::settings::SHOW_EXTENTS_MAX;
+use crate::extents;
+use crate::settings::{SHOW_EXTENTS_MAX, SHOW_PATTERNS_MAX};
 use crate::state::Shared;
 
 use Type::{Bool, Datetime, Dynamic, Guid, Int, Long, String as Text};
@@ -174,7 +176,7 @@ pub(super) async fn database_schema(state: &Shared, database: &str) -> Result<Sm
     Ok(shown)
 }
 
-pub(super) async fn extents(state: &Shared, database: &str, name: Option<&str>) -> Result<SmallTable> {
+pub(super) async fn list_extents(state: &Shared, database: &str, name: Option<&str>) -> Result<SmallTable> {
     let mut shown = SmallTable::new([
         ("ExtentId", Guid),
         ("DatabaseName", Text),
@@ -194,15 +196,7 @@ pub(super) async fn extents(state: &Shared, database: &str, name: Option<&str>) 
     ]);
     let mut listed = 0;
     for table in chosen_tables(state, database, name).await? {
-        let at = state.catalog.pin(table.database).await?;
-        let query = ExtentQuery {
-            table: table.id,
-            at,
-            time: TimeRange::ALL,
-            order: ExtentOrder::NewestFirst,
-            ranges: Vec::new(),
-        };
-        let mut extents = state.catalog.list(query);
+        let mut extents = extents::list(state, &table).await?;
         while let Some(extent) = extents.try_next().await? {
             listed += 1;
             if listed > SHOW_EXTENTS_MAX {
@@ -227,6 +221,33 @@ pub(super) async fn extents(state: &Shared, database: &str, name: Option<&str>) 
                 long(extent.location.offset),
             ]);
         }
+    }
+    Ok(shown)
+}
+
+/// The shapes of a table's lines with how many there are, the most frequent first; from footers, no line is read.
+pub(super) async fn patterns(state: &Shared, table: &Table) -> Result<SmallTable> {
+    let names = table.schema.columns().iter().filter(|column| column.ty == Text).map(|column| &column.name);
+    let names: Vec<&String> = names.collect();
+    let mut counts: BTreeMap<(&String, String), u64> = BTreeMap::new();
+    let mut extents = extents::list(state, table).await?;
+    while let Some(extent) = extents.try_next().await? {
+        let (opened, _) = extents::open(state, &extent).await?;
+        for &name in &names {
+            for pattern in opened.patterns(name) {
+                *counts.entry((name, pattern.text)).or_default() += pattern.rows;
+            }
+        }
+        if counts.len() > SHOW_PATTERNS_MAX {
+            let message = format!("the table has too many patterns: patterns_max={SHOW_PATTERNS_MAX}");
+            return Err(Error::exhausted("command.patterns", message).hint("`kyma inspect` shows those of one extent"));
+        }
+    }
+    let mut counts: Vec<((&String, String), u64)> = counts.into_iter().filter(|(_, rows)| *rows > 0).collect();
+    counts.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
+    let mut shown = SmallTable::new([("ColumnName", Text), ("Pattern", Text), ("Count", Long)]);
+    for ((name, pattern), rows) in counts {
+        shown.row([string(name), string(pattern), long(rows)]);
     }
     Ok(shown)
 }

@@ -1,19 +1,14 @@
 //! `GET /v1/extents/{id}`: what the catalog knows of an extent, and how its bytes are laid out; with `?footer=true` also
 //! the footer's bytes in hexadecimal.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use futures::TryStreamExt;
-use kyma_core::catalog::{ExtentOrder, ExtentQuery};
 use kyma_core::extent::Extent;
-use kyma_core::format::OpenOptions;
-use kyma_core::profile::IoCounters;
-use kyma_core::time::TimeRange;
 use kyma_core::{Error, ExtentId, Result};
 use serde_json::{Value as Json_, json};
 
+use crate::extents;
 use crate::failure::Failure;
 use crate::state::{Shared, State as Node};
 
@@ -32,15 +27,12 @@ pub(crate) async fn describe(
         Error::invalid("extent.id", format!("not an extent's id: id={id:?}")).hint("`.show extents` lists them")
     })?;
     let extent = find(&state, id).await?;
-    let format = state.formats.get(&extent.format)?;
-    let reader = state.store.reader(&extent.location, Arc::new(IoCounters::default()));
-    let options =
-        OpenOptions { extent: id, length: extent.location.length, footer_length: extent.footer_length, footer: None };
-    let opened = format.open(reader.clone(), &options).await?;
+    let (opened, reader) = extents::open(&state, &extent).await?;
     let mut described = json!({ "extent": extent, "layout": opened.describe() });
     if wanted.footer {
-        let start = options.length.saturating_sub(u64::from(options.footer_length));
-        let read = reader.read(std::slice::from_ref(&(start..options.length))).await?;
+        let length = extent.location.length;
+        let start = length.saturating_sub(u64::from(extent.footer_length));
+        let read = reader.read(std::slice::from_ref(&(start..length))).await?;
         let digits = read.iter().flatten().map(|byte| format!("{byte:02x}"));
         described["footer"] = digits.collect::<String>().into();
     }
@@ -50,16 +42,8 @@ pub(crate) async fn describe(
 /// Looks through every table's visible extents: for people, not for queries.
 async fn find(state: &Node, id: ExtentId) -> Result<Extent> {
     for database in state.catalog.databases().await? {
-        let at = state.catalog.pin(database.id).await?;
         for table in state.catalog.tables(database.id).await? {
-            let query = ExtentQuery {
-                table: table.id,
-                at,
-                time: TimeRange::ALL,
-                order: ExtentOrder::NewestFirst,
-                ranges: Vec::new(),
-            };
-            let mut extents = state.catalog.list(query);
+            let mut extents = extents::list(state, &table).await?;
             while let Some(extent) = extents.try_next().await? {
                 if extent.id == id {
                     return Ok(extent);

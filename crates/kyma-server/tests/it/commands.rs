@@ -141,3 +141,31 @@ async fn an_unknown_database_answers_what_needs_no_table() {
     assert_eq!(node.rows(".show databases").await.as_array().map(Vec::len), Some(1));
     node.stop().await;
 }
+
+/// Counts of patterns, from footers, are those of the lines.
+#[tokio::test(flavor = "multi_thread")]
+async fn patterns_count_every_line() {
+    let node = TestNode::start().await;
+    for part in 0..2 {
+        let line = |n: usize| match n % 3 {
+            0 => format!("user {n} logged in from 10.0.0.{}", n % 250),
+            1 => format!("request {n} took {} ms", n * 7 % 900),
+            _ => format!("cache miss for key {n}"),
+        };
+        let rows = (part * 300..part * 300 + 300).map(|n| json!({ "n": n, "message": line(n) }).to_string() + "\n");
+        let reply = node.post("/v1/ingest/default/T").body(rows.collect::<String>()).send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+    }
+    let (names, rows) = mgmt(&node, ".show table T patterns").await;
+    assert_eq!(names, ["ColumnName", "Pattern", "Count"]);
+    let rows = rows.as_array().unwrap();
+    let of = |start: &str| -> u64 {
+        let starts = |row: &&Value| row[1].as_str().is_some_and(|text| text.starts_with(start));
+        rows.iter().filter(starts).map(|row| row[2].as_u64().unwrap()).sum()
+    };
+    for start in ["user ", "request ", "cache miss"] {
+        let scanned = node.rows(&format!("T | where message startswith_cs '{start}' | count")).await;
+        assert_eq!(json!([[of(start)]]), scanned, "{start}: {rows:?}");
+    }
+    assert_eq!(of(""), 600, "{rows:?}");
+}

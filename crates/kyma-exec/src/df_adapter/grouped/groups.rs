@@ -132,7 +132,7 @@ impl Groups {
                 Knowledge::Values(arrays) => state.update_batch(arrays, &groups, None, total)?,
             }
         }
-        Ok(())
+        self.memory.try_resize(self.bytes())
     }
 
     /// Lets the states leave when there are too many, or no memory for them.

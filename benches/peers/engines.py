@@ -106,9 +106,9 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(120)
 
-    def restart(self):
+    def restart(self, drop=True):
         self.stop()
-        dropped = drop_page_cache()
+        dropped = drop and drop_page_cache()
         self.start()
         return dropped
 
@@ -208,9 +208,9 @@ class Embedded:
         if self.process.is_alive():
             self.process.kill()
 
-    def restart(self):
+    def restart(self, drop=True):
         self.stop()
-        dropped = drop_page_cache()
+        dropped = drop and drop_page_cache()
         self.start()
         return dropped
 

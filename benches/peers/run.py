@@ -6,8 +6,8 @@
 
 The rows are made by the shared generator (KYMA_SHARED, default ../shared; seed 42) and kept in --data for the next run; the real
 logs come from the shared data. Engines run one after the other, each in a process of its own with every core; each is loaded with
-its best sensible schema and asked every question: the first run, then the median of --repeat runs (hot), then once in a fresh
-process with the page cache dropped where the system lets us (cold). Answers are compared row by row.
+its best sensible schema, started anew and asked every question: the first run, three to warm up, then the median of --repeat runs
+(hot), at last once in a fresh process with the page cache dropped where the system lets us (cold). Answers are compared row by row.
 
 kyma answers over HTTP with JSON from another process; ClickHouse (chdb) and DuckDB run inside a Python process, without HTTP.
 Needs a release build (cargo build --release -p kyma) and `pip install chdb duckdb` (installed when missing). The exit code is 1
@@ -31,6 +31,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SHARED = pathlib.Path(os.environ.get("KYMA_SHARED", ROOT.parent / "shared"))
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 KYMA = os.environ.get("KYMA_BIN", str(TARGET / "release/kyma"))
+# Runs after the first that do not count: threads find their memory and their code.
+WARM_UP = 3
 
 LOGS = {
     "clickhouse": "timestamp DateTime64(6, 'UTC'), service LowCardinality(String), host LowCardinality(String), level LowCardinality(String), "
@@ -127,7 +129,7 @@ class Run:
             print(f"{name}: {engine.NAME} loaded: {cpu:.1f} CPU s, {wall:.1f} s, {load['stored'] / 1e6:.1f} MB, {load['memory'] / 1e6:.0f} MB of memory", file=sys.stderr)
             if self.args.settle:
                 time.sleep(self.args.settle)
-            engine.restart()
+            engine.restart(drop=False)
             asked = [one for one in questions if not self.args.only or one.name in self.args.only]
             texts = {one.name: getattr(one, engine.LANGUAGE).replace("{t}", table).replace("{trace}", meta["trace"]).replace("{service}", meta["service"])
                      for one in asked if getattr(one, engine.LANGUAGE)}
@@ -159,6 +161,8 @@ class Run:
 
     def hot(self, name, engine, question, text):
         first, rows = engine.ask(text)
+        for _ in range(WARM_UP):
+            engine.ask(text)
         times = [engine.ask(text)[0] for _ in range(self.args.repeat)]
         figures = {"first": first, "hot": statistics.median(times), "rows": len(rows)}
         self.figures["questions"].setdefault(name, {}).setdefault(question.name, {})[engine.NAME] = figures

@@ -485,6 +485,8 @@ impl Reader {
         let mut shared = self.read_shared(source, &answer, &plans, rows, selection).await?;
         let (mut arrays, mut lines) = (Vec::with_capacity(plans.len()), Vec::new());
         for (at, (plan, column)) in plans.into_iter().enumerate() {
+            // What lines repeat comes after what was asked for, and is needed as it is.
+            let coded = coded && at < columns.len();
             let is_shared = shared.remove(&at);
             arrays.push(match (is_shared, plan) {
                 (Some(array), _) => Some(array),

@@ -520,6 +520,10 @@ fn few_values(rows: usize, random: &mut ChaCha8Rng) -> RecordBatch {
     let some = |value: i64| (value >= 0).then_some(value);
     let texts = ["", "error", "Error", "日本", "a text that is longer than twelve bytes"];
     let (strings, longs, ints, bools, times, keys) = (pick(5), pick(3), pick(2), pick(2), pick(90), pick(4));
+    let names = ["alice17", "bob23", "carol5", "dave99"];
+    let name = |at: &i64| some(*at).map(|at| names[at as usize]);
+    // Lines that repeat what another column says.
+    let line = |(at, n): (usize, &i64)| name(n).map(|name| format!("user {name} logged in after {at} ms"));
     let columns: Vec<(Type, ArrayRef)> = vec![
         (
             Type::String,
@@ -546,8 +550,11 @@ fn few_values(rows: usize, random: &mut ChaCha8Rng) -> RecordBatch {
             ),
         ),
     ];
-    let fields: Vec<_> = columns.iter().map(|(ty, _)| ty.field(ty.name())).collect();
-    let arrays = columns.into_iter().map(|(_, array)| array).collect();
+    let mut fields: Vec<_> = columns.iter().map(|(ty, _)| ty.field(ty.name())).collect();
+    let mut arrays: Vec<ArrayRef> = columns.into_iter().map(|(_, array)| array).collect();
+    fields.extend(["name", "line"].map(|name| Type::String.field(name)));
+    arrays.push(Arc::new(keys.iter().map(name).collect::<StringViewArray>()));
+    arrays.push(Arc::new(keys.iter().enumerate().map(line).collect::<StringViewArray>()));
     RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), arrays).expect("is a batch")
 }
 

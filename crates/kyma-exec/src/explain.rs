@@ -107,9 +107,9 @@ pub async fn estimate(
 }
 
 /// How many of the first extents hold so many rows.
-fn holding(extents: &[Arc<Extent>], rows: u64) -> usize {
+pub(crate) fn holding<'a>(extents: impl IntoIterator<Item = &'a Arc<Extent>>, rows: u64) -> usize {
     let mut before = 0_u64;
-    let needed = extents.iter().take_while(|extent| {
+    let needed = extents.into_iter().take_while(|extent| {
         let wanted = before < rows;
         before += extent.rows;
         wanted

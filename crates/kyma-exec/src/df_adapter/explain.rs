@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use kyma_core::explain::{Explanation, PlannedOperator};
 
@@ -19,9 +18,8 @@ pub(crate) async fn explain(root: &Arc<dyn ExecutionPlan>, explanation: &mut Exp
     for (plan, depth) in plans {
         let (name, detail) = describe(&plan);
         let mut operator = PlannedOperator { name, detail, depth, scan: None };
-        let source = plan.downcast_ref::<DataSourceExec>().map(DataSourceExec::data_source);
         let grouped = plan.downcast_ref::<GroupedScan>().map(GroupedScan::scan);
-        if let Some(scan) = source.and_then(|source| source.downcast_ref::<ExtentScan>()).or(grouped) {
+        if let Some(scan) = ExtentScan::of(&plan).or(grouped) {
             let (mut plan, extents, partitions) = scan.explained();
             plan.estimate = estimate(scan.scope(), &extents, &scan.reads(), plan.limit, partitions).await;
             explanation.estimate.add(&plan.estimate);

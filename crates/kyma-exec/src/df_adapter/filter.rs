@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, StringViewArray, new_null_array,
-};
+use arrow::array::{Array, AsArray, BooleanArray, DictionaryArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::concat;
-use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow::datatypes::Int32Type;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
@@ -22,6 +19,7 @@ use kyma_core::{Result as KymaResult, Type};
 
 use crate::df_adapter::error::from_df;
 use crate::df_adapter::extract::Extractor;
+use crate::scan::columns::{batch_of, with_null};
 use crate::scan::{Condition, RowFilter};
 
 /// More conditions than this are tested as one.
@@ -54,7 +52,7 @@ pub(crate) fn conditions(
     for (at, filter) in filters.iter().enumerate() {
         for conjunct in split_conjunction(filter) {
             let is_moving = DynamicFilterTracking::classify(conjunct).contains_dynamic_filter();
-            groups.entry((at >= planned, is_moving, places_of(conjunct))).or_default().push(Arc::clone(conjunct));
+            groups.entry((at >= planned, is_moving, places_of([conjunct]))).or_default().push(Arc::clone(conjunct));
         }
     }
     if groups.len() > CONDITIONS_MAX {
@@ -70,8 +68,10 @@ pub(crate) fn conditions(
     groups.into_iter().map(condition).collect()
 }
 
-fn places_of(expr: &Arc<dyn PhysicalExpr>) -> Vec<usize> {
-    let mut places: Vec<usize> = collect_columns(expr).iter().map(Column::index).collect();
+/// Places of the columns that expressions use, ascending.
+pub(crate) fn places_of<'a>(exprs: impl IntoIterator<Item = &'a Arc<dyn PhysicalExpr>>) -> Vec<usize> {
+    let columns = exprs.into_iter().flat_map(collect_columns);
+    let mut places: Vec<usize> = columns.map(|column| column.index()).collect();
     places.sort_unstable();
     places.dedup();
     places
@@ -81,7 +81,7 @@ impl ExprFilter {
     /// The conjunction of `filters`, whose columns are places in `columns`.
     fn new(filters: Vec<Arc<dyn PhysicalExpr>>, columns: &[ReadColumn], null_strings_are_empty: bool) -> Result<Self> {
         let whole = conjunction(filters);
-        let places = places_of(&whole);
+        let places = places_of([&whole]);
         let local = renumber(Arc::clone(&whole), |place| places.iter().position(|one| *one == place))?;
         let moving = DynamicFilterTracking::classify(&whole).contains_dynamic_filter().then_some(whole);
         Ok(ExprFilter { places, local, moving, columns: columns.to_vec(), null_strings_are_empty })
@@ -102,13 +102,8 @@ impl ExprFilter {
     /// The test of a column of codes: of each value of the dictionary once.
     fn passed_of_codes(&self, codes: &DictionaryArray<Int32Type>) -> KymaResult<BooleanBuffer> {
         let (values, nulls) = (codes.values(), codes.nulls());
-        let null: ArrayRef = match self.null_strings_are_empty {
-            true => Arc::new(StringViewArray::from(vec![Some("")])),
-            false => new_null_array(values.data_type(), 1),
-        };
-        let all = concat(&[&**values, &*null])?;
-        let field = Field::new("c0", all.data_type().clone(), true);
-        let passed = self.passed(&RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![all])?)?;
+        let all = with_null(values, self.null_strings_are_empty)?;
+        let passed = self.passed(&batch_of(vec![all], values.len() + 1)?)?;
         let (keys, null) = (codes.keys().values(), passed.value(values.len()));
         Ok(match nulls {
             None => BooleanBuffer::collect_bool(keys.len(), |row| passed.value(keys[row] as usize)),

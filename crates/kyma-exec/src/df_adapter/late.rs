@@ -92,8 +92,7 @@ fn deferring(sort: &SortExec) -> Result<Option<(Arc<dyn ExecutionPlan>, ExtentSc
         Some(cooperative) => (cooperative.children().first().map(|child| Arc::clone(child)), true),
         None => (Some(Arc::clone(sort.input())), false),
     };
-    let source = input.as_ref().and_then(|input| input.downcast_ref::<DataSourceExec>());
-    let scan = source.and_then(|source| source.data_source().downcast_ref::<ExtentScan>());
+    let scan = input.as_ref().and_then(ExtentScan::of);
     let Some(scan) = scan.filter(|scan| !scan.is_limited()) else { return Ok(None) };
     let sorted: Vec<usize> = sort
         .expr()

@@ -12,23 +12,21 @@ use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
-use datafusion::datasource::source::{DataSource, OpenArgs};
+use datafusion::datasource::source::{DataSource, DataSourceExec, OpenArgs};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use kyma_core::Type;
 use kyma_core::explain::ScanPlan;
 use kyma_core::extent::Extent;
 use kyma_core::format::ReadColumn;
@@ -36,14 +34,14 @@ use kyma_core::profile::LevelProfile;
 use kyma_core::prune::StatsSource;
 
 use crate::df_adapter::error::to_df;
-use crate::df_adapter::filter::{conditions, renumber};
+use crate::df_adapter::filter::{conditions, places_of, renumber};
 use crate::df_adapter::memory::ScanBudget;
 use crate::df_adapter::statistics::statistics;
 use crate::df_adapter::watch::{metered, shortened};
 use crate::df_adapter::words::words;
-use crate::explain::Reads;
+use crate::explain::{Reads, holding};
 use crate::prune::{Survivors, TableQuery};
-use crate::scan::block::filled;
+use crate::scan::columns::with_filled;
 use crate::scan::queue::ScanQueue;
 use crate::scan::{Budget, Known, ScanSpec, partition};
 use crate::scope::{PlannedScan, QueryScope};
@@ -114,26 +112,23 @@ impl ExtentScan {
         })
     }
 
+    /// The scan that a plan is, if it is one.
+    pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Self> {
+        plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref()
+    }
+
     /// With at most so many rows.
     ///
     /// Without a filter, the manifest says how many extents that takes: no more are opened at a time.
     pub(crate) fn limited(self, fetch: Option<usize>) -> Self {
         let partitions = match fetch {
-            Some(fetch) if self.filters.is_empty() => self.partitions.min(self.extents_of(fetch)),
+            Some(fetch) if self.filters.is_empty() => {
+                let ordered = self.ordered();
+                self.partitions.min(holding(ordered.iter().map(|(_, extent)| extent), fetch as u64).max(1))
+            }
             _ => self.partitions,
         };
         ExtentScan { fetch, partitions, ..self }
-    }
-
-    /// How many extents of the queue hold so many rows; at least one.
-    fn extents_of(&self, rows: usize) -> usize {
-        let mut before = 0_u64;
-        let needed = self.ordered().into_iter().take_while(|(_, extent)| {
-            let wanted = before < rows as u64;
-            before += extent.rows;
-            wanted
-        });
-        needed.count().max(1)
     }
 
     /// The extents in the order in which they are read, with their places in `extents`.
@@ -216,12 +211,7 @@ impl ExtentScan {
         let batch = opened.reader.read(&*opened.source, block, &wanted, Some(&selection)).await;
         budget.give(bytes);
         let batch = batch?;
-        let fill = self.query.null_strings_are_empty;
-        let column = |(array, column): (&ArrayRef, &ReadColumn)| match fill && column.ty == Type::String {
-            true => filled(array),
-            false => Arc::clone(array),
-        };
-        Ok(batch.columns().iter().zip(&wanted).map(column).collect())
+        Ok(with_filled(&batch, &wanted, self.query.null_strings_are_empty))
     }
 
     /// Most distinct values that one extent has in an output column, as far as the manifest knows that of all.
@@ -318,9 +308,7 @@ impl ExtentScan {
 
     /// What it reads of a block.
     pub(crate) fn reads(&self) -> Reads {
-        let mut tested: Vec<usize> = self.filters.iter().flat_map(collect_columns).map(|it| it.index()).collect();
-        tested.sort_unstable();
-        tested.dedup();
+        let tested = places_of(&self.filters);
         let rest = self.output.iter().filter(|place| !tested.contains(place));
         let column = |place: &usize| self.columns[*place].clone();
         Reads {

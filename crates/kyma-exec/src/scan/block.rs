@@ -11,16 +11,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions, StringViewBuilder,
-    UInt64Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions, UInt64Array,
+    new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
-use arrow::datatypes::DataType;
 use kyma_core::format::{Narrowed, ReadColumn};
 use kyma_core::predicate::Predicate;
-use kyma_core::{Error, Result, Type};
+use kyma_core::{Error, Result};
 
+use crate::scan::columns::{batch_of, decoded, with_filled};
 use crate::scan::footers::Opened;
 use crate::scan::{Budget, Condition, RowPlace, ScanSpec};
 
@@ -68,17 +68,16 @@ impl BlockRead {
         let mut looked_at = if self.spec.conditions.is_empty() { rows } else { 0 };
         let mut tested = Tested::new();
         let mut left = self.candidates.clone().filter(|rows| rows.count_set_bits() < rows.len());
-        let (cheap, dear) = self.by_cost();
-        let (known, scanned) = self.test_together(rows, left, &cheap, &mut tested).await?;
-        left = known;
-        looked_at = looked_at.max(scanned);
-        for condition in dear {
+        for conditions in self.stages() {
             if left.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
                 break;
             }
-            let (passed, scanned) = self.test_alone(rows, left, condition, &mut tested).await?;
-            left = passed;
-            looked_at = looked_at.max(scanned);
+            let tests = conditions.into_iter().map(|condition| self.test(rows, left.clone(), condition));
+            for found in futures::future::try_join_all(tests).await? {
+                looked_at = looked_at.max(found.looked_at);
+                left = Some(left.map_or_else(|| found.passed.clone(), |left| &left & &found.passed));
+                tested.extend(found.arrays);
+            }
         }
         let matched = left.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
         self.count(looked_at, matched);
@@ -92,8 +91,9 @@ impl BlockRead {
         self.assemble(columns, matched).map(Some)
     }
 
-    /// The conditions whose columns take few bytes of the block, and the others from small to large.
-    fn by_cost(&self) -> (Vec<&Condition>, Vec<&Condition>) {
+    /// The conditions in the order of their tests: those whose columns take few bytes of the block at the same time, then
+    /// each of the others, from small to large.
+    fn stages(&self) -> Vec<Vec<&Condition>> {
         let bytes = |condition: &&Condition| {
             self.opened.reader.read_bytes(self.block, &self.spec.columns_of(condition.filter.columns()))
         };
@@ -101,40 +101,7 @@ impl BlockRead {
         costs.sort_by_key(|(bytes, _)| *bytes);
         let dear = costs.split_off(costs.partition_point(|(bytes, _)| *bytes <= CHEAP_BYTES));
         let cheap = costs.into_iter().map(|(_, condition)| condition).collect();
-        (cheap, dear.into_iter().map(|(_, condition)| condition).collect())
-    }
-
-    /// The rows that meet all of `conditions`, whose columns are fetched at the same time; and how many were looked at.
-    async fn test_together(
-        &self,
-        rows: usize,
-        left: Option<BooleanBuffer>,
-        conditions: &[&Condition],
-        tested: &mut Tested,
-    ) -> Result<(Option<BooleanBuffer>, usize)> {
-        if left.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
-            return Ok((left, 0));
-        }
-        let tests = conditions.iter().map(|condition| self.test(rows, left.clone(), condition));
-        let (mut all, mut looked_at) = (left.clone(), 0);
-        for found in futures::future::try_join_all(tests).await? {
-            looked_at = looked_at.max(found.looked_at);
-            all = both(all, found.passed);
-            tested.extend(found.arrays);
-        }
-        Ok((all, looked_at))
-    }
-
-    async fn test_alone(
-        &self,
-        rows: usize,
-        left: Option<BooleanBuffer>,
-        condition: &Condition,
-        tested: &mut Tested,
-    ) -> Result<(Option<BooleanBuffer>, usize)> {
-        let found = self.test(rows, left, condition).await?;
-        tested.extend(found.arrays);
-        Ok((found.passed, found.looked_at))
+        std::iter::once(cheap).chain(dear.into_iter().map(|(_, condition)| vec![condition])).collect()
     }
 
     /// Tests the rows that are left: what the format is sure of is not looked at.
@@ -145,20 +112,20 @@ impl BlockRead {
                 let (arrays, passed, looked_at) = self.evaluate(rows, left.as_ref(), condition).await?;
                 let arrays = condition.filter.columns().iter().copied().zip(arrays);
                 let arrays = arrays.map(|(place, array)| (place, (left.clone(), array))).collect();
-                return Ok(Test { passed: Some(passed), arrays, looked_at });
+                return Ok(Test { passed, arrays, looked_at });
             }
         };
         let sure = if condition.is_exact { sure } else { BooleanBuffer::new_unset(rows) };
         let unsure = &may & &!&sure;
         if unsure.count_set_bits() == 0 {
-            return Ok(Test { passed: Some(sure), arrays: Tested::new(), looked_at: 0 });
+            return Ok(Test { passed: sure, arrays: Tested::new(), looked_at: 0 });
         }
         let (arrays, passed, looked_at) = self.evaluate(rows, Some(&unsure), condition).await?;
         // What was read serves as output where it holds every row that may pass.
         let is_all = sure.count_set_bits() == 0;
         let arrays = condition.filter.columns().iter().copied().zip(arrays).filter(|_| is_all);
         let arrays = arrays.map(|(place, array)| (place, (Some(unsure.clone()), array))).collect();
-        Ok(Test { passed: Some(&sure | &passed), arrays, looked_at })
+        Ok(Test { passed: &sure | &passed, arrays, looked_at })
     }
 
     /// Reads a condition's columns for the rows of `selection`: the columns, the rows of the block that pass, and how many
@@ -171,11 +138,8 @@ impl BlockRead {
     ) -> Result<(Vec<ArrayRef>, BooleanBuffer, usize)> {
         let looked_at = selection.map_or(rows, BooleanBuffer::count_set_bits);
         let filter = &condition.filter;
-        let arrays = match filter.takes_codes() {
-            true => self.read_coded(filter.columns(), selection).await?,
-            false => self.read(filter.columns(), selection).await?,
-        };
-        let passed = filter.evaluate(&batch_of(&arrays, looked_at)?)?;
+        let arrays = self.read(filter.columns(), selection, filter.takes_codes()).await?;
+        let passed = filter.evaluate(&batch_of(arrays.clone(), looked_at)?)?;
         let passed = match selection {
             Some(selection) => passed_among(selection, &passed),
             None => passed,
@@ -201,17 +165,15 @@ impl BlockRead {
         let matched = left.map_or(rows, BooleanBuffer::count_set_bits);
         let now = self.spec.output.iter().enumerate().filter(|(at, _)| !is_deferred(*at)).map(|(_, place)| *place);
         let rest: Vec<usize> = now.filter(|place| !tested.contains_key(place)).collect();
-        let rest_arrays = match self.spec.coded {
-            true => self.read_coded(&rest, left).await?,
-            false => self.read(&rest, left).await?,
-        };
+        let rest_arrays = self.read(&rest, left, self.spec.coded).await?;
         let column = |(at, place): (usize, &usize)| -> Result<ArrayRef> {
             if is_deferred(at) {
                 return Ok(new_null_array(self.spec.schema.field(at).data_type(), matched));
             }
             if let Some((had, array)) = tested.get(place) {
                 let kept = passed_of(array, had.as_ref(), left)?;
-                return if self.spec.coded { Ok(kept) } else { self.plain(kept, *place) };
+                let fill = self.spec.query.null_strings_are_empty;
+                return Ok(if self.spec.coded { kept } else { decoded(&kept, fill)? });
             }
             let at = rest.iter().position(|rest| rest == place);
             at.map(|at| Arc::clone(&rest_arrays[at])).ok_or_else(|| Error::internal("a scanned column was not read"))
@@ -228,14 +190,6 @@ impl BlockRead {
         }
     }
 
-    /// The column at `place` without codes.
-    fn plain(&self, array: ArrayRef, place: usize) -> Result<ArrayRef> {
-        let DataType::Dictionary(_, values) = array.data_type() else { return Ok(array) };
-        let texts = arrow::compute::cast(&array, values)?;
-        let is_text = self.spec.columns.get(place).is_some_and(|column| column.ty == Type::String);
-        Ok(if is_text && self.spec.query.null_strings_are_empty { filled(&texts) } else { texts })
-    }
-
     fn count(&self, scanned: usize, matched: usize) {
         self.spec.scope.note(|profile| {
             profile.rows_scanned += scanned as u64;
@@ -243,40 +197,23 @@ impl BlockRead {
         });
     }
 
-    /// Reads the columns at `places`, texts as codes where they are stored so.
-    async fn read_coded(&self, places: &[usize], selection: Option<&BooleanBuffer>) -> Result<Vec<ArrayRef>> {
+    /// Reads the columns at `places`; with `coded`, texts as codes where they are stored so.
+    async fn read(&self, places: &[usize], selection: Option<&BooleanBuffer>, coded: bool) -> Result<Vec<ArrayRef>> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
         let wanted = self.spec.columns_of(places);
         let (reader, source) = (&self.opened.reader, &*self.opened.source);
-        Ok(self.with_filled(reader.read_coded(source, self.block, &wanted, selection).await?, &wanted))
-    }
-
-    /// Reads the columns at `places`.
-    async fn read(&self, places: &[usize], selection: Option<&BooleanBuffer>) -> Result<Vec<ArrayRef>> {
-        if places.is_empty() {
-            return Ok(Vec::new());
-        }
-        let wanted = self.spec.columns_of(places);
-        let (reader, source) = (&self.opened.reader, &*self.opened.source);
-        Ok(self.with_filled(reader.read(source, self.block, &wanted, selection).await?, &wanted))
-    }
-
-    /// The columns of a batch, with null strings filled where they read as `""`; codes keep their nulls.
-    fn with_filled(&self, batch: RecordBatch, wanted: &[ReadColumn]) -> Vec<ArrayRef> {
-        let fill = self.spec.query.null_strings_are_empty;
-        let columns =
-            batch.columns().iter().zip(wanted).map(|(array, column)| match fill && column.ty == Type::String {
-                true => filled(array),
-                false => Arc::clone(array),
-            });
-        columns.collect()
+        let batch = match coded {
+            true => reader.read_coded(source, self.block, &wanted, selection).await?,
+            false => reader.read(source, self.block, &wanted, selection).await?,
+        };
+        Ok(with_filled(&batch, &wanted, self.spec.query.null_strings_are_empty))
     }
 
     fn assemble(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
         if self.spec.coded {
-            return batch_of(&columns, rows);
+            return Ok(batch_of(columns, rows)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.spec.schema), columns, &options)?)
@@ -302,18 +239,10 @@ impl ScanSpec {
 /// What a condition said of a block.
 struct Test {
     /// The rows that meet it, of those that were left.
-    passed: Option<BooleanBuffer>,
+    passed: BooleanBuffer,
     /// The columns that it read for all of these.
     arrays: Tested,
     looked_at: usize,
-}
-
-/// The rows of both sets; `None` is all.
-fn both(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(&a & &b),
-        (a, b) => a.or(b),
-    }
 }
 
 /// The values of the rows `left`, of an array that has those of the rows `had`; texts without the bytes of the others, which
@@ -340,21 +269,4 @@ fn passed_among(candidates: &BooleanBuffer, passed: &BooleanBuffer) -> BooleanBu
         rows.set_bit(row, passed.value(at));
     }
     rows.finish()
-}
-
-/// A batch of columns named by place.
-fn batch_of(columns: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
-    use arrow::datatypes::{Field, Schema};
-    let field = |(at, array): (usize, &ArrayRef)| Field::new(format!("c{at}"), array.data_type().clone(), true);
-    let schema = Arc::new(Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>()));
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(schema, columns.to_vec(), &options)?)
-}
-
-/// The texts with `""` for null.
-pub fn filled(array: &ArrayRef) -> ArrayRef {
-    let (true, Some(texts)) = (array.null_count() > 0, array.as_string_view_opt()) else { return Arc::clone(array) };
-    let mut builder = StringViewBuilder::with_capacity(texts.len());
-    texts.iter().for_each(|text| builder.append_value(text.unwrap_or("")));
-    Arc::new(builder.finish())
 }

@@ -17,11 +17,16 @@ use crate::scan::{Known, ScanSpec};
 pub(super) struct Gate {
     pub(super) spec: Arc<ScanSpec>,
     live: Option<(u64, Predicate)>,
+    /// Who takes rows that need not be read, where the filter allows it.
+    known: Option<Arc<dyn Known>>,
 }
 
 impl Gate {
     pub(super) fn new(spec: Arc<ScanSpec>) -> Self {
-        Gate { spec, live: None }
+        // A path is read as a type that its values may not convert to: what is true of these is no proof.
+        let is_allowed = spec.scope.shared.settings.prune && spec.is_exact() && !spec.query.predicate.has_path();
+        let known = spec.known.clone().filter(|_| is_allowed);
+        Gate { spec, live: None, known }
     }
 
     /// Looks whether the filter tightened.
@@ -50,11 +55,7 @@ impl Gate {
 
     /// Who takes what need not be read, where every row of what `stats` describe matches.
     fn taker(&self, stats: &dyn StatsSource) -> Option<&dyn Known> {
-        let spec = &self.spec;
-        let known = spec.known.as_deref().filter(|_| spec.is_exact() && spec.scope.shared.settings.prune)?;
-        // A path is read as a type that its values may not convert to: what is true of these is no proof.
-        let is_proof = !spec.query.predicate.has_path() && evaluate(&spec.query.predicate, stats).is_all();
-        is_proof.then_some(known)
+        self.known.as_deref().filter(|_| evaluate(&self.spec.query.predicate, stats).is_all())
     }
 
     /// Takes an extent by its manifest.

@@ -12,6 +12,7 @@
 //! Filters are evaluated on every row read: pruning is advice.
 
 pub mod block;
+pub mod columns;
 pub mod footers;
 mod gate;
 pub mod io;

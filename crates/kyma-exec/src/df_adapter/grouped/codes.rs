@@ -3,22 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch, StringViewArray, UInt32Array,
-    new_null_array,
-};
-use arrow::compute::{cast, concat, take};
-use arrow::datatypes::{
-    DataType, DurationNanosecondType, Field, Int32Type, Int64Type, Schema, TimestampNanosecondType,
-};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, DurationNanosecondType, Int32Type, Int64Type, TimestampNanosecondType};
 use datafusion::common::internal_datafusion_err;
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
-use kyma_core::Type;
 
 use crate::df_adapter::filter::renumber;
+use crate::scan::columns::{batch_of, decoded, with_null};
 
 /// Distinct numbers of a batch, up to which they are worth coding.
 const NUMBERS_MAX: usize = 8_192;
@@ -58,16 +53,11 @@ impl<'a> Rows<'a> {
 
     fn plain(&mut self) -> Result<&RecordBatch> {
         if self.plain.is_none() {
-            let columns = self.batch.columns().iter().map(|array| self.decoded(array)).collect::<Result<Vec<_>>>()?;
+            let column = |array| Ok(decoded(array, self.null_strings_are_empty)?);
+            let columns = self.batch.columns().iter().map(column).collect::<Result<_>>()?;
             self.plain = Some(batch_of(columns, self.len())?);
         }
         self.plain.as_ref().ok_or_else(|| internal_datafusion_err!("a batch was not decoded"))
-    }
-
-    fn decoded(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        let DataType::Dictionary(_, values) = array.data_type() else { return Ok(Arc::clone(array)) };
-        let texts = cast(array, values)?;
-        Ok(if self.null_strings_are_empty { crate::scan::block::filled(&texts) } else { texts })
     }
 
     /// A key as codes; its plain values where that does not pay.
@@ -87,7 +77,10 @@ impl<'a> Rows<'a> {
         let array = self.batch.column(column.index());
         let Some(dictionary) = array.as_any_dictionary_opt() else { return Ok(None) };
         let Some(keys) = dictionary.keys().as_primitive_opt::<Int32Type>() else { return Ok(None) };
-        let texts = self.with_null(dictionary.values(), keys.null_count() > 0)?;
+        let texts = match keys.null_count() {
+            0 => Arc::clone(dictionary.values()),
+            _ => with_null(dictionary.values(), self.null_strings_are_empty)?,
+        };
         let null = dictionary.values().len() as u32;
         let code = |row: usize| if keys.is_null(row) { null } else { keys.value(row) as u32 };
         let codes = match keys.null_count() {
@@ -106,26 +99,6 @@ impl<'a> Rows<'a> {
         };
         Ok(Some(Codes { values, codes }))
     }
-
-    /// The values of a dictionary, and after them what null reads as.
-    fn with_null(&self, values: &ArrayRef, is_wanted: bool) -> Result<ArrayRef> {
-        if !is_wanted {
-            return Ok(Arc::clone(values));
-        }
-        let null: ArrayRef = match self.null_strings_are_empty {
-            true => Arc::new(StringViewArray::from(vec![Some("")])),
-            false => new_null_array(&Type::String.arrow(), 1),
-        };
-        Ok(concat(&[&**values, &*null])?)
-    }
-}
-
-/// A batch of columns, named by place.
-pub(super) fn batch_of(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
-    let field = |(at, array): (usize, &ArrayRef)| Field::new(format!("c{at}"), array.data_type().clone(), true);
-    let schema = Arc::new(Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>()));
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
 /// Whole numbers and times with few distinct values.

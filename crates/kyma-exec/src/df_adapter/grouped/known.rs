@@ -16,7 +16,6 @@ use arrow::array::{
 use arrow::datatypes::DataType;
 use datafusion::error::Result as DfResult;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
-use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use kyma_core::extent::Extent;
 use kyma_core::format::{BlockStats, ReadColumn, SegmentReader};
@@ -25,15 +24,15 @@ use kyma_core::stats::ColumnStats;
 use kyma_core::{Result, Type, Value};
 use parking_lot::Mutex;
 
-use super::codes::batch_of;
 use super::groups::Groups;
 use super::{Aggregate, Grouping};
 use crate::df_adapter::error::from_df;
-use crate::df_adapter::filter::renumber;
+use crate::df_adapter::filter::{places_of, renumber};
 use crate::df_adapter::literal::{array_of, plain_value, scalar_of};
 use crate::df_adapter::scalar::{Kernel, Op};
 use crate::prune::TableQuery;
 use crate::scan::Known;
+use crate::scan::columns::batch_of;
 
 const DAY_NANOS: i64 = 86_400_000_000_000;
 /// Whole numbers up to here are reals without loss.
@@ -225,14 +224,7 @@ impl Tallied {
         }
         let args = grouping.aggregates.iter().filter(|aggregate| !aggregate.counts_rows());
         let args: Vec<&Arc<dyn PhysicalExpr>> = args.flat_map(|aggregate| &aggregate.args).collect();
-        let mut places: Vec<usize> = grouping
-            .keys
-            .iter()
-            .chain(args.iter().copied())
-            .flat_map(|expr| collect_columns(expr).into_iter().map(|column| column.index()))
-            .collect();
-        places.sort_unstable();
-        places.dedup();
+        let places = places_of(grouping.keys.iter().chain(args.iter().copied()));
         let [place] = places.as_slice() else { return None };
         let column = grouping.columns.get(*place).filter(|column| column.source.path.is_empty())?.clone();
         let bin = match column.ty {

@@ -69,6 +69,12 @@ struct Aggregate {
     filter: Option<Arc<dyn PhysicalExpr>>,
 }
 
+impl Aggregate {
+    fn exprs(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        self.args.iter().chain(&self.filter)
+    }
+}
+
 /// A scan that gives partial states of groups.
 #[derive(Debug)]
 pub(crate) struct GroupedScan {
@@ -145,8 +151,7 @@ impl ExecutionPlan for GroupedScan {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        let inner = self.grouping.aggregates.iter();
-        let inner = inner.flat_map(|aggregate| aggregate.args.iter().chain(&aggregate.filter));
+        let inner = self.grouping.aggregates.iter().flat_map(Aggregate::exprs);
         for expr in self.grouping.keys.iter().chain(inner).chain(self.scan.filters()) {
             if f(expr)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);

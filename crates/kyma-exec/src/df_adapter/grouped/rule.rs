@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -20,7 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use kyma_core::Type;
 
 use super::{Aggregate, GroupedScan, Grouping};
-use crate::df_adapter::filter::renumber;
+use crate::df_adapter::filter::{places_of, renumber};
 use crate::df_adapter::source::ExtentScan;
 
 /// Distinct values that a key may have in an extent.
@@ -122,9 +121,7 @@ fn grouped(partial: &AggregateExec) -> Result<Option<Arc<GroupedScan>>> {
             let Some(child) = input.children().first().map(|child| Arc::clone(child)) else { return Ok(None) };
             input = child;
         } else {
-            break input
-                .downcast_ref::<DataSourceExec>()
-                .and_then(|source| source.data_source().downcast_ref::<ExtentScan>());
+            break ExtentScan::of(&input);
         }
     };
     let Some(scan) = scan.filter(|scan| !scan.is_limited()) else { return Ok(None) };
@@ -164,8 +161,7 @@ impl Found {
     }
 
     fn exprs(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
-        let inner = self.aggregates.iter().flat_map(|aggregate| aggregate.args.iter().chain(&aggregate.filter));
-        self.keys.iter().chain(inner)
+        self.keys.iter().chain(self.aggregates.iter().flat_map(Aggregate::exprs))
     }
 
     /// Whether each of `projected` that is to be computed is used once at most: it would be computed as often.
@@ -190,11 +186,7 @@ impl Found {
 
     /// The columns that are used, ascending.
     fn places(&self) -> Vec<usize> {
-        let used = self.exprs().flat_map(collect_columns);
-        let mut places: Vec<usize> = used.map(|column| column.index()).collect();
-        places.sort_unstable();
-        places.dedup();
-        places
+        places_of(self.exprs())
     }
 }
 

@@ -9,7 +9,7 @@ use kyma_core::Type;
 use super::Class::*;
 use super::Naming::*;
 use super::Returns::*;
-use super::{AggregateFunction, Class, Naming, Returns};
+use super::{AggregateFunction, Class, Naming, Nulls, Returns};
 
 const fn row(
     name: &'static str,
@@ -20,7 +20,18 @@ const fn row(
     naming: Naming,
     doc: &'static str,
 ) -> AggregateFunction {
-    AggregateFunction { name, aliases, params, min_args, max_args, returns, naming, doc }
+    AggregateFunction {
+        name,
+        aliases,
+        params,
+        min_args,
+        max_args,
+        returns,
+        naming,
+        doc,
+        nulls: Nulls::Propagate,
+        example: "",
+    }
 }
 
 /// `int` counts as `long`.

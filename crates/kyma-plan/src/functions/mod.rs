@@ -95,6 +95,31 @@ pub struct Function {
     pub naming: Naming,
     /// One sentence.
     pub doc: &'static str,
+    /// What a null argument does.
+    pub nulls: Nulls,
+    /// A query that shows it, for docs and completion; a test runs it. Empty until one is given.
+    pub example: &'static str,
+}
+
+/// What a null argument does to a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// A null argument gives a null (an aggregate skips it).
+    Propagate,
+    /// The function looks at nulls itself, as its sentence says: `isnull`, `coalesce`, `iff`.
+    Own,
+}
+
+impl Function {
+    /// Says that the function looks at nulls itself.
+    pub(crate) const fn own_nulls(self) -> Function {
+        Function { nulls: Nulls::Own, ..self }
+    }
+
+    /// Gives the query that shows it.
+    pub(crate) const fn example(self, example: &'static str) -> Function {
+        Function { example, ..self }
+    }
 }
 
 /// A scalar or window function.

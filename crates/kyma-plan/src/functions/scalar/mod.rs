@@ -15,7 +15,7 @@ mod predicate;
 mod series;
 mod text;
 
-use super::{Class, Naming, Returns, ScalarFunction};
+use super::{Class, Naming, Nulls, Returns, ScalarFunction};
 
 /// Most arguments of a function that takes any number.
 const MANY: usize = 64;
@@ -46,5 +46,16 @@ pub(super) const fn row(
     naming: Naming,
     doc: &'static str,
 ) -> ScalarFunction {
-    ScalarFunction { name, aliases, params, min_args, max_args, returns, naming, doc }
+    ScalarFunction {
+        name,
+        aliases,
+        params,
+        min_args,
+        max_args,
+        returns,
+        naming,
+        doc,
+        nulls: Nulls::Propagate,
+        example: "",
+    }
 }

@@ -79,7 +79,12 @@ impl OperatorExec {
     /// `operator`, a whole one, over finished plans, giving rows of `schema`.
     pub(crate) fn over(inputs: Vec<Arc<dyn ExecutionPlan>>, operator: Arc<dyn Operator>, schema: SchemaRef) -> Self {
         let metrics = ExecutionPlanMetricsSet::new();
-        OperatorExec { inputs, operator, properties: Arc::new(leaf(schema)), metrics }
+        // Rows of one partition keep their order; where the input's order is one over all rows, it has one partition.
+        let partitions = match &inputs[..] {
+            [input] if !operator.whole() => input.properties().output_partitioning().partition_count(),
+            _ => 1,
+        };
+        OperatorExec { inputs, operator, properties: Arc::new(leaf(schema, partitions)), metrics }
     }
 
     /// The finished plans that it stands on.
@@ -101,11 +106,11 @@ fn metered(metrics: &BaselineMetrics, apply: impl FnOnce() -> kyma_core::Result<
     applied.map(|batch| batch.record_output(metrics))
 }
 
-/// Properties of a leaf with one partition.
-pub(crate) fn leaf(schema: SchemaRef) -> PlanProperties {
+/// Properties of a leaf.
+fn leaf(schema: SchemaRef, partitions: usize) -> PlanProperties {
     PlanProperties::new(
         EquivalenceProperties::new(schema),
-        Partitioning::UnknownPartitioning(1),
+        Partitioning::UnknownPartitioning(partitions),
         EmissionType::Incremental,
         Boundedness::Bounded,
     )
@@ -150,15 +155,12 @@ impl ExecutionPlan for OperatorExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let consumer = MemoryConsumer::new(self.operator.name()).register(context.memory_pool());
-        let mut inputs = Vec::with_capacity(self.inputs.len());
-        for input in &self.inputs {
-            inputs.push(execute_stream(Arc::clone(input), Arc::clone(&context))?);
-        }
         let (operator, schema) = (Arc::clone(&self.operator), self.schema());
         let metrics = Arc::new(BaselineMetrics::new(&self.metrics, partition));
-        if !operator.whole() {
-            let input =
-                inputs.pop().ok_or_else(|| to_df(kyma_core::Error::internal("an operator without an input")))?;
+        if let [input] = &self.inputs[..]
+            && !operator.whole()
+        {
+            let input = input.execute(partition, context)?;
             let rows = input.then(move |batch| {
                 let (operator, metrics) = (Arc::clone(&operator), Arc::clone(&metrics));
                 async move {
@@ -170,6 +172,8 @@ impl ExecutionPlan for OperatorExec {
             });
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
         }
+        let inputs = self.inputs.iter().map(|input| execute_stream(Arc::clone(input), Arc::clone(&context)));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let whole = async move {
             let mut whole = Vec::with_capacity(inputs.len());
             for mut input in inputs {

@@ -14,6 +14,8 @@ mod tables;
 
 use kyma_core::error::Span;
 use kyma_plan::Diagnostic;
+#[cfg(test)]
+pub(crate) use operators::NAMES as OPERATOR_NAMES;
 
 use crate::ast::{Name, Statement};
 use crate::lex::{Kind, Token, lex};

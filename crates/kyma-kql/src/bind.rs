@@ -12,6 +12,7 @@ mod call;
 mod expand;
 mod expr;
 mod fold;
+mod geo_lookup;
 mod join;
 mod lambda;
 mod naming;

@@ -6,6 +6,7 @@ mod conversion;
 mod datetime;
 mod dynamic;
 mod geo;
+mod geo_shapes;
 mod hash;
 mod logic;
 mod math;
@@ -34,6 +35,7 @@ pub(super) static TABLES: &[&[ScalarFunction]] = &[
     hash::TABLE,
     series::TABLE,
     geo::TABLE,
+    geo_shapes::TABLE,
 ];
 
 /// One row of a table.

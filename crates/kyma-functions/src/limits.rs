@@ -18,3 +18,9 @@ pub const SERIES_BINS_MAX: usize = 1_048_576;
 pub const EXPANDED_ROWS_MAX: usize = 2_147_483_647;
 /// Networks that `ipv4_range_to_cidr_list` gives at most (a range needs at most 62).
 pub const CIDR_LIST_MAX: usize = 64;
+/// Periods that `series_periods_detect` and `series_periods_validate` give.
+pub const SERIES_PERIODS_MAX: usize = 16;
+/// Degree of the polynomials of `series_fit_poly`.
+pub const SERIES_POLY_DEGREE_MAX: usize = 15;
+/// Bytes of a user agent that are looked at.
+pub const USER_AGENT_BYTES_MAX: usize = 2_048;

@@ -178,7 +178,7 @@ type Index = HashMap<&'static str, &'static Function>;
 
 static SCALARS: LazyLock<Index> = LazyLock::new(|| index(scalar::TABLES.iter().flat_map(|table| table.iter())));
 static WINDOWS: LazyLock<Index> = LazyLock::new(|| index(window::TABLE.iter()));
-static AGGREGATES: LazyLock<Index> = LazyLock::new(|| index(aggregate::TABLE.iter()));
+static AGGREGATES: LazyLock<Index> = LazyLock::new(|| index(aggregates()));
 
 /// Functions by each of their names.
 fn index(functions: impl Iterator<Item = &'static Function>) -> Index {
@@ -195,7 +195,7 @@ pub fn scalars() -> impl Iterator<Item = &'static ScalarFunction> {
 
 /// Every aggregate function, in table order.
 pub fn aggregates() -> impl Iterator<Item = &'static AggregateFunction> {
-    aggregate::TABLE.iter()
+    aggregate::TABLES.iter().flat_map(|table| table.iter())
 }
 
 /// Every window function, in table order.

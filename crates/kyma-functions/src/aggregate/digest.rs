@@ -24,21 +24,35 @@ const TDIGEST: &str = "tdigest";
 /// How distinct values are merged: never exactly without a limit.
 const MERGED: distinct::Config = distinct::Config { ty: Type::Dynamic, exact: false };
 
-/// The sketch of a dynamic that `hll` gave.
-pub(crate) fn hll_of(json: &str) -> Option<Distinct> {
-    let items = helpers::array(json)?;
-    let [Json::String(kind), Json::String(state)] = items.as_slice() else { return None };
-    (kind == HLL).then(|| Distinct::from_bytes(&STANDARD.decode(state).ok()?)).flatten()
+/// The distinct values that `hll` has seen.
+pub(crate) struct Sketch(Distinct);
+
+impl Sketch {
+    /// The sketch of a dynamic that `hll` gave.
+    pub(crate) fn of(json: &str) -> Option<Sketch> {
+        let items = helpers::array(json)?;
+        let [Json::String(kind), Json::String(state)] = items.as_slice() else { return None };
+        (kind == HLL).then(|| Distinct::from_bytes(&STANDARD.decode(state).ok()?).map(Sketch)).flatten()
+    }
+
+    /// As a dynamic; `None` of an empty one.
+    pub(crate) fn json(&self) -> Option<String> {
+        sketch_json(&self.0)
+    }
+
+    /// How many distinct values there are, or about how many.
+    pub(crate) fn count(&self) -> i64 {
+        self.0.count()
+    }
+
+    /// Takes `other` in.
+    pub(crate) fn merge(&mut self, other: Sketch) -> Option<usize> {
+        Some(self.0.absorb(other.0, &MERGED))
+    }
 }
 
-/// The sketch as a dynamic; `None` of an empty one.
-pub(crate) fn hll_json(sketch: &Distinct) -> Option<String> {
+fn sketch_json(sketch: &Distinct) -> Option<String> {
     (sketch.count() > 0).then(|| json!([HLL, STANDARD.encode(sketch.to_bytes())]).to_string())
-}
-
-/// Takes `other` in.
-pub(crate) fn merge_hll(sketch: &mut Distinct, other: Distinct) -> usize {
-    sketch.absorb(other, &MERGED)
 }
 
 /// Samples of values of one type.
@@ -126,7 +140,7 @@ impl Slot for Hll {
     }
 
     fn finish(slots: Vec<Self>, _: &Self::Config) -> Result<Vec<ArrayRef>> {
-        Ok(vec![build::jsons(slots.len(), |group| hll_json(&slots[group].0))])
+        Ok(vec![build::jsons(slots.len(), |group| sketch_json(&slots[group].0))])
     }
 }
 
@@ -146,7 +160,7 @@ impl Slot for HllMerge {
     }
 
     fn update(&mut self, input: &Jsons<'_>, row: usize, _: &()) -> usize {
-        input.get(row).and_then(hll_of).map_or(0, |sketch| merge_hll(&mut self.0.0, sketch))
+        input.get(row).and_then(Sketch::of).map_or(0, |sketch| self.0.0.absorb(sketch.0, &MERGED))
     }
 
     fn state_types(_: &()) -> Vec<DataType> {

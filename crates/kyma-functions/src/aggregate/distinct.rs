@@ -85,7 +85,7 @@ impl Hasher for Hashed {
 type Set = HashSet<u64, BuildHasherDefault<Hashed>>;
 
 /// Distinct hashes of one group.
-pub(crate) enum Distinct {
+pub(super) enum Distinct {
     Exact(Set),
     Sketch(Box<[u8]>),
 }
@@ -112,7 +112,7 @@ impl Distinct {
     }
 
     /// How many there are, or about how many.
-    pub(crate) fn count(&self) -> i64 {
+    pub(super) fn count(&self) -> i64 {
         match self {
             Distinct::Exact(set) => set.len() as i64,
             Distinct::Sketch(registers) => estimate(registers, PRECISION).round() as i64,

@@ -5,7 +5,7 @@ use kyma_core::{Result, Type, Value};
 use serde_json::Value as Json;
 
 use super::{Kernel, kernel};
-use crate::aggregate::digest::{Digest, hll_json, hll_of, merge_hll};
+use crate::aggregate::digest::{Digest, Sketch};
 use crate::value::to_json;
 use crate::view::Jsons;
 use crate::{Arg, Call, array_value, build, json as helpers};
@@ -13,11 +13,9 @@ use crate::{Arg, Call, array_value, build, json as helpers};
 pub(super) static KERNELS: &[Kernel] = &[
     kernel("dcount_hll", |call| {
         let jsons = call.jsons(0)?;
-        build::longs(Type::Long, call.rows, |row| Some(hll_of(jsons.get(row)?)?.count()))
+        build::longs(Type::Long, call.rows, |row| Some(Sketch::of(jsons.get(row)?)?.count()))
     }),
-    kernel("hll_merge", |call| {
-        merged(call, hll_of, |sketch, other| Some(merge_hll(sketch, other)), |sketch| hll_json(&sketch))
-    }),
+    kernel("hll_merge", |call| merged(call, Sketch::of, Sketch::merge, |sketch| sketch.json())),
     kernel("merge_tdigest", |call| merged(call, Digest::of, Digest::merge, |mut digest| digest.json())),
     kernel("percentile_tdigest", percentile_tdigest),
     kernel("percentiles_array_tdigest", percentiles_array_tdigest),

@@ -167,16 +167,18 @@ fn device(text: &str) -> Json {
 
 /// `parse_user_agent(text, "browser")`, or an array of `browser`, `os` and `device`.
 fn parse_user_agent(call: &Call<'_>) -> Result<ArrayRef> {
-    let (texts, wanted) = (call.texts(0)?, call.jsons(1)?);
+    let texts = call.texts(0)?;
+    let wanted = call.has(1).then(|| call.jsons(1)).transpose()?;
     build::try_jsons(call.rows, |row| {
         let text = texts.get(row);
         if text.is_empty() || text.len() > USER_AGENT_BYTES_MAX {
             return Ok(None);
         }
-        let wanted = match wanted.get(row).and_then(helpers::parse) {
-            Some(Json::Array(items)) => items,
-            Some(one) => vec![one],
-            None => return Ok(None),
+        let wanted = match wanted.as_ref().map(|wanted| wanted.get(row).and_then(helpers::parse)) {
+            None => ["browser", "os", "device"].map(Json::from).to_vec(),
+            Some(Some(Json::Array(items))) => items,
+            Some(Some(one)) => vec![one],
+            Some(None) => return Ok(None),
         };
         let mut parts = Map::new();
         for part in &wanted {

@@ -393,6 +393,29 @@ mod tests {
         assert_eq!(nearest("zzz", ["tolower"].into_iter()), None);
     }
 
+    /// Rows of the `geo` family get their examples with their kernels.
+    #[test]
+    fn every_function_is_documented() {
+        let rows = scalars().chain(windows()).chain(aggregates());
+        let bare: Vec<&str> = rows
+            .filter(|row| row.doc.is_empty() || row.example.is_empty())
+            .map(|row| row.name)
+            .filter(|name| !name.starts_with("geo_"))
+            .collect();
+        assert!(bare.is_empty(), "without a sentence or an example: {bare:?}");
+    }
+
+    #[test]
+    fn every_name_is_given_once() {
+        let tables: [Vec<&Function>; 3] = [scalars().collect(), windows().collect(), aggregates().collect()];
+        for table in tables {
+            let mut seen = std::collections::HashSet::new();
+            let names = table.iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
+            let twice: Vec<&str> = names.filter(|name| !seen.insert(*name)).collect();
+            assert!(twice.is_empty(), "given twice: {twice:?}");
+        }
+    }
+
     #[test]
     fn common_types() {
         assert_eq!(common_type(Type::Int, Type::Real), Some(Type::Real));

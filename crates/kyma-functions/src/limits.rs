@@ -32,3 +32,9 @@ pub const GEO_H3_CHILD_LEVELS_MAX: u8 = 5;
 pub const GEO_H3_RINGS_MAX: i64 = 142;
 /// Shapes kept parsed during one call.
 pub const GEO_SHAPES_CACHED_MAX: usize = 256;
+/// Periods that `series_periods_detect` and `series_periods_validate` give.
+pub const SERIES_PERIODS_MAX: usize = 16;
+/// Degree of the polynomials of `series_fit_poly`.
+pub const SERIES_POLY_DEGREE_MAX: usize = 15;
+/// Bytes of a user agent that are looked at.
+pub const USER_AGENT_BYTES_MAX: usize = 2_048;

@@ -205,6 +205,11 @@ fn is_fed(plan: &Plan) -> bool {
     false
 }
 
+/// An option among the names of a scope: no name of a query is spelled so.
+fn setting_name(option: &str) -> String {
+    format!("set {option}")
+}
+
 /// An error at a place.
 fn fail<T>(code: &str, message: impl Into<String>, span: Span) -> Bind<T> {
     Err(Box::new(Diagnostic::error(code, message, span)))
@@ -226,6 +231,8 @@ impl Binder<'_> {
             let bound = match &statement.kind {
                 StatementKind::Query(expr) => self.results(expr, scope).map(|results| query.statements.extend(results)),
                 StatementKind::Set(name, value) => self.option(name, value.as_ref()).map(|value| {
+                    let expr = Expr::literal(value.clone(), statement.span);
+                    scope = self.declare(&setting_name(&name.text), Binding::Scalar { expr, row: 0 }, scope);
                     query.options.insert(name.text.clone(), value);
                 }),
                 other => self.declaration(other, statement.span, &mut scope),
@@ -278,6 +285,14 @@ impl Binder<'_> {
     fn declare(&mut self, name: &str, binding: Binding, parent: ScopeId) -> ScopeId {
         self.scopes.push(Entry { name: name.to_owned(), binding, parent });
         self.scopes.len() - 1
+    }
+
+    /// The value that a `set` statement gave an option.
+    fn setting(&self, option: &str, scope: ScopeId) -> Option<Value> {
+        match self.lookup(&setting_name(option), scope)? {
+            Binding::Scalar { expr, .. } => expr.as_literal().cloned(),
+            _ => None,
+        }
     }
 
     /// What `name` means in `scope`, and that scope's entry.

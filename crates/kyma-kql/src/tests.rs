@@ -3,6 +3,7 @@
 mod check;
 mod conformance;
 mod docs;
+mod examples;
 mod plans;
 mod realworld;
 mod soup;

@@ -69,12 +69,14 @@ impl Binder<'_> {
             "not" => not(truth(self.scalar(arg(0)?, row)?)?),
             "column_ifexists" | "columnifexists" => return self.column_ifexists(call, span, row).map(Some),
             "pack_all" | "bag_pack_columns" => self.pack(name, call, span, row)?,
+            "around" => self.around(call, span, row)?,
+            "bin_auto" => self.bin_auto(call, span, row)?,
             "current_database" => Expr::literal(Value::String(self.context.database.to_owned()), span),
             "ingestion_time" => match column(&row.schema, kyma_core::schema::INGESTION_TIME_COLUMN, span) {
                 Some(column) => column,
                 None => Expr::literal(Value::Null(Type::Datetime), span),
             },
-            "extract" | "extract_json" | "extractjson" if typed_by(call).is_some() => {
+            "extract" | "extract_json" | "extractjson" | "percentile_tdigest" if typed_by(call).is_some() => {
                 let position = call.args.len() - 1;
                 let args = self.args(&call.args[..position], row)?;
                 let found = resolved(name, args, span)?;
@@ -159,6 +161,39 @@ impl Binder<'_> {
         match call.args.get(1) {
             Some(default) => self.scalar(&default.value, row).map(Bound::Scalar),
             None => fail("kql.arguments", "column_ifexists() needs a name and a default", span),
+        }
+    }
+
+    /// `around(value, centre, delta)`: a closed range, which pruning understands.
+    fn around(&mut self, call: &Call, span: Span, row: &mut Row) -> Bind<Expr> {
+        let args = self.args(&call.args, row)?;
+        let [value, centre, delta] = args.as_slice() else {
+            return fail("kql.arguments", "around() needs a value, a centre and a delta", span);
+        };
+        let low = binary(BinaryOp::Subtract, centre.clone(), delta.clone())?;
+        let high = binary(BinaryOp::Add, centre.clone(), delta.clone())?;
+        let above = binary(BinaryOp::GreaterOrEqual, value.clone(), low)?;
+        let below = binary(BinaryOp::LessOrEqual, value.clone(), high)?;
+        Ok(Expr { kind: ExprKind::And(vec![above, below]), ty: Type::Bool, span })
+    }
+
+    /// `bin_auto(x)`: a bin whose size, and optionally start, `set` statements before the query give.
+    fn bin_auto(&mut self, call: &Call, span: Span, row: &mut Row) -> Bind<Expr> {
+        let mut args = self.args(&call.args, row)?;
+        if args.len() != 1 {
+            return fail("kql.arguments", "bin_auto() takes 1 argument", span);
+        }
+        let Some(size) = self.setting("query_bin_auto_size", row.scope) else {
+            let hint = Some("put 'set query_bin_auto_size = 1h;' before the query".to_owned());
+            return fail_with_hint("kql.arguments", "bin_auto() needs the option query_bin_auto_size", span, hint);
+        };
+        args.push(Expr::literal(size, span));
+        match self.setting("query_bin_auto_at", row.scope) {
+            Some(at) => {
+                args.push(Expr::literal(at, span));
+                resolved("bin_at", args, span)
+            }
+            None => resolved("bin", args, span),
         }
     }
 

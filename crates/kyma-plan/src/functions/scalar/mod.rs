@@ -2,9 +2,13 @@
 //!
 //! A row is `row(name, aliases, parameters, (fewest, most), result, naming, sentence)`.
 
+mod analysis;
+mod bits;
 mod conversion;
 mod datetime;
+mod digest;
 mod dynamic;
+mod encoding;
 mod geo;
 mod geo_shapes;
 mod hash;
@@ -13,6 +17,7 @@ mod math;
 mod network;
 mod parse;
 mod predicate;
+mod principal;
 mod series;
 mod text;
 
@@ -27,13 +32,18 @@ pub(super) static TABLES: &[&[ScalarFunction]] = &[
     logic::TABLE,
     conversion::TABLE,
     text::TABLE,
+    encoding::TABLE,
     datetime::TABLE,
     dynamic::TABLE,
     math::TABLE,
+    bits::TABLE,
     network::TABLE,
     parse::TABLE,
     hash::TABLE,
+    digest::TABLE,
+    principal::TABLE,
     series::TABLE,
+    analysis::TABLE,
     geo::TABLE,
     geo_shapes::TABLE,
 ];

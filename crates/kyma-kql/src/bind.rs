@@ -29,8 +29,9 @@ use std::rc::Rc;
 
 use kyma_core::error::Span;
 use kyma_core::{Schema, Type, Value};
+use kyma_plan::frontend::Rows;
 use kyma_plan::{
-    AggregateCall, Diagnostic, Diagnostics, Expr, Node, Plan, PlanContext, Query, Statement as PlanStatement,
+    AggregateCall, Diagnostic, Diagnostics, Expr, Node, Plan, PlanContext, Planned, Query, Statement as PlanStatement,
     Visualization, WindowCall,
 };
 
@@ -123,12 +124,16 @@ pub(crate) struct Binder<'a> {
     exprs: usize,
     materialized: usize,
     call_depth: usize,
+    /// Questions asked so far.
+    asked: usize,
+    /// The first question that has no answer yet.
+    question: Option<Plan>,
     /// The label of the rows that the first operator of a pipeline is about to get.
     piped_label: Option<String>,
 }
 
 /// Binds the statements of a text.
-pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
+pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
     let mut binder = Binder {
         context,
         scopes: Vec::new(),
@@ -141,15 +146,21 @@ pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> 
         exprs: 0,
         materialized: 0,
         call_depth: 0,
+        asked: 0,
+        question: None,
         piped_label: None,
     };
     let query = binder.query(statements);
+    // What was found after it was asked may follow from it.
+    if let Some(question) = binder.question {
+        return Ok(Planned::Asks(question));
+    }
     if query.statements.is_empty() && binder.errors.is_empty() {
         let message = "the query has no tabular statement";
         binder.errors.push(Diagnostic::error("kql.no_result", message, Span::default()));
     }
     if binder.errors.is_empty() {
-        return Ok(Query { warnings: binder.warnings, ..query });
+        return Ok(Planned::Query(Query { warnings: binder.warnings, ..query }));
     }
     binder.errors.truncate(ERRORS_MAX);
     Err(Diagnostics(binder.errors))
@@ -179,6 +190,18 @@ fn check_plan_height(plan: &Plan) -> Bind<()> {
         stack.extend(at.inputs().into_iter().map(|input| (input, height + 1)));
     }
     Ok(())
+}
+
+/// Whether a plan stands on the rows that an operator around it feeds in.
+fn is_fed(plan: &Plan) -> bool {
+    let mut stack = vec![plan];
+    while let Some(at) = stack.pop() {
+        if matches!(at.node, Node::Input) {
+            return true;
+        }
+        stack.extend(at.inputs());
+    }
+    false
 }
 
 /// An error at a place.
@@ -379,6 +402,26 @@ impl Binder<'_> {
         self.materialized += 1;
         let (schema, span) = (plan.schema.clone(), plan.span);
         Plan::new(Node::Materialize { id: self.materialized, input: Box::new(plan) }, schema, span)
+    }
+
+    /// The rows of a plan that the columns of what follows depend on.
+    ///
+    /// Until they are known, the statement ends here; it is bound again when they are.
+    fn ask(&mut self, plan: Plan) -> Bind<Rows> {
+        let known = self.context.answers.get(self.asked).cloned();
+        self.asked += 1;
+        if let Some(rows) = known {
+            return Ok(rows);
+        }
+        if is_fed(&plan) {
+            let hint = "declare them, as in: evaluate bag_unpack(d) : (a: long, b: string)".to_owned();
+            let message = "columns that depend on rows cannot be found inside a sub-pipeline";
+            return fail_with_hint("kql.unknown_schema", message, plan.span, Some(hint));
+        }
+        if self.errors.is_empty() && self.question.is_none() {
+            self.question = Some(plan);
+        }
+        fail(FOLLOWS, "depends on rows that are not known yet", Span::default())
     }
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {

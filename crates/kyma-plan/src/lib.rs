@@ -13,9 +13,10 @@ pub mod frontend;
 pub mod functions;
 pub mod node;
 mod show;
+pub mod table;
 
 pub use command::Command;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use expr::{AggregateCall, BinaryOp, Expr, ExprKind, WindowCall};
-pub use frontend::{PlanContext, Query, QueryFrontend, SchemaSource, Statement, TableSchema, Visualization};
+pub use frontend::{PlanContext, Planned, Query, QueryFrontend, SchemaSource, Statement, TableSchema, Visualization};
 pub use node::{JoinKind, Node, Plan, SortKey};

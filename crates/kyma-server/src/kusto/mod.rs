@@ -1,12 +1,14 @@
 //! The Kusto REST wire, as the official clients speak it.
 //!
-//! `request` reads what they send, `v1` and `v2` write tables and frames, `error` writes failures, and this file ties
-//! them to the same engine, commands and ingester that the native endpoints use. Every answer echoes
+//! `request` reads what they send, `v1` and `v2` write tables and frames, `error` writes failures, `ingest` and `queued` take
+//! rows, and this file ties them to the same engine, commands and ingester that the native endpoints use. Every answer echoes
 //! `x-ms-client-request-id` and names itself in `x-ms-activity-id`.
 
 mod consumption;
 mod error;
 mod ingest;
+mod mapping;
+mod queued;
 mod request;
 mod v1;
 mod v2;
@@ -36,6 +38,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/v1/rest/mgmt", post(mgmt))
         .route("/v1/rest/ingest/{database}/{table}", post(ingest::ingest))
         .route("/v1/rest/auth/metadata", get(no_auth))
+        .merge(queued::routes())
 }
 
 /// No sign-in is asked for: clients fall back to their defaults on 404, and on nothing else.
@@ -136,6 +139,9 @@ async fn mgmt(State(state): State<Shared>, headers: HeaderMap, body: Body) -> Re
     let call = Call::new(&state, &headers);
     let outcome = async {
         let request = KustoRequest::read(&read_body(body).await?)?;
+        if let Some(pieces) = queued::answer(&state, &headers, &request.text).await? {
+            return Ok(pieces);
+        }
         Ok(v1::command_pieces(manage(&state, request).await?))
     };
     let outcome = outcome.await;

@@ -10,6 +10,7 @@
 
 mod bounds;
 mod commit;
+mod definitions;
 mod error;
 mod extents;
 mod garbage;
@@ -18,6 +19,7 @@ mod list;
 pub mod local;
 mod migrate;
 mod nodes;
+mod operations;
 mod pool;
 mod rows;
 mod settings;

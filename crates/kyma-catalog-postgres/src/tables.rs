@@ -1,5 +1,7 @@
 //! Databases, tables and columns.
 
+mod change;
+
 use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use kyma_core::catalog::{Database, NewTable, Table, TableTotals, Tables};
@@ -116,6 +118,29 @@ impl Tables for PostgresCatalog {
                    WHERE id = $1 AND dropped_at IS NULL AND format <> $2";
         self.change("set format", sql, &[&table.0, &format]).await?;
         self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
+    }
+
+    async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
+        let doing = "set columns";
+        self.bounded(doing, async {
+            let mut client = self.client().await?;
+            let transaction = client.transaction().await.map_err(error::statement(doing))?;
+            let changed = change::set_columns_in_transaction(&transaction, table, version, columns).await?;
+            transaction.commit().await.map_err(error::statement(doing))?;
+            Ok(changed)
+        })
+        .await
+    }
+
+    async fn rename_tables(&self, database: DatabaseId, names: &[(String, String)]) -> Result<()> {
+        let doing = "rename tables";
+        self.bounded(doing, async {
+            let mut client = self.client().await?;
+            let transaction = client.transaction().await.map_err(error::statement(doing))?;
+            change::rename_in_transaction(&transaction, database, names).await?;
+            transaction.commit().await.map_err(error::statement(doing))
+        })
+        .await
     }
 
     async fn drop_table(&self, table: TableId) -> Result<()> {

@@ -15,6 +15,8 @@
 //!
 //! Times are integer nanoseconds; ranges are closed.
 
+mod definitions;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -29,6 +31,8 @@ use crate::ids::{DatabaseId, ExtentId, NodeId, ReservationId, Sequence, TableId,
 use crate::predicate::ColumnRange;
 use crate::schema::{Column, Schema};
 use crate::time::TimeRange;
+
+pub use definitions::{Definitions, IngestionMapping, Operation, Operations, Policy, StoredFunction, TableTexts};
 
 /// A database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +125,15 @@ pub trait Tables: Send + Sync {
     /// Sets the format of extents that are written from now on, and returns the table as it then is; extents that exist stay
     /// as they are. Writers may go on with the old format for as long as they remember tables.
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table>;
+
+    /// Replaces the columns of a table, and returns it as it then is. `Conflict` with code `catalog.schema_changed` when its
+    /// schema version is not `version` any more. Extents know columns by name: while some are visible, a column may not
+    /// go, and its type may only be widened (`Invalid`, code `catalog.columns_in_use`). The event-time column stays.
+    async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table>;
+
+    /// Gives tables of a database new names, all or none; names may be swapped. `NotFound` for a name that is not there,
+    /// `Conflict` with code `catalog.table_exists` for one that is taken. Extents stay with their table.
+    async fn rename_tables(&self, database: DatabaseId, names: &[(String, String)]) -> Result<()>;
 
     /// Removes a table: its extents are removed at the next sequence, its name is free at once.
     async fn drop_table(&self, table: TableId) -> Result<()>;
@@ -405,7 +418,7 @@ pub trait Tasks: Send + Sync {
 
 /// The whole catalog.
 #[async_trait]
-pub trait Catalog: Tables + Extents + Garbage + Nodes + Tasks + fmt::Debug {
+pub trait Catalog: Tables + Extents + Garbage + Nodes + Tasks + Definitions + Operations + fmt::Debug {
     /// Answers when the catalog does; the error says why it does not.
     async fn ping(&self) -> Result<()>;
 }

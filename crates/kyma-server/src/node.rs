@@ -30,13 +30,14 @@ use kyma_storage::Store;
 use kyma_worker::Worker;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::metrics::Metrics;
-use crate::settings::{Role, Settings};
+use crate::settings::{BLOB_UPLOADS_MAX, Role, Settings};
 use crate::state::{Shared, State};
 use crate::{heartbeat, http};
 
@@ -158,6 +159,7 @@ impl Node {
             registry,
             metrics,
             admission,
+            uploads: Semaphore::new(BLOB_UPLOADS_MAX),
             node,
             draining,
         });

@@ -11,6 +11,7 @@ use kyma_exec::Engine;
 use kyma_ingest::Ingester;
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
 use crate::admission::Admission;
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     pub(crate) admission: Admission,
+    /// Turns of uploads.
+    pub(crate) uploads: Semaphore,
     pub(crate) node: Node,
     pub(crate) draining: AtomicBool,
 }

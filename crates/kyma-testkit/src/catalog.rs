@@ -3,6 +3,7 @@
 //! Each check makes a database of its own, so that checks do not see each other. Tasks and nodes are shared by a whole
 //! catalog; their checks use kinds and identities of their own.
 
+mod definitions;
 mod extents;
 mod garbage;
 mod queue;
@@ -27,7 +28,13 @@ pub async fn catalog_suite(catalog: Arc<dyn Catalog>) {
     tables::a_table_is_created_once_by_many(&catalog).await;
     tables::grown_columns_agree(&catalog).await;
     tables::a_format_is_for_new_extents(&catalog).await;
+    tables::columns_that_extents_hold_stay(&catalog).await;
+    tables::names_are_swapped_or_nothing_is(&catalog).await;
     tables::a_dropped_table_is_gone_but_its_past_is_not(&catalog).await;
+    definitions::mappings_have_one_name(&catalog).await;
+    definitions::functions_raise_the_schema_version(&catalog).await;
+    definitions::texts_and_policies_are_kept_as_written(&catalog).await;
+    definitions::operations_end_once(&catalog).await;
     extents::what_is_committed_is_read_back(&catalog).await;
     extents::a_snapshot_does_not_change(&catalog).await;
     extents::lists_are_in_order_and_overlap(&catalog).await;

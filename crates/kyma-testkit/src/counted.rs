@@ -10,6 +10,7 @@ use kyma_core::catalog::*;
 use kyma_core::extent::Extent;
 use kyma_core::{Column, DatabaseId, ExtentId, NodeId, Result, Sequence, TableId, TaskId};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 /// The decorator.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ counted! {
         fn tables(database: DatabaseId) -> Vec<Table>;
         fn grow_table(table: TableId, columns: &[Column]) -> Table;
         fn set_format(table: TableId, format: &str) -> Table;
+        fn set_columns(table: TableId, version: i64, columns: &[Column]) -> Table;
+        fn rename_tables(database: DatabaseId, names: &[(String, String)]) -> ();
         fn drop_table(table: TableId) -> ();
         fn totals(table: TableId, at: Sequence) -> TableTotals;
     } and {}
@@ -101,6 +104,25 @@ counted! {
         fn complete(task: TaskId, token: i64) -> ();
         fn fail(task: TaskId, token: i64, error: &str) -> ();
         fn recent(limit: usize) -> Vec<TaskStatus>;
+    } and {}
+    Definitions {
+        fn ingestion_mapping(table: TableId, name: &str) -> Option<IngestionMapping>;
+        fn ingestion_mappings(table: TableId) -> Vec<IngestionMapping>;
+        fn put_ingestion_mapping(mapping: &IngestionMapping, replace: bool) -> ();
+        fn drop_ingestion_mapping(table: TableId, kind: &str, name: &str) -> bool;
+        fn functions(database: DatabaseId) -> Vec<StoredFunction>;
+        fn put_function(database: DatabaseId, function: &StoredFunction, replace: bool) -> ();
+        fn drop_function(database: DatabaseId, name: &str) -> bool;
+        fn table_texts(database: DatabaseId) -> BTreeMap<TableId, TableTexts>;
+        fn put_table_texts(table: TableId, texts: &TableTexts) -> ();
+        fn policies(database: DatabaseId) -> Vec<Policy>;
+        fn put_policy(policy: &Policy) -> ();
+        fn drop_policy(database: DatabaseId, table: Option<TableId>, kind: &str) -> bool;
+    } and {}
+    Operations {
+        fn begin_operation(id: Uuid, database: &str, kind: &str, node: NodeId) -> ();
+        fn end_operation(id: Uuid, error: Option<&str>) -> ();
+        fn operations(id: Option<Uuid>, limit: usize) -> Vec<Operation>;
     } and {}
     Catalog {
         fn ping() -> ();

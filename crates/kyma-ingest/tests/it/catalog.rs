@@ -84,6 +84,12 @@ impl Tables for FaultyCatalog {
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {
         self.inner.set_format(table, format).await
     }
+    async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
+        self.inner.set_columns(table, version, columns).await
+    }
+    async fn rename_tables(&self, database: DatabaseId, names: &[(String, String)]) -> Result<()> {
+        self.inner.rename_tables(database, names).await
+    }
     async fn drop_table(&self, table: TableId) -> Result<()> {
         self.inner.drop_table(table).await
     }
@@ -192,6 +198,59 @@ impl Tasks for FaultyCatalog {
     }
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
         self.inner.recent(limit).await
+    }
+}
+
+#[async_trait]
+impl Definitions for FaultyCatalog {
+    async fn ingestion_mapping(&self, table: TableId, name: &str) -> Result<Option<IngestionMapping>> {
+        self.inner.ingestion_mapping(table, name).await
+    }
+    async fn ingestion_mappings(&self, table: TableId) -> Result<Vec<IngestionMapping>> {
+        self.inner.ingestion_mappings(table).await
+    }
+    async fn put_ingestion_mapping(&self, mapping: &IngestionMapping, replace: bool) -> Result<()> {
+        self.inner.put_ingestion_mapping(mapping, replace).await
+    }
+    async fn drop_ingestion_mapping(&self, table: TableId, kind: &str, name: &str) -> Result<bool> {
+        self.inner.drop_ingestion_mapping(table, kind, name).await
+    }
+    async fn functions(&self, database: DatabaseId) -> Result<Vec<StoredFunction>> {
+        self.inner.functions(database).await
+    }
+    async fn put_function(&self, database: DatabaseId, function: &StoredFunction, replace: bool) -> Result<()> {
+        self.inner.put_function(database, function, replace).await
+    }
+    async fn drop_function(&self, database: DatabaseId, name: &str) -> Result<bool> {
+        self.inner.drop_function(database, name).await
+    }
+    async fn table_texts(&self, database: DatabaseId) -> Result<BTreeMap<TableId, TableTexts>> {
+        self.inner.table_texts(database).await
+    }
+    async fn put_table_texts(&self, table: TableId, texts: &TableTexts) -> Result<()> {
+        self.inner.put_table_texts(table, texts).await
+    }
+    async fn policies(&self, database: DatabaseId) -> Result<Vec<Policy>> {
+        self.inner.policies(database).await
+    }
+    async fn put_policy(&self, policy: &Policy) -> Result<()> {
+        self.inner.put_policy(policy).await
+    }
+    async fn drop_policy(&self, database: DatabaseId, table: Option<TableId>, kind: &str) -> Result<bool> {
+        self.inner.drop_policy(database, table, kind).await
+    }
+}
+
+#[async_trait]
+impl Operations for FaultyCatalog {
+    async fn begin_operation(&self, id: uuid::Uuid, database: &str, kind: &str, node: NodeId) -> Result<()> {
+        self.inner.begin_operation(id, database, kind, node).await
+    }
+    async fn end_operation(&self, id: uuid::Uuid, error: Option<&str>) -> Result<()> {
+        self.inner.end_operation(id, error).await
+    }
+    async fn operations(&self, id: Option<uuid::Uuid>, limit: usize) -> Result<Vec<Operation>> {
+        self.inner.operations(id, limit).await
     }
 }
 

@@ -70,6 +70,42 @@ pub(super) async fn a_format_is_for_new_extents(catalog: &Arc<dyn Catalog>) {
     refused(catalog.set_format(nobody, "other").await, Kind::NotFound, "catalog.table_unknown");
 }
 
+/// Columns come, go and change places in a table without extents; with one they only come and widen.
+pub(super) async fn columns_that_extents_hold_stay(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let time = column("Timestamp", Type::Datetime);
+    let wanted = [column("n", Type::Int), time.clone()];
+    let changed = catalog.set_columns(table.id, table.schema_version, &wanted).await.unwrap();
+    assert_eq!(changed.schema.columns(), wanted);
+    let again = catalog.set_columns(table.id, table.schema_version, &wanted).await;
+    refused(again, Kind::Conflict, "catalog.schema_changed");
+    let timeless = catalog.set_columns(table.id, changed.schema_version, &wanted[..1]).await;
+    refused(timeless, Kind::Invalid, "catalog.time_column_missing");
+    add(catalog, &table, 0, 9).await;
+    for lost in [vec![time.clone()], vec![time.clone(), column("n", Type::String)]] {
+        let error = catalog.set_columns(table.id, changed.schema_version, &lost).await;
+        refused(error, Kind::Invalid, "catalog.columns_in_use");
+    }
+    let wider = [time, column("more", Type::Guid), column("n", Type::Long)];
+    let widened = catalog.set_columns(table.id, changed.schema_version, &wider).await.unwrap();
+    assert_eq!(widened.schema.columns(), wider);
+}
+
+pub(super) async fn names_are_swapped_or_nothing_is(catalog: &Arc<dyn Catalog>) {
+    let one = table(catalog).await;
+    let other = catalog.ensure_table(one.database, "Other", &new_table()).await.unwrap();
+    let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    catalog.rename_tables(one.database, &[pair("Logs", "Other"), pair("Other", "Logs")]).await.unwrap();
+    assert_eq!(catalog.table_by_id(one.id).await.unwrap().unwrap().name, "Other");
+    assert_eq!(catalog.table_by_id(other.id).await.unwrap().unwrap().name, "Logs");
+    let taken = catalog.rename_tables(one.database, &[pair("Logs", "New"), pair("Other", "New")]).await;
+    refused(taken, Kind::Conflict, "catalog.table_exists");
+    let absent = catalog.rename_tables(one.database, &[pair("Logs", "New"), pair("None", "Newer")]).await;
+    refused(absent, Kind::NotFound, "catalog.table_unknown");
+    assert_eq!(catalog.table_by_id(other.id).await.unwrap().unwrap().name, "Logs", "all or none");
+    refused(catalog.rename_tables(one.database, &[pair("Logs", "a/b")]).await, Kind::Invalid, "name.invalid");
+}
+
 pub(super) async fn a_dropped_table_is_gone_but_its_past_is_not(catalog: &Arc<dyn Catalog>) {
     let table = table(catalog).await;
     let (extent, before) = add(catalog, &table, 0, 9).await;

@@ -1,13 +1,15 @@
 // What Microsoft's language service says of real queries, as JSON lines for kyma's comparison.
 //
-//     node run.mjs QUERIES.jsonl OUT.jsonl [EVERY]
+//     node run.mjs QUERIES.jsonl OUT.jsonl [EVERY]     with tables guessed
+//     node run.mjs --probes OUT.jsonl                  of small queries of our own
 
 import fs from 'node:fs';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 
 const WORKERS = 2;
 
-if (isMainThread) await lead(process.argv[2], process.argv[3], Number(process.argv[4] ?? 1));
+if (process.argv[2] === '--probes') await probe(process.argv[3]);
+else if (isMainThread) await lead(process.argv[2], process.argv[3], Number(process.argv[4] ?? 1));
 else await work(workerData.lines);
 
 async function lead(input, output, every) {
@@ -18,6 +20,16 @@ async function lead(input, output, every) {
   fs.writeFileSync(output, all.map((answer) => `${JSON.stringify(answer)}\n`).join(''));
   const accepted = all.filter((answer) => answer.errors.length === 0).length;
   console.error(`oracle: ${all.length} queries, ${accepted} accepted, the rest rejected also with guessed tables`);
+}
+
+async function probe(output) {
+  const { probes } = await import('./probes.mjs');
+  const { analyse, columnsOf } = await import('./service.mjs');
+  const answers = probes().map(({ id, query, tables }) => {
+    const stubs = { tables, databases: new Set(), clusters: new Set() };
+    return answerOf(id, { stubs, text: query, ...analyse(query, stubs) }, columnsOf);
+  });
+  fs.writeFileSync(output, answers.map((answer) => `${JSON.stringify(answer)}\n`).join(''));
 }
 
 function answersOf(lines) {
@@ -35,12 +47,11 @@ async function work(lines) {
   const { columnsOf } = await import('./service.mjs');
   for (const line of lines) {
     const { id, query } = JSON.parse(line);
-    parentPort.postMessage(answer(id, query, close, columnsOf));
+    parentPort.postMessage(answerOf(id, close(query), columnsOf));
   }
 }
 
-function answer(id, query, close, columnsOf) {
-  const { stubs, text, code, errors } = close(query);
+function answerOf(id, { stubs, text, code, errors }, columnsOf) {
   const tables = Object.fromEntries([...stubs.tables].map(([name, columns]) => [name, [...columns]]));
   return {
     id,

@@ -12,6 +12,7 @@ const TYPES = ['string', 'dynamic', 'long', 'datetime', 'real', 'bool', 'timespa
 const UNKNOWN_NAME = ['KS142', 'KS145', 'KS141', 'KS109'];
 const UNKNOWN_TABLE = ['KS204', 'KS205', 'KS230'];
 const UNKNOWN_FUNCTION = ['KS211', 'KS236'];
+const SUSPECT_BYTES_MAX = 2000;
 const PIPED = 'piped_rows';
 const SUMMED = /^(sum|sumif|avg|avgif|stdev|stdevif|variance|percentile|percentiles|percentilesw)$/;
 
@@ -61,8 +62,10 @@ function grow(state, stubs) {
     const name = nameOf(state.text.slice(start, start + length));
     if (code === 'KS207') grown = addTo(stubs.clusters, name) || grown;
     else if (code === 'KS208') grown = addTo(stubs.databases, name) || grown;
-    else if (UNKNOWN_TABLE.includes(code)) grown = addTable(stubs, name) || grown;
-    else if (UNKNOWN_FUNCTION.includes(code)) grown = addFunction(context, node, name) || grown;
+    else if (UNKNOWN_TABLE.includes(code)) {
+      const called = context.calls.some((call) => call.Name.TextStart === start);
+      grown = (called ? addFunction(context, node, name) : addTable(stubs, name)) || grown;
+    } else if (UNKNOWN_FUNCTION.includes(code)) grown = addFunction(context, node, name) || grown;
     else if (UNKNOWN_NAME.includes(code)) grown = addColumn(context, node, name, code) || grown;
   }
   return grown;
@@ -270,9 +273,24 @@ function simple(type) {
   return TYPES.includes(name) && name !== 'string' ? name : null;
 }
 
+/** Takes back a column that a later operator declares: it was missed only because of another one. */
+function dropDeclared(query, stubs, state) {
+  let best = state;
+  for (const { Start: start, Length: length } of state.errors.filter((error) => error.Code === 'KS171')) {
+    const name = nameOf(state.text.slice(start, start + length));
+    const owners = [...stubs.tables.values()].filter((columns) => columns.has(name));
+    const types = owners.map((columns) => columns.get(name));
+    owners.forEach((columns) => columns.delete(name));
+    const tried = analyseWith(query, stubs);
+    if (tried.errors.length < best.errors.length) best = tried;
+    else owners.forEach((columns, at) => columns.set(name, types[at]));
+  }
+  return best;
+}
+
 /** Tries other types for the columns that stand in an error, keeps what lessens the errors. */
 function settleTypes(query, stubs) {
-  let state = analyseWith(query, stubs);
+  let state = dropDeclared(query, stubs, analyseWith(query, stubs));
   let trials = 0;
   for (let better = true; better && state.errors.length > 0 && trials < TRIALS_MAX;) {
     better = false;
@@ -295,12 +313,18 @@ function settleTypes(query, stubs) {
   return state;
 }
 
-/** Guessed columns that are named within an error. */
+/** Guessed columns that are named within an error, or beside it: an error may stand at an operator or a function. */
 function suspects(state, stubs) {
   const found = [];
-  const names = nodes(state.root).filter((node) => kindOf(node) === 'NameReference');
+  const all = nodes(state.root);
+  const names = all.filter((node) => kindOf(node) === 'NameReference');
   for (const { Start: start, Length: length } of state.errors) {
-    for (const node of names.filter((name) => name.TextStart >= start && name.End <= start + length)) {
+    const around = all.findLast((node) => node.TextStart <= start && node.End >= start + length);
+    const outer = around?.Parent ?? around;
+    const from = outer ? Math.min(outer.TextStart, start) : start;
+    const to = outer ? Math.max(outer.End, start + length) : start + length;
+    if (to - from > SUSPECT_BYTES_MAX) continue;
+    for (const node of names.filter((name) => name.TextStart >= from && name.End <= to)) {
       for (const columns of stubs.tables.values()) {
         if (columns.has(node.SimpleName)) found.push([columns, node.SimpleName]);
       }

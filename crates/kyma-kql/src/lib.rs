@@ -30,11 +30,7 @@ impl QueryFrontend for Kql {
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
         check_length(text)?;
         let (statements, errors) = parse::parse(text);
-        // What follows from a syntax error would only confuse.
-        if !errors.is_empty() {
-            return Err(Diagnostics(errors));
-        }
-        bind::bind(&statements, context)
+        bind::bind(&statements, errors, context)
     }
 
     fn command(&self, text: &str) -> Option<Result<Command, Diagnostics>> {

@@ -2,6 +2,7 @@
 
 mod check;
 mod conformance;
+mod mutation;
 mod oracle;
 mod plans;
 mod realworld;

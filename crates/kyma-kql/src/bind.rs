@@ -19,13 +19,14 @@ mod naming;
 mod nested;
 mod operators;
 mod plugin;
+mod recover;
 mod search;
 mod series;
 mod several;
 mod sources;
 mod summarize;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use kyma_core::error::Span;
@@ -49,9 +50,6 @@ type ScopeId = usize;
 
 /// No names.
 const ROOT: ScopeId = usize::MAX;
-
-/// Code of errors that follow from one already reported.
-const FOLLOWS: &str = "kql.follows";
 
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)] // One per name of a query.
@@ -117,6 +115,10 @@ pub(crate) struct Binder<'a> {
     context: &'a PlanContext<'a>,
     scopes: Vec<Entry>,
     errors: Vec<Diagnostic>,
+    /// Whether there was an error, of which some follow from others and are not in `errors`.
+    failed: bool,
+    /// Columns whose values are errors.
+    poisoned: HashSet<String>,
     warnings: Vec<Diagnostic>,
     visualization: Option<Visualization>,
     result_name: Option<String>,
@@ -133,12 +135,18 @@ pub(crate) struct Binder<'a> {
     piped_label: Option<String>,
 }
 
-/// Binds the statements of a text.
-pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
+/// Binds the statements of a text, which were read with these errors.
+pub(crate) fn bind(
+    statements: &[ast::Statement],
+    errors: Vec<Diagnostic>,
+    context: &PlanContext<'_>,
+) -> Result<Planned, Diagnostics> {
     let mut binder = Binder {
         context,
         scopes: Vec::new(),
-        errors: Vec::new(),
+        failed: !errors.is_empty(),
+        errors,
+        poisoned: HashSet::new(),
         warnings: Vec::new(),
         visualization: None,
         result_name: None,
@@ -156,15 +164,17 @@ pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> 
     if let Some(question) = binder.question {
         return Ok(Planned::Asks(question));
     }
-    if query.statements.is_empty() && binder.errors.is_empty() {
+    if binder.errors.is_empty() && (query.statements.is_empty() || binder.failed) {
         let message = "the query has no tabular statement";
         binder.errors.push(Diagnostic::error("kql.no_result", message, Span::default()));
     }
     if binder.errors.is_empty() {
         return Ok(Planned::Query(Query { warnings: binder.warnings, ..query }));
     }
-    binder.errors.truncate(ERRORS_MAX);
-    Err(Diagnostics(binder.errors))
+    let mut errors = binder.errors;
+    errors.sort_by_key(|error| error.span.start);
+    errors.truncate(ERRORS_MAX);
+    Err(Diagnostics(errors))
 }
 
 /// Refuses an expression that became too tall by what was put in for names.
@@ -242,12 +252,6 @@ impl Binder<'_> {
             }
         }
         query
-    }
-
-    fn report(&mut self, error: Diagnostic) {
-        if error.code != FOLLOWS && !self.errors.contains(&error) {
-            self.errors.push(error);
-        }
     }
 
     /// A statement that is not a query: adds to the scope.
@@ -483,7 +487,7 @@ impl Binder<'_> {
                 Ok(Bound::Table(plan))
             }
             Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, span, row),
-            _ => fail(FOLLOWS, "follows from an earlier error", span),
+            _ => recover::follows(span),
         }
     }
 

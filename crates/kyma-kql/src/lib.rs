@@ -31,11 +31,7 @@ impl QueryFrontend for Kql {
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
         check_length(text)?;
         let (statements, errors) = parse::parse(text);
-        // What follows from a syntax error would only confuse.
-        if !errors.is_empty() {
-            return Err(Diagnostics(errors));
-        }
-        bind::bind(&statements, context)
+        bind::bind(&statements, errors, context)
     }
 
     fn reference(&self) -> serde_json::Value {

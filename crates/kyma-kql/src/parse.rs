@@ -293,12 +293,14 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Skips to the next of `stops` outside brackets, without reading it.
+    /// Skips to the next of `stops` outside brackets, without reading it; to a bracket that closes one that was open
+    /// before, inside brackets.
     fn recover(&mut self, stops: &[&str]) {
         let mut open = 0_usize;
         while !self.at_end() {
             match self.kind() {
                 Kind::Punct(found) if open == 0 && stops.contains(found) => return,
+                Kind::Punct(")" | "]" | "}") if open == 0 && self.depth > 1 => return,
                 Kind::Punct("(" | "[" | "{") => open += 1,
                 Kind::Punct(")" | "]" | "}") => open = open.saturating_sub(1),
                 _ => {}

@@ -4,6 +4,8 @@ mod check;
 mod conformance;
 mod docs;
 mod examples;
+mod mutation;
+mod oracle;
 mod plans;
 mod realworld;
 mod soup;

@@ -6,6 +6,7 @@ use kyma_plan::functions::{self, CallError, nearest, resolve_aggregate, resolve_
 use kyma_plan::{AggregateCall, BinaryOp, Expr, ExprKind, Node, Plan, WindowCall};
 
 use super::expr::{binary, column, converted, not, resolved, truth};
+use super::recover::follows;
 use super::{Bind, Binder, Binding, Bound, Row, fail, fail_with_hint, fold};
 use crate::ast::{self, Call};
 
@@ -128,6 +129,9 @@ impl Binder<'_> {
         match self.value(expr, row)? {
             Bound::Scalar(expr) => Ok(expr),
             Bound::Table(plan) => {
+                if self.is_open(&plan.schema) {
+                    return follows(span);
+                }
                 let Some(first) = plan.schema.columns().first() else {
                     return fail("kql.type", "the table has no columns", plan.span);
                 };
@@ -139,6 +143,9 @@ impl Binder<'_> {
 
     /// The first column of a table as an array, computed before the query.
     pub(super) fn array_of(&mut self, plan: Plan, span: Span) -> Bind<Expr> {
+        if self.is_open(&plan.schema) {
+            return follows(span);
+        }
         let Some(first) = plan.schema.columns().first().cloned() else {
             return fail("kql.type", "the table has no columns", plan.span);
         };
@@ -217,16 +224,14 @@ impl Binder<'_> {
     }
 
     pub(super) fn args(&mut self, args: &[ast::Arg], row: &mut Row) -> Bind<Vec<Expr>> {
-        let mut bound = Vec::with_capacity(args.len());
-        for arg in args {
-            if matches!(arg.value.kind, ast::ExprKind::Star) {
-                let columns = row.schema.columns().iter().enumerate();
-                bound.extend(columns.map(|(index, column)| Expr::column(index, column.ty, arg.value.span)));
-            } else {
-                bound.push(self.scalar(&arg.value, row)?);
+        let bound = self.every(args, |binder, arg| {
+            if !matches!(arg.value.kind, ast::ExprKind::Star) {
+                return Ok(vec![binder.scalar(&arg.value, row)?]);
             }
-        }
-        Ok(bound)
+            let columns = row.schema.columns().iter().enumerate();
+            Ok(columns.map(|(index, column)| Expr::column(index, column.ty, arg.value.span)).collect())
+        })?;
+        Ok(bound.into_iter().flatten().collect())
     }
 
     fn builtin(&mut self, name: &str, call: &Call, span: Span, row: &mut Row) -> Bind<Expr> {
@@ -245,6 +250,10 @@ impl Binder<'_> {
             return resolved(bag, args, span);
         }
         if functions::scalar(name).is_none() {
+            // What is wrong in its arguments is wrong anyway.
+            if let Err(error) = self.args(&call.args, row) {
+                self.report(*error);
+            }
             return self.unknown_function(name, call.name.span, row);
         }
         let args = self.args(&call.args, row)?;

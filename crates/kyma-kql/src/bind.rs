@@ -441,7 +441,7 @@ impl Binder<'_> {
         if self.errors.is_empty() && self.question.is_none() {
             self.question = Some(plan);
         }
-        fail(FOLLOWS, "depends on rows that are not known yet", Span::default())
+        recover::follows(Span::default())
     }
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {

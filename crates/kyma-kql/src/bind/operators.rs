@@ -7,8 +7,8 @@ use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey, Visualization, WindowCall};
 
 use super::call::aggregate_name;
-use super::recover::{follows, is_limit};
 use super::naming::{Names, name_of};
+use super::recover::{follows, is_limit};
 use super::{Bind, Binder, Row, ScopeId, fail, unsupported};
 use crate::ast::{self, Arg, ExprKind, OperatorKind, SortItem};
 use crate::limits::{STACK_PIECE, STACK_RED_ZONE};

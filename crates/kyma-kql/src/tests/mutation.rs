@@ -12,10 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kyma_core::{Column, Type};
-use kyma_plan::{PlanContext, QueryFrontend, SchemaSource, TableSchema};
+use kyma_plan::{SchemaSource, TableSchema};
 
 use super::realworld::shared;
-use crate::Kql;
 
 /// Cases of a normal run.
 const CASES: usize = 3_000;
@@ -39,11 +38,70 @@ const OWN: [&str; 6] = [
 ];
 
 const PIECES: [&str; 64] = [
-    "|", "|", ";", "(", ")", "[", "]", "{", "}", ",", ".", "=", "==", "!", "~", "-", "*", "..", ":", "'", "\"", "```", "//", "\n",
-    "let x = ", "where", "extend", "project", "summarize", "by", "join", "on", "union", "mv-expand", "mv-apply", "parse", "with",
-    "make-series", "evaluate", "invoke", "partition", "fork", "search", "find", "range", "print", "datatable(a:long)[",
-    "toscalar(", "materialize(", "in", "!in~", "between (", "has_any", "and", "or", "not(", "dynamic(", "typeof(", "$left", "1d",
-    "0x7fffffffffffffff", "1e308", "datetime(9999-12-31)", "\u{1f600}",
+    "|",
+    "|",
+    ";",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ".",
+    "=",
+    "==",
+    "!",
+    "~",
+    "-",
+    "*",
+    "..",
+    ":",
+    "'",
+    "\"",
+    "```",
+    "//",
+    "\n",
+    "let x = ",
+    "where",
+    "extend",
+    "project",
+    "summarize",
+    "by",
+    "join",
+    "on",
+    "union",
+    "mv-expand",
+    "mv-apply",
+    "parse",
+    "with",
+    "make-series",
+    "evaluate",
+    "invoke",
+    "partition",
+    "fork",
+    "search",
+    "find",
+    "range",
+    "print",
+    "datatable(a:long)[",
+    "toscalar(",
+    "materialize(",
+    "in",
+    "!in~",
+    "between (",
+    "has_any",
+    "and",
+    "or",
+    "not(",
+    "dynamic(",
+    "typeof(",
+    "$left",
+    "1d",
+    "0x7fffffffffffffff",
+    "1e308",
+    "datetime(9999-12-31)",
+    "\u{1f600}",
 ];
 
 /// Names and types of the columns that every table of the mutated queries has.
@@ -198,7 +256,15 @@ fn nested(mut tokens: Vec<String>, random: &mut Random) -> String {
     let from = random.below(tokens.len());
     let to = (from + 1 + random.below(5)).min(tokens.len());
     let depth = 1 << random.below(13);
-    let pairs = [("(", ")"), ("[", "]"), ("{", "}"), (" not(", ")"), (" dynamic([", "])"), (" toscalar(Logs | where ", ")"), (" -", "")];
+    let pairs = [
+        ("(", ")"),
+        ("[", "]"),
+        ("{", "}"),
+        (" not(", ")"),
+        (" dynamic([", "])"),
+        (" toscalar(Logs | where ", ")"),
+        (" -", ""),
+    ];
     let (open, close) = pairs[random.below(pairs.len())];
     tokens.insert(to, close.repeat(depth));
     tokens.insert(from, open.repeat(depth));
@@ -217,9 +283,8 @@ fn repeated(mut tokens: Vec<String>, random: &mut Random) -> String {
 /// What is wrong with how a text is planned, if anything is.
 fn problem(text: &str, tables: &Tables) -> Option<String> {
     let parameters = BTreeMap::new();
-    let context = PlanContext { schemas: tables, database: "db", now: super::NOW, parameters: &parameters };
     let started = Instant::now();
-    let planned = catch_unwind(AssertUnwindSafe(|| match Kql.plan(text, &context) {
+    let planned = catch_unwind(AssertUnwindSafe(|| match super::plan_over(text, tables, &parameters) {
         Ok(query) => {
             query.statements.iter().for_each(|statement| super::check::valid(&statement.plan));
             None

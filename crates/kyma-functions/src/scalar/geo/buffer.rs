@@ -3,9 +3,7 @@
 use arrow::array::ArrayRef;
 use kyma_core::Result;
 use s2rst::s2::Polygon;
-use s2rst::s2::buffer_operation::{
-    BufferOptions, MIN_ERROR_FRACTION, S2BufferOperation, buffer_point, buffer_polygon,
-};
+use s2rst::s2::buffer_operation::{BufferOptions, MIN_ERROR_FRACTION, S2BufferOperation, buffer_point, buffer_polygon};
 use s2rst::s2::builder::polygon_layer::S2PolygonLayer;
 use s2rst::s2::polyline::Polyline;
 

@@ -37,8 +37,7 @@ impl Binder<'_> {
         };
         let mut names = scope;
         let body = self.pipeline_from(fed, operators, &mut names)?;
-        let kept: Vec<usize> =
-            (0..body.schema.len()).filter(|at| body.schema.columns()[*at].name != value).collect();
+        let kept: Vec<usize> = (0..body.schema.len()).filter(|at| body.schema.columns()[*at].name != value).collect();
         let body = keep_columns(body, &kept, span);
         let schema = body.schema.clone();
         Ok(Plan::new(Node::Partition { input: Box::new(input), key, body: Box::new(body) }, schema, span))

@@ -79,10 +79,7 @@ pub(super) fn polygon(call: &Call<'_>) -> Result<ArrayRef> {
     coverings::<Polygon>(call, polygons)
 }
 
-fn coverings<S: Shape + Clone + 'static>(
-    call: &Call<'_>,
-    parse: fn(&str) -> Option<Vec<S>>,
-) -> Result<ArrayRef> {
+fn coverings<S: Shape + Clone + 'static>(call: &Call<'_>, parse: fn(&str) -> Option<Vec<S>>) -> Result<ArrayRef> {
     let (jsons, levels) = (call.jsons(0)?, call.longs_or(1, Some(LEVEL))?);
     let radii = Metres::of(call, 2, 0.0)?;
     let mut shapes = Shapes::new(parse);

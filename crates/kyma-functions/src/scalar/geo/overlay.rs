@@ -142,8 +142,7 @@ pub(super) fn geometries(text: &str) -> Option<Vec<Geometry>> {
 
 /// The edges of all lines, each once, joined to lines as long as they go on in one way only.
 pub(super) fn merged_lines(lines: &[Polyline]) -> Option<Vec<Polyline>> {
-    let options =
-        polyline_vector_layer::Options { duplicate_edges: DuplicateEdges::Merge, ..Default::default() };
+    let options = polyline_vector_layer::Options { duplicate_edges: DuplicateEdges::Merge, ..Default::default() };
     guarded(|| {
         let kept = Kept::default();
         let mut builder = S2Builder::new(Default::default());

@@ -2,10 +2,14 @@
 
 mod check;
 mod conformance;
+<<<<<<< HEAD
 mod docs;
 mod examples;
 mod mutation;
 mod oracle;
+=======
+mod lookups;
+>>>>>>> w-geo
 mod plans;
 mod realworld;
 mod soup;

@@ -35,9 +35,11 @@ fn status(failure: &Failure) -> StatusCode {
 /// Kusto's words for a kind of failure: outer code, exception, and a sentence.
 fn words(failure: &Failure) -> (&'static str, &'static str, &'static str) {
     match failure.kind {
-        Kind::Exhausted if failure.code.ends_with("timeout") => {
-            ("Timeout", "Kusto.Data.Exceptions.KustoServiceTimeoutException", "Request exceeded its time and was stopped.")
-        }
+        Kind::Exhausted if failure.code.ends_with("timeout") => (
+            "Timeout",
+            "Kusto.Data.Exceptions.KustoServiceTimeoutException",
+            "Request exceeded its time and was stopped.",
+        ),
         Kind::Invalid | Kind::NotFound | Kind::Conflict => (
             "General_BadRequest",
             "Kusto.Data.Exceptions.KustoBadRequestException",

@@ -31,7 +31,8 @@ pub(crate) async fn resolve(
     }
     let Some(name) = present(&wanted.name) else { return Ok(None) };
     let missing = || {
-        let message = format!("the table has no such mapping: database={database:?}, table={table:?}, mapping={name:?}");
+        let message =
+            format!("the table has no such mapping: database={database:?}, table={table:?}, mapping={name:?}");
         Error::not_found("ingest.mapping_missing", message)
             .hint("create it with .create table T ingestion json mapping, or see .show table T ingestion mappings")
     };

@@ -59,22 +59,23 @@ fn information_frame(id: usize, call: &Call, failure: Option<&Failure>, cost: &J
         ("Payload", "string"),
     ];
     let (at, activity) = (time::format_datetime(call.at), call.activity_id);
-    let row = |(level, level_name): (i32, &str), (status, status_name): (i32, &str), event: (i32, &str), payload: Json| {
-        json!([
-            at,
-            call.client_request_id,
-            activity,
-            activity,
-            activity,
-            level,
-            level_name,
-            status,
-            status_name,
-            event.0,
-            event.1,
-            payload.to_string()
-        ])
-    };
+    let row =
+        |(level, level_name): (i32, &str), (status, status_name): (i32, &str), event: (i32, &str), payload: Json| {
+            json!([
+                at,
+                call.client_request_id,
+                activity,
+                activity,
+                activity,
+                level,
+                level_name,
+                status,
+                status_name,
+                event.0,
+                event.1,
+                payload.to_string()
+            ])
+        };
     let fine = (0, "S_OK (0)");
     let outcome = match failure {
         None => row((4, "Info"), fine, (4, "QueryInfo"), json!({ "Count": 1, "Text": "Query completed successfully" })),
@@ -137,7 +138,7 @@ fn columns_json(schema: &Schema) -> Json {
 }
 
 /// Properties of `render` by the names clients expect, in their order.
-const VISUALIZATION_KEYS: [(&str, &str); 15] = [
+const VISUALIZATION_KEYS: [(&str, &str); 17] = [
     ("Title", "title"),
     ("XColumn", "xcolumn"),
     ("Series", "series"),
@@ -153,6 +154,8 @@ const VISUALIZATION_KEYS: [(&str, &str); 15] = [
     ("Kind", "kind"),
     ("Ymin", "ymin"),
     ("Ymax", "ymax"),
+    ("Xmin", "xmin"),
+    ("Xmax", "xmax"),
 ];
 
 /// How to draw a table, as JSON in a string: what both wires carry.

@@ -63,7 +63,8 @@ impl BlobName {
         };
         let path = url.split(['?', ';', '#']).next().unwrap_or_default();
         let (_, path) = path.split_once("://").and_then(|(_, rest)| rest.split_once('/')).ok_or_else(elsewhere)?;
-        let name = path.strip_prefix(BLOBS).and_then(|rest| rest.strip_prefix('/')).and_then(|rest| rest.split_once('/'));
+        let name =
+            path.strip_prefix(BLOBS).and_then(|rest| rest.strip_prefix('/')).and_then(|rest| rest.split_once('/'));
         let (day, name) = name.ok_or_else(elsewhere)?;
         BlobName::new(day, &percent_decode_str(name).decode_utf8_lossy())
     }
@@ -143,7 +144,10 @@ async fn put_block_list(state: &Shared, blob: &BlobName, headers: &HeaderMap, bo
     let named = std::str::from_utf8(&body).ok().and_then(|text| xml::elements(text, "BlockList"));
     let named = named.filter(|named| named.len() <= BLOB_BLOCKS_MAX);
     let named = named.ok_or_else(|| {
-        Failure::from(Error::invalid("kusto.blob_blocks", format!("not a list of blocks: blocks_max={BLOB_BLOCKS_MAX}")))
+        Failure::from(Error::invalid(
+            "kusto.blob_blocks",
+            format!("not a list of blocks: blocks_max={BLOB_BLOCKS_MAX}"),
+        ))
     })?;
     let blocks = stream::iter(named.into_iter().map(|(_, block)| parts_of(state, blob, block_stem(&block))));
     let parts: Vec<Vec<StoredPart>> = blocks.buffered(16).try_collect().await?;
@@ -181,7 +185,8 @@ async fn store_parts(state: &Shared, blob: &BlobName, stem: &str, body: Body) ->
     let (mut parts, mut buffer, mut total) = (Vec::new(), BytesMut::new(), 0);
     loop {
         let chunk = tokio::time::timeout(idle, chunks.next()).await;
-        let chunk = chunk.map_err(|_| Failure::from(Error::cancelled("kusto.blob_broken", "the upload stopped coming")))?;
+        let chunk =
+            chunk.map_err(|_| Failure::from(Error::cancelled("kusto.blob_broken", "the upload stopped coming")))?;
         let Some(chunk) = chunk else { break };
         let broken = |error| Error::cancelled("kusto.blob_broken", "the upload broke off").because(error);
         let chunk = chunk.map_err(broken)?;

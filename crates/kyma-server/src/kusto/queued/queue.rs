@@ -79,15 +79,14 @@ async fn take(state: &Shared, queue: &str, body: Body) -> Outcome<()> {
     }
     let message = Message::read(&read_body(body).await?)?;
     if message.property("ingestIfNotExists").is_some_and(|tags| tags != "[]") {
-        let error = Error::invalid("kusto.ingest_if_not_exists", "extents have no tags that ingestIfNotExists could ask for");
+        let error =
+            Error::invalid("kusto.ingest_if_not_exists", "extents have no tags that ingestIfNotExists could ask for");
         return Err(error.hint("a message that is sent again is stored once in any case").into());
     }
     let blob = BlobName::of_url(&message.blob_path)?;
     let format = format_of(message.property("format").as_deref().unwrap_or("csv"))?;
-    let wanted = Wanted {
-        name: message.property("ingestionMappingReference"),
-        inline: message.property("ingestionMapping"),
-    };
+    let wanted =
+        Wanted { name: message.property("ingestionMappingReference"), inline: message.property("ingestionMapping") };
     let (database, table) = (message.database_name.clone(), message.table_name.clone());
     let options = IngestOptions {
         mapping: mapping::resolve(state, &database, &table, format, &wanted).await?,

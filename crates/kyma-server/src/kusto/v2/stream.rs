@@ -95,10 +95,12 @@ pub(crate) async fn respond(call: Call, shape: Shape, answer: AnswerParts, turn:
         }
     });
     let chunks = stream::once(async { Ok(Bytes::from(head)) }).chain(rest);
-    Ok(Body::from_stream(chunks.filter(|chunk: &Result<Bytes>| {
+    let chunks = chunks.filter(|chunk: &Result<Bytes>| {
         let keep = !matches!(chunk, Ok(bytes) if bytes.is_empty());
         std::future::ready(keep)
-    })))
+    });
+    // Compression asks once more after the end.
+    Ok(Body::from_stream(chunks.fuse()))
 }
 
 /// Writes frames.
@@ -195,9 +197,7 @@ impl Frames {
             return format!("{comma}{}]{at_end}}}\n", in_data.unwrap_or_default());
         }
         let fragment = in_data.map(|error| format!("{}{error}]}}\n", fragment_head(id))).unwrap_or_default();
-        format!(
-            "{fragment},{{\"FrameType\":\"TableCompletion\",\"TableId\":{id},\"RowCount\":{rows}{at_end}}}\n"
-        )
+        format!("{fragment},{{\"FrameType\":\"TableCompletion\",\"TableId\":{id},\"RowCount\":{rows}{at_end}}}\n")
     }
 
     fn fail(&mut self, error: QueryError) -> Bytes {
@@ -216,7 +216,8 @@ impl Frames {
             text.push_str(&format!(",{information}\n"));
         }
         let cancelled = failure.is_some_and(|failure| failure.kind == Kind::Cancelled);
-        let mut completion = json!({ "FrameType": "DataSetCompletion", "HasErrors": error.is_some(), "Cancelled": cancelled });
+        let mut completion =
+            json!({ "FrameType": "DataSetCompletion", "HasErrors": error.is_some(), "Cancelled": cancelled });
         if let Some(error) = error {
             completion["OneApiErrors"] = json!([error]);
         }
@@ -263,7 +264,12 @@ mod tests {
             open: None,
         };
         let mut body = frames.head().into_bytes();
-        let parts = [Part::Table(schema.clone()), Part::Rows(batch(vec![1])), Part::Rows(batch(vec![])), Part::Rows(batch(vec![2, 3]))];
+        let parts = [
+            Part::Table(schema.clone()),
+            Part::Rows(batch(vec![1])),
+            Part::Rows(batch(vec![])),
+            Part::Rows(batch(vec![2, 3])),
+        ];
         for part in parts.into_iter().chain([Part::Table(schema.clone())]) {
             body.extend_from_slice(&frames.part(part).unwrap());
         }
@@ -302,7 +308,10 @@ mod tests {
             "DataSetCompletion",
         ];
         assert_eq!(kinds(&frames), expected);
-        assert_eq!((&frames[0]["IsFragmented"], &frames[0]["ErrorReportingPlacement"]), (&json!(true), &json!("EndOfTable")));
+        assert_eq!(
+            (&frames[0]["IsFragmented"], &frames[0]["ErrorReportingPlacement"]),
+            (&json!(true), &json!("EndOfTable"))
+        );
         assert_eq!((&frames[2]["TableName"], &frames[6]["TableName"]), (&json!("A"), &json!("B")));
         assert_eq!((&frames[4]["Rows"], &frames[5]["RowCount"]), (&json!([[2], [3]]), &json!(3)));
         assert_eq!((&frames[8]["TableId"], &frames[9]["HasErrors"]), (&json!(3), &json!(false)));
@@ -325,7 +334,9 @@ mod tests {
                 assert_eq!((&last["HasErrors"], code(last)), (&json!(true), json!("LimitsExceeded")));
                 let table = &frames[frames.len() - 2];
                 assert_eq!(code(table) == "LimitsExceeded", placement == Placement::EndOfTable, "{frames:?}");
-                let in_rows = frames.iter().any(|frame| frame["Rows"].as_array().is_some_and(|rows| rows.iter().any(Json::is_object)));
+                let in_rows = frames
+                    .iter()
+                    .any(|frame| frame["Rows"].as_array().is_some_and(|rows| rows.iter().any(Json::is_object)));
                 assert_eq!(in_rows, placement == Placement::InData);
                 assert!(!frames.iter().any(|frame| frame["TableKind"] == "QueryCompletionInformation"));
             }

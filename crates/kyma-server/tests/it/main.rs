@@ -4,6 +4,8 @@ mod commands;
 mod errors;
 mod formats;
 mod kusto;
+mod kusto_ingest;
+mod kusto_wire;
 mod limits;
 mod node;
 mod outages;

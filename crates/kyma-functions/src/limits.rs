@@ -40,3 +40,11 @@ pub const SERIES_PERIODS_MAX: usize = 16;
 pub const SERIES_POLY_DEGREE_MAX: usize = 15;
 /// Bytes of a user agent that are looked at.
 pub const USER_AGENT_BYTES_MAX: usize = 2_048;
+/// Bins that a plugin with a range walks, per group.
+pub const PLUGIN_BINS_MAX: usize = 1_048_576;
+/// Patterns that `basket`, `autocluster` and `diffpatterns` give.
+pub const PATTERNS_MAX: usize = 1_000;
+/// Combinations of values that these look at.
+pub const PATTERN_CANDIDATES_MAX: usize = 2_000_000;
+/// Memory of the rows of these combinations.
+pub const PATTERN_BYTES_MAX: usize = 256 * 1024 * 1024;

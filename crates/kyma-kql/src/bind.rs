@@ -12,14 +12,14 @@ mod call;
 mod expand;
 mod expr;
 mod fold;
-mod geo_lookup;
+
 mod join;
 mod lambda;
 mod naming;
 mod nested;
 mod operators;
 mod partition;
-mod plugin;
+pub(crate) mod plugin;
 mod recover;
 mod search;
 mod series;

@@ -2,14 +2,11 @@
 
 mod check;
 mod conformance;
-<<<<<<< HEAD
 mod docs;
 mod examples;
+mod lookups;
 mod mutation;
 mod oracle;
-=======
-mod lookups;
->>>>>>> w-geo
 mod plans;
 mod realworld;
 mod soup;

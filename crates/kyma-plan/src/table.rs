@@ -13,22 +13,13 @@ pub enum TableFunction {
     Plugin(Plugin),
 }
 
-/// A call of a plugin.
+/// A call of a plugin. The columns that it works on are its inputs', in the order that its kernel wants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plugin {
-    /// Canonical name.
+    /// Canonical name of the kernel.
     pub name: &'static str,
-    /// Arguments, in the plugin's order; what is not given is a null of the parameter's type.
-    pub args: Vec<PluginArg>,
-}
-
-/// An argument of a plugin.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PluginArg {
-    /// A column of the first input. Expressions are columns that a projection below computes.
-    Column(usize),
-    /// A constant.
-    Value(Value),
+    /// Constants, in the kernel's order; what is not given is a null.
+    pub args: Vec<Value>,
 }
 
 impl TableFunction {

@@ -11,7 +11,7 @@ mod geo;
 mod hash;
 mod logic;
 mod math;
-mod network;
+pub(crate) mod network;
 mod parse;
 mod principal;
 mod punycode;

@@ -105,7 +105,7 @@ fn mask4(address: u32, bits: u8) -> u32 {
     if bits == 0 { 0 } else { address & (u32::MAX << (32 - bits)) }
 }
 
-fn mask6(address: u128, bits: u8) -> u128 {
+pub(crate) fn mask6(address: u128, bits: u8) -> u128 {
     if bits == 0 { 0 } else { address & (u128::MAX << (128 - bits)) }
 }
 
@@ -130,13 +130,13 @@ impl Net4 {
 
 /// An IPv6 address (an IPv4 one mapped) and the length of its prefix.
 #[derive(Debug, Clone, Copy)]
-struct Net6 {
-    address: u128,
-    bits: u8,
+pub(crate) struct Net6 {
+    pub(crate) address: u128,
+    pub(crate) bits: u8,
 }
 
 impl Net6 {
-    fn parse(text: &str) -> Option<Net6> {
+    pub(crate) fn parse(text: &str) -> Option<Net6> {
         let text = text.trim();
         if let Some(net) = Net4::parse(text) {
             let mapped = Ipv4Addr::from(net.address).to_ipv6_mapped();
@@ -152,7 +152,7 @@ impl Net6 {
         Some(Net6 { address: u128::from(address.parse::<Ipv6Addr>().ok()?), bits })
     }
 
-    fn network(self) -> u128 {
+    pub(crate) fn network(self) -> u128 {
         mask6(self.address, self.bits)
     }
 

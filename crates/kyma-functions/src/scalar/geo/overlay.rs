@@ -25,27 +25,33 @@ use super::sphere::{guarded, lines, lines_of, polygons, polygons_of, positions, 
 use crate::{Call, build, json};
 
 pub(super) fn intersection_2lines(call: &Call<'_>) -> Result<ArrayRef> {
-    intersections(call, lines, index_of_lines, lines, index_of_lines)
+    intersections(call, lines, |lines| index_of_lines(lines), lines, |lines| index_of_lines(lines))
 }
 
 pub(super) fn intersection_2polygons(call: &Call<'_>) -> Result<ArrayRef> {
-    intersections(call, polygons, index_of_polygons, polygons, index_of_polygons)
+    intersections(
+        call,
+        polygons,
+        |polygons| index_of_polygons(polygons),
+        polygons,
+        |polygons| index_of_polygons(polygons),
+    )
 }
 
 pub(super) fn intersection_line_with_polygon(call: &Call<'_>) -> Result<ArrayRef> {
-    intersections(call, lines, index_of_lines, polygons, index_of_polygons)
+    intersections(call, lines, |lines| index_of_lines(lines), polygons, |polygons| index_of_polygons(polygons))
 }
 
 pub(super) fn intersects_2lines(call: &Call<'_>) -> Result<ArrayRef> {
-    intersect(call, lines, index_of_lines, lines, index_of_lines)
+    intersect(call, lines, |lines| index_of_lines(lines), lines, |lines| index_of_lines(lines))
 }
 
 pub(super) fn intersects_2polygons(call: &Call<'_>) -> Result<ArrayRef> {
-    intersect(call, polygons, index_of_polygons, polygons, index_of_polygons)
+    intersect(call, polygons, |polygons| index_of_polygons(polygons), polygons, |polygons| index_of_polygons(polygons))
 }
 
 pub(super) fn intersects_line_with_polygon(call: &Call<'_>) -> Result<ArrayRef> {
-    intersect(call, lines, index_of_lines, polygons, index_of_polygons)
+    intersect(call, lines, |lines| index_of_lines(lines), polygons, |polygons| index_of_polygons(polygons))
 }
 
 fn intersections<A, B>(
@@ -82,7 +88,7 @@ fn closed() -> Options {
     Options { polygon_model: PolygonModel::Closed, polyline_model: PolylineModel::Closed, ..Options::default() }
 }
 
-fn index_of_lines(lines: &Vec<Polyline>) -> Option<ShapeIndex> {
+fn index_of_lines(lines: &[Polyline]) -> Option<ShapeIndex> {
     let mut index = ShapeIndex::new();
     for line in lines {
         index.add(Box::new(line.clone()));
@@ -91,9 +97,9 @@ fn index_of_lines(lines: &Vec<Polyline>) -> Option<ShapeIndex> {
 }
 
 /// Overlapping polygons are one area: an index wants interiors that do not overlap.
-fn index_of_polygons(polygons: &Vec<Polygon>) -> Option<ShapeIndex> {
+fn index_of_polygons(polygons: &[Polygon]) -> Option<ShapeIndex> {
     let mut index = ShapeIndex::new();
-    index.add(Box::new(merged_polygons(polygons.clone())?));
+    index.add(Box::new(merged_polygons(polygons.to_vec())?));
     Some(index)
 }
 

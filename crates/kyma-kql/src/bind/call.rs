@@ -67,6 +67,10 @@ impl Binder<'_> {
                 binary(BinaryOp::Subtract, now, self.timespan(arg(0)?, row)?)?
             }
             "not" => not(truth(self.scalar(arg(0)?, row)?)?),
+            "iscolumnexists" => {
+                let name = self.text_arg(call, 0, row)?;
+                Expr::literal(Value::Bool(row.schema.index_of(&name).is_some()), span)
+            }
             "column_ifexists" | "columnifexists" => return self.column_ifexists(call, span, row).map(Some),
             "pack_all" | "bag_pack_columns" => self.pack(name, call, span, row)?,
             "around" => self.around(call, span, row)?,

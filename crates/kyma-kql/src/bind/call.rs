@@ -216,6 +216,10 @@ impl Binder<'_> {
                 args.push(Expr::literal(Value::String(column.name.clone()), span));
                 args.push(Expr::column(index, column.ty, span));
             }
+            // `pack_all(true)` leaves out what is null or empty.
+            if let Some(flag) = call.args.first() {
+                args.push(truth(self.scalar(&flag.value, row)?)?);
+            }
         }
         resolved("pack_all", args, span)
     }
@@ -262,7 +266,8 @@ impl Binder<'_> {
         let known = functions::scalars()
             .map(|function| function.name)
             .chain(functions::aggregates().map(|function| function.name))
-            .chain(functions::windows().map(|function| function.name));
+            .chain(functions::windows().map(|function| function.name))
+            .chain(functions::planned().map(|function| function.name));
         let near = nearest(name, known.chain(self.names_in(row.scope))).map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_function", format!("unknown function '{name}'"), span, near)
     }

@@ -16,7 +16,7 @@ use super::outliers::Fences;
 use super::periods::{SCORE_MIN, season_of, seasonal_component};
 use super::{json_reals, reals};
 use crate::view::{Jsons, Longs, Reals, Texts};
-use crate::{Arg, Call, build, json as helpers};
+use crate::{Call, build, json as helpers};
 
 pub(in crate::scalar) static KERNELS: &[Kernel] = &[
     kernel("series_decompose", |call| {
@@ -157,6 +157,7 @@ mod tests {
     use kyma_core::{Type, Value};
 
     use super::*;
+    use crate::Arg;
 
     /// Evaluates a function of this file over one row.
     fn call(name: &str, args: &[Value]) -> serde_json::Value {

@@ -38,6 +38,8 @@ pub const GEO_SHAPES_CACHED_MAX: usize = 256;
 pub const SERIES_PERIODS_MAX: usize = 16;
 /// Degree of the polynomials of `series_fit_poly`.
 pub const SERIES_POLY_DEGREE_MAX: usize = 15;
+/// Coefficients of a filter: filtering takes so many steps a value.
+pub const SERIES_COEFFICIENTS_MAX: usize = 1_024;
 /// Bytes of a user agent that are looked at.
 pub const USER_AGENT_BYTES_MAX: usize = 2_048;
 /// Bins that a plugin with a range walks, per group.

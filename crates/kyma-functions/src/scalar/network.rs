@@ -47,7 +47,7 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("parse_ipv6", |call| {
         let texts = call.texts(0)?;
         Ok(build::texts(call.rows, |row| {
-            Net6::parse(texts.get(row)).map(|net| full(net.network())).unwrap_or_default()
+            Net6::parse_full(texts.get(row)).map(|net| full(net.network())).unwrap_or_default()
         }))
     }),
     kernel("parse_ipv6_mask", |call| {
@@ -57,7 +57,7 @@ pub(super) static KERNELS: &[Kernel] = &[
                 let text = texts.get(row);
                 let mask = masks.get(row)?;
                 let extra = if (text.contains(':') && !text.contains('.')) || mask > 32 { 0 } else { 96 };
-                Some(full(Net6::parse(text)?.within(prefix(mask + extra, 128)?).network()))
+                Some(full(Net6::parse_full(text)?.within(prefix(mask + extra, 128)?).network()))
             };
             masked().unwrap_or_default()
         }))
@@ -146,10 +146,16 @@ impl Net6 {
             Some((address, bits)) => (address, prefix(bits.parse().ok()?, 128)?),
             None => (text, 128),
         };
-        // A short prefix beside an address that ends in IPv4 notation is one of that part.
-        let bits = if address.contains('.') && bits <= 32 { bits + 96 } else { bits };
         let address = address.split_once('%').map_or(address, |(address, _zone)| address);
         Some(Net6 { address: u128::from(address.parse::<Ipv6Addr>().ok()?), bits })
+    }
+
+    /// As the functions that give the full form read it: a short prefix beside an address that ends in IPv4 notation is one
+    /// of that part. Comparisons take the same prefix as one of the whole.
+    fn parse_full(text: &str) -> Option<Net6> {
+        let net = Net6::parse(text)?;
+        let is_of_part = text.contains(':') && text.contains('.') && net.bits <= 32;
+        Some(if is_of_part { Net6 { bits: net.bits + 96, ..net } } else { net })
     }
 
     pub(crate) fn network(self) -> u128 {

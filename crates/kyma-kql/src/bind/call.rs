@@ -68,6 +68,10 @@ impl Binder<'_> {
                 binary(BinaryOp::Subtract, now, self.timespan(arg(0)?, row)?)?
             }
             "not" => not(truth(self.scalar(arg(0)?, row)?)?),
+            "iscolumnexists" => {
+                let name = self.text_arg(call, 0, row)?;
+                Expr::literal(Value::Bool(row.schema.index_of(&name).is_some()), span)
+            }
             "column_ifexists" | "columnifexists" => return self.column_ifexists(call, span, row).map(Some),
             "pack_all" | "bag_pack_columns" => self.pack(name, call, span, row)?,
             "around" => self.around(call, span, row)?,
@@ -219,6 +223,10 @@ impl Binder<'_> {
                 args.push(Expr::literal(Value::String(column.name.clone()), span));
                 args.push(Expr::column(index, column.ty, span));
             }
+            // `pack_all(true)` leaves out what is null or empty.
+            if let Some(flag) = call.args.first() {
+                args.push(truth(self.scalar(&flag.value, row)?)?);
+            }
         }
         resolved("pack_all", args, span)
     }
@@ -267,7 +275,8 @@ impl Binder<'_> {
         let known = functions::scalars()
             .map(|function| function.name)
             .chain(functions::aggregates().map(|function| function.name))
-            .chain(functions::windows().map(|function| function.name));
+            .chain(functions::windows().map(|function| function.name))
+            .chain(functions::planned().map(|function| function.name));
         let near = nearest(name, known.chain(self.names_in(row.scope))).map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_function", format!("unknown function '{name}'"), span, near)
     }

@@ -84,6 +84,14 @@ fn name_of_special(name: &str, call: &Call, schema: &Schema) -> Option<Option<St
     }
 }
 
+/// Whether the name of an expression is that of a call of `gettype`.
+fn is_type(expr: &Expr) -> bool {
+    let ExprKind::Call(call) = &expr.kind else { return false };
+    let name = call.name.text.as_str();
+    let passes_on = functions::scalar(name).is_some_and(|function| function.naming == Naming::FirstArgument);
+    name == "gettype" || (passes_on && call.args.first().is_some_and(|arg| is_type(&arg.value)))
+}
+
 /// Names given so far in one operator.
 #[derive(Default)]
 pub(super) struct Names {
@@ -92,6 +100,8 @@ pub(super) struct Names {
     declared: HashSet<String>,
     /// Names of columns: a numbered name is none of them.
     columns: HashSet<String>,
+    /// In `distinct` a type gives no name.
+    is_distinct: bool,
     numbered: usize,
 }
 
@@ -111,6 +121,12 @@ impl Names {
     pub(super) fn beside<'n>(mut self, columns: impl IntoIterator<Item = &'n str>) -> Self {
         self.columns.extend(columns.into_iter().map(str::to_owned));
         self
+    }
+
+    /// For `distinct`.
+    #[must_use]
+    pub(super) fn of_distinct(self) -> Self {
+        Names { is_distinct: true, ..self }
     }
 
     /// The name, or with the first free number from 1 after it.
@@ -140,6 +156,7 @@ impl Names {
     pub(super) fn of(&mut self, given: Option<&Name>, expr: &Expr, schema: &Schema) -> String {
         match (given, name_of(expr, schema)) {
             (Some(name), _) => self.unique(&name.text),
+            (None, Some(_)) if self.is_distinct && is_type(expr) => self.number(),
             (None, Some(name)) => self.unique(&name),
             (None, None) => self.number(),
         }

@@ -265,7 +265,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn distinct(&mut self, input: Plan, args: &[Arg], scope: ScopeId, span: Span) -> Bind<Plan> {
-        let names = Names::declaring(explicit(args)).beside(direct(args));
+        let names = Names::declaring(explicit(args)).beside(direct(args)).of_distinct();
         let projected = self.projected(input, args, names, scope, span)?;
         let schema = projected.schema.clone();
         let keys = all_columns(&schema, span).into_iter().map(|(_, expr)| expr).collect();

@@ -118,6 +118,10 @@ pub(crate) struct Binder<'a> {
     /// Columns whose values are errors.
     poisoned: HashSet<String>,
     warnings: Vec<Diagnostic>,
+    /// Databases by the names that `alias database` gives them.
+    aliases: BTreeMap<String, String>,
+    /// Names and patterns of the tables that may be read, after `restrict access to`.
+    restricted: Option<Vec<String>>,
     visualization: Option<Visualization>,
     result_name: Option<String>,
     rows: usize,
@@ -142,6 +146,8 @@ pub(crate) fn bind(
         errors,
         poisoned: HashSet::new(),
         warnings: Vec::new(),
+        aliases: BTreeMap::new(),
+        restricted: None,
         visualization: None,
         result_name: None,
         rows: 0,
@@ -204,6 +210,16 @@ fn unsupported<T>(what: &str, span: Span) -> Bind<T> {
     fail("kql.unsupported", format!("{what} is not supported"), span)
 }
 
+/// The table or the pattern that `restrict access to` names; of another database too.
+fn allowed_name(expr: &ast::Expr) -> Option<String> {
+    match &expr.kind {
+        ast::ExprKind::Name(name) | ast::ExprKind::Wildcard(name) => Some(name.clone()),
+        ast::ExprKind::Member(_, name) => Some(name.text.clone()),
+        ast::ExprKind::Star => Some("*".to_owned()),
+        _ => None,
+    }
+}
+
 impl Binder<'_> {
     fn query(&mut self, statements: &[ast::Statement]) -> Query {
         let mut query = Query { statements: Vec::new(), options: BTreeMap::new(), warnings: Vec::new() };
@@ -248,6 +264,16 @@ impl Binder<'_> {
                 Ok(())
             }
             StatementKind::Set(..) => Ok(()),
+            StatementKind::Alias(name, database) => {
+                let own = self.context.database.to_owned();
+                let database = self.database_of(database, *scope)?.unwrap_or(own);
+                self.aliases.insert(name.text.clone(), database);
+                Ok(())
+            }
+            StatementKind::Restrict(names) => {
+                self.restricted = Some(names.iter().filter_map(allowed_name).collect());
+                Ok(())
+            }
             StatementKind::Unsupported(word) => unsupported(&format!("'{word}'"), span),
             StatementKind::Query(_) => {
                 fail("kql.syntax", "only the last statement of a function gives its result", span)

@@ -84,6 +84,11 @@ impl Binder<'_> {
                     None => found,
                 }
             }
+            "datetime" if is_now(call, row) => Expr::literal(Value::Datetime(self.context.now), span),
+            "make_datetime" if call.args.len() == 1 => {
+                let args = self.args(&call.args, row)?;
+                resolved("todatetime", args, span)?
+            }
             "datetime" | "date" | "time" | "timespan" | "long" | "int" | "real" | "double" | "bool" | "boolean"
             | "decimal" | "guid" | "dynamic"
                 if call.args.len() == 1 =>
@@ -296,6 +301,14 @@ impl Binder<'_> {
             _ => vec![found.ty],
         };
         Ok(AggregateCall { function, args, types, span })
+    }
+}
+
+/// `datetime(now)`, where `now` is no column.
+fn is_now(call: &Call, row: &Row) -> bool {
+    match call.args.as_slice() {
+        [arg] => matches!(&arg.value.kind, ast::ExprKind::Name(name) if name == "now" && row.schema.index_of(name).is_none()),
+        _ => false,
     }
 }
 

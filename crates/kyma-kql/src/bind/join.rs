@@ -193,7 +193,8 @@ fn joined_schema(kind: JoinKind, left: &Schema, right: &Schema) -> Schema {
         JoinKind::RightSemi | JoinKind::RightAnti => return right.clone(),
         _ => {}
     }
-    let mut names = Names::default();
+    // A number makes no name of the other columns.
+    let mut names = Names::declaring(left.columns().iter().chain(right.columns()).map(|column| column.name.as_str()));
     let columns = left.columns().iter().chain(right.columns());
     columns.map(|column| Column::new(names.unique(&column.name), column.ty)).collect()
 }

@@ -45,7 +45,10 @@ fn name_of_call(call: &Call, schema: &Schema) -> Option<String> {
     };
     match naming {
         Naming::Numbered => None,
-        Naming::FirstArgument => name_of(first?, schema),
+        Naming::FirstArgument => match call.args.first()?.names.first() {
+            Some(given) => Some(given.text.clone()),
+            None => name_of(first?, schema),
+        },
         Naming::Fixed(name) => Some(name.to_owned()),
         Naming::Prefixed(prefix) => Some(prefixed(prefix, first, schema)),
     }

@@ -59,7 +59,10 @@ impl Binder<'_> {
                 let count = self.count(count, names)?;
                 Ok(Plan::limit(input, count, span))
             }
-            OperatorKind::Count => Ok(count_rows(input, "Count", span)),
+            OperatorKind::Count(name) => {
+                let name = name.as_ref().map_or("Count", |name| name.text.as_str());
+                Ok(count_rows(input, name, span))
+            }
             OperatorKind::Join { settings, right, on, lookup } => {
                 self.join(input, settings, right, on, *lookup, names, span)
             }
@@ -363,6 +366,9 @@ pub(super) fn all_columns(schema: &Schema, span: Span) -> Columns {
 
 /// The columns at these places, in this order.
 pub(super) fn keep_columns(input: Plan, places: &[usize], span: Span) -> Plan {
+    if places.len() == input.schema.len() && places.iter().enumerate().all(|(at, place)| at == *place) {
+        return input;
+    }
     let all = all_columns(&input.schema, span);
     let columns = places.iter().filter_map(|place| all.get(*place).cloned()).collect();
     Plan::project(input, columns, span)

@@ -111,7 +111,7 @@ impl Binder<'_> {
         for (at, arg) in call.args.iter().enumerate() {
             if matches!(arg.value.kind, ast::ExprKind::Star) {
                 for (index, column) in row.schema.columns().iter().enumerate() {
-                    let is_key = by.iter().any(|key| column_name(&key.value) == Some(&column.name));
+                    let is_key = by.iter().any(|key| is_column(&key.value, column));
                     let is_compared = at > 0 && compared == Some(&column.name);
                     if !is_key && !is_compared {
                         args.push(Expr::column(index, column.ty, arg.value.span));
@@ -148,6 +148,29 @@ fn is_multiple(name: &str) -> bool {
         name.as_str(),
         "arg_max" | "arg_min" | "argmax" | "argmin" | "take_any" | "any" | "percentiles" | "percentilesw"
     )
+}
+
+/// Whether an expression is the column, or converts it to the type that it has.
+fn is_column(expr: &ast::Expr, column: &Column) -> bool {
+    match &expr.kind {
+        ast::ExprKind::Call(call) if call.args.len() == 1 && converts_to(&call.name.text) == Some(column.ty) => {
+            column_name(&call.args[0].value) == Some(&column.name)
+        }
+        _ => column_name(expr) == Some(&column.name),
+    }
+}
+
+fn converts_to(function: &str) -> Option<Type> {
+    Some(match function {
+        "tostring" => Type::String,
+        "toint" => Type::Int,
+        "tolong" => Type::Long,
+        "todouble" | "toreal" => Type::Real,
+        "tobool" => Type::Bool,
+        "todatetime" => Type::Datetime,
+        "totimespan" => Type::Timespan,
+        _ => return None,
+    })
 }
 
 fn column_name(expr: &ast::Expr) -> Option<&String> {

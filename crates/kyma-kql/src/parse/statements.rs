@@ -58,6 +58,18 @@ impl Parser<'_> {
                 self.expect("(")?;
                 Ok(StatementKind::Parameters(self.list_until(")", Self::param)?))
             }
+            Some("alias") if self.is_word_at(1, "database") => {
+                self.at += 2;
+                let name = self.name()?;
+                self.expect("=")?;
+                Ok(StatementKind::Alias(name, self.expr()?))
+            }
+            Some("restrict") if self.is_word_at(1, "access") => {
+                self.at += 2;
+                self.expect_word("to")?;
+                self.expect("(")?;
+                Ok(StatementKind::Restrict(self.list_until(")", Self::table_ref)?))
+            }
             Some(word @ ("declare" | "alias" | "restrict")) if next_is_name => {
                 let word = word.to_owned();
                 self.recover(&[";"]);

@@ -375,9 +375,12 @@ pub(super) fn united(plans: Vec<(String, Plan)>, source: Option<&str>, inner: bo
     let mut seen: Vec<(String, Type)> = Vec::new();
     for (_, plan) in &plans {
         for column in plan.schema.columns() {
-            if !seen.iter().any(|(name, ty)| *name == column.name && *ty == column.ty) {
-                seen.push((column.name.clone(), column.ty));
+            if seen.iter().any(|(name, ty)| *name == column.name && *ty == column.ty) {
+                continue;
             }
+            // One name with several types stands where it was first seen, type after type.
+            let beside = seen.iter().rposition(|(name, _)| *name == column.name).map_or(seen.len(), |at| at + 1);
+            seen.insert(beside, (column.name.clone(), column.ty));
         }
     }
     if inner {

@@ -18,6 +18,7 @@ mod naming;
 mod nested;
 mod operators;
 mod plugin;
+mod plugin_names;
 mod recover;
 mod search;
 mod series;
@@ -117,6 +118,8 @@ pub(crate) struct Binder<'a> {
     failed: bool,
     /// Columns whose values are errors.
     poisoned: HashSet<String>,
+    /// Columns that the query seems to mean by unknown names.
+    meant: Vec<String>,
     warnings: Vec<Diagnostic>,
     /// Databases by the names that `alias database` gives them.
     aliases: BTreeMap<String, String>,
@@ -145,6 +148,7 @@ pub(crate) fn bind(
         failed: !errors.is_empty(),
         errors,
         poisoned: HashSet::new(),
+        meant: Vec::new(),
         warnings: Vec::new(),
         aliases: BTreeMap::new(),
         restricted: None,
@@ -258,8 +262,14 @@ impl Binder<'_> {
             }
             StatementKind::Parameters(params) => {
                 for param in params {
-                    let expr = self.parameter(param, *scope)?;
-                    *scope = self.declare(&param.name.text, Binding::Scalar { expr, row: 0 }, *scope);
+                    let binding = match self.parameter(param, *scope) {
+                        Ok(expr) => Binding::Scalar { expr, row: 0 },
+                        Err(error) => {
+                            self.report(*error);
+                            Binding::Poison
+                        }
+                    };
+                    *scope = self.declare(&param.name.text, binding, *scope);
                 }
                 Ok(())
             }

@@ -14,6 +14,8 @@ pub const CALL_DEPTH_MAX: usize = 32;
 pub const PLAN_NODES_MAX: usize = 4_000;
 /// Most scalar expressions of a plan, after functions and `let` are expanded.
 pub const PLAN_EXPRS_MAX: usize = 400_000;
+/// Most columns of a row, after joins and unions.
+pub const COLUMNS_MAX: usize = 10_000;
 /// Most errors reported for one text.
 pub const ERRORS_MAX: usize = 20;
 /// Most warnings about types of one text.

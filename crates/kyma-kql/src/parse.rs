@@ -185,6 +185,10 @@ impl<'a> Parser<'a> {
             self.at += 3;
             return Ok(Name { text, span: self.span_from(span) });
         }
+        if self.is_punct("[") && matches!(self.token(1).kind, Kind::Text(_)) {
+            self.at += 2;
+            return Err(self.unexpected("']'"));
+        }
         Err(self.unexpected("a name"))
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod conformance;
+mod errors;
 mod mutation;
 mod oracle;
 mod plans;

@@ -132,7 +132,7 @@ impl Binder<'_> {
         match self.value(expr, row)? {
             Bound::Scalar(expr) => Ok(expr),
             Bound::Table(plan) => {
-                if self.is_open(&plan.schema) {
+                if self.is_first_unknown(&plan.schema) {
                     return follows(span);
                 }
                 let Some(first) = plan.schema.columns().first() else {
@@ -146,7 +146,7 @@ impl Binder<'_> {
 
     /// The first column of a table as an array, computed before the query.
     pub(super) fn array_of(&mut self, plan: Plan, span: Span) -> Bind<Expr> {
-        if self.is_open(&plan.schema) {
+        if self.is_first_unknown(&plan.schema) {
             return follows(span);
         }
         let Some(first) = plan.schema.columns().first().cloned() else {
@@ -221,9 +221,11 @@ impl Binder<'_> {
         }
         if functions::scalar(name).is_none() {
             // What is wrong in its arguments is wrong anyway.
+            let aggregates = row.aggregates.take();
             if let Err(error) = self.args(&call.args, row) {
                 self.report(*error);
             }
+            row.aggregates = aggregates;
             return self.unknown_function(name, call.name.span, row);
         }
         let args = self.args(&call.args, row)?;
@@ -234,11 +236,15 @@ impl Binder<'_> {
     }
 
     fn unknown_function<T>(&self, name: &str, span: Span, row: &Row) -> Bind<T> {
+        let aggregates = || functions::aggregates().map(|function| function.name);
         let known = functions::scalars()
             .map(|function| function.name)
-            .chain(functions::aggregates().map(|function| function.name))
+            .chain(aggregates())
             .chain(functions::windows().map(|function| function.name));
-        let near = nearest(name, known.chain(self.names_in(row.scope))).map(|near| format!("did you mean '{near}'?"));
+        // Where aggregates are wanted, they are meant.
+        let aggregate = if row.aggregates.is_some() { nearest(name, aggregates()) } else { None };
+        let near = aggregate.or_else(|| nearest(name, known.chain(self.names_in(row.scope))));
+        let near = near.map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_function", format!("unknown function '{name}'"), span, near)
     }
 

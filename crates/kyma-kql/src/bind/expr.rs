@@ -60,7 +60,7 @@ impl Binder<'_> {
     /// Says so when values of types that have nothing in common are compared by their texts.
     fn warn_of_text(&mut self, op: BinaryOp, left: &Expr, right: &Expr, span: Span) {
         if is_equality(op) && compared_as(left, right).is_none() {
-            let message = format!("a {} is compared with a {} by their texts", left.ty, right.ty);
+            let message = format!("{} is compared with {} by their texts", left.ty, right.ty);
             self.warn("kql.compared_as_text", message, span);
         }
     }
@@ -269,7 +269,7 @@ impl Binder<'_> {
         }
         let left = self.scalar(left, row);
         let items = self.every(list, |binder, item| match binder.listed(item, row)? {
-            Bound::Table(plan) if binder.is_open(&plan.schema) => follows(item.span),
+            Bound::Table(plan) if binder.is_first_unknown(&plan.schema) => follows(item.span),
             Bound::Table(_) if list.len() > 1 => table_as_scalar(item.span),
             bound => Ok(bound),
         });

@@ -91,7 +91,7 @@ impl Binder<'_> {
         if compatible(expr.ty, ty) {
             return Ok(Binding::Scalar { expr: fold::convert(expr, ty), row: row.id });
         }
-        let message = format!("the argument '{}' is a {ty}, a {} is converted to it", param.name.text, expr.ty);
+        let message = format!("the argument '{}' is converted from {} to {ty}", param.name.text, expr.ty);
         self.warn("kql.converted_argument", message, value.span);
         let expr = fold::convert(fold::convert(expr, Type::String), ty);
         Ok(Binding::Scalar { expr, row: row.id })

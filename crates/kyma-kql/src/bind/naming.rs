@@ -1,6 +1,6 @@
 //! Names of columns that the query does not name, as Kusto gives them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use kyma_core::{Schema, Value};
 use kyma_plan::functions::{self, Naming};
@@ -94,6 +94,8 @@ pub(super) struct Names {
     /// Names of columns: a numbered name is none of them.
     columns: HashSet<String>,
     numbered: usize,
+    /// The last number given after a name.
+    last: HashMap<String, usize>,
 }
 
 impl Names {
@@ -117,10 +119,17 @@ impl Names {
     /// The name, or with the first free number from 1 after it.
     pub(super) fn unique(&mut self, name: &str) -> String {
         let mut candidate = name.to_owned();
-        let mut number = 0;
+        // Numbers that are taken stay taken: the search goes on where it ended.
+        let mut number = self.last.get(name).copied().unwrap_or(0);
+        if number > 0 {
+            candidate = format!("{name}{number}");
+        }
         while self.used.contains(&candidate) || (number > 0 && self.declared.contains(&candidate)) {
             number += 1;
             candidate = format!("{name}{number}");
+        }
+        if number > 0 {
+            self.last.insert(name.to_owned(), number);
         }
         self.used.insert(candidate.clone());
         candidate

@@ -10,7 +10,8 @@ use kyma_core::{Schema, Type, Value};
 use kyma_plan::{BinaryOp, Expr, ExprKind, Node, Plan, WindowCall};
 
 use super::operators::{Columns, all_columns};
-use super::{Bind, Binder, ScopeId, fail, fail_with_hint, fold, unsupported};
+use super::plugin_names::unknown_plugin;
+use super::{Bind, Binder, ScopeId, fail, fail_with_hint, fold};
 use crate::ast::{self, Call, Declared};
 
 impl Binder<'_> {
@@ -25,7 +26,7 @@ impl Binder<'_> {
         match call.name.text.as_str() {
             "narrow" => Ok(narrow(input, span)),
             "bag_unpack" => self.bag_unpack(input, call, declared, scope, span),
-            other => unsupported(&format!("the plugin '{other}'"), span),
+            other => unknown_plugin(other, call.name.span),
         }
     }
 

@@ -48,7 +48,7 @@ impl Binder<'_> {
             }
             _ => {
                 let mut row = self.constant_row(scope);
-                match self.value(expr, &mut row)? {
+                match self.value(expr, &mut row).map_err(|error| as_unknown_table(error, expr))? {
                     Bound::Table(plan) => Ok(plan),
                     Bound::Scalar(_) => fail("kql.type", "a scalar stands where a table is wanted", expr.span),
                 }
@@ -79,7 +79,9 @@ impl Binder<'_> {
             return Ok(Plan::new(Node::Scan(scan), table.schema, span));
         }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {
-            return fail("kql.unknown_database", format!("unknown database '{database}'"), span);
+            let known = self.context.schemas.databases();
+            let near = nearest(database, known.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
+            return fail_with_hint("kql.unknown_database", format!("unknown database '{database}'"), span, near);
         }
         let tables = self.context.schemas.tables(database);
         let near = nearest(name, tables.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
@@ -354,9 +356,20 @@ impl Binder<'_> {
     }
 }
 
+/// A call that stands for a table and is no function is a table that is not there.
+fn as_unknown_table(mut error: Box<Diagnostic>, expr: &ast::Expr) -> Box<Diagnostic> {
+    if let ExprKind::Call(call) = &expr.kind
+        && error.code == "kql.unknown_function"
+        && error.span == call.name.span
+    {
+        error.code = "kql.unknown_table".to_owned();
+    }
+    error
+}
+
 /// Whether an error is one of a table that is not there.
 fn is_unknown(error: &Diagnostic) -> bool {
-    error.code.starts_with("kql.unknown_") || error.code == FOLLOWS
+    matches!(error.code.as_str(), "kql.unknown_table" | "kql.unknown_database" | FOLLOWS)
 }
 
 /// What `withsource` says of rows without a table's name: the place among the inputs.

@@ -38,6 +38,7 @@ impl Binder<'_> {
             let value = self.scalar(&arg.value, row);
             let name = names.of(arg.names.first(), &arg.value, &row.schema);
             keys.push((name.clone(), self.value_or_poison(value, &name, arg.value.span)?));
+            keys.extend(self.meant_columns(arg.value.span));
         }
         Ok(keys)
     }

@@ -313,7 +313,9 @@ impl Binder<'_> {
 /// `datetime(now)`, where `now` is no column.
 fn is_now(call: &Call, row: &Row) -> bool {
     match call.args.as_slice() {
-        [arg] => matches!(&arg.value.kind, ast::ExprKind::Name(name) if name == "now" && row.schema.index_of(name).is_none()),
+        [arg] => {
+            matches!(&arg.value.kind, ast::ExprKind::Name(name) if name == "now" && row.schema.index_of(name).is_none())
+        }
         _ => false,
     }
 }

@@ -218,8 +218,7 @@ fn place_of(columns: &mut Vec<Column>, name: &str, ty: Type) -> usize {
 
 /// The places of `columns`: those that `first` has in its order, then the others.
 fn in_order_of(first: &Schema, columns: &Schema) -> Vec<usize> {
-    let mut order: Vec<usize> =
-        first.columns().iter().filter_map(|column| columns.index_of(&column.name)).collect();
+    let mut order: Vec<usize> = first.columns().iter().filter_map(|column| columns.index_of(&column.name)).collect();
     let others: Vec<usize> = (0..columns.len()).filter(|at| !order.contains(at)).collect();
     order.extend(others);
     order

@@ -199,9 +199,12 @@ impl Binder<'_> {
             self.any_column(function, right, span, row)?
         } else {
             let items = std::iter::once((left, false)).chain(right.iter().map(|item| (item, true)));
-            let args = self.every(items, |binder, (item, lists)| {
-                if lists { binder.list_item(item, row) } else { binder.scalar(item, row) }
-            })?;
+            let args = self.every(
+                items,
+                |binder, (item, lists)| {
+                    if lists { binder.list_item(item, row) } else { binder.scalar(item, row) }
+                },
+            )?;
             resolved(function, args, span)?
         };
         Ok(if negated { not(found) } else { found })

@@ -11,17 +11,8 @@ use super::{Bind, Binder, ScopeId, fail, fail_with_hint, fold};
 use crate::ast::{self, ExprKind, Settings};
 
 /// Kinds of join, for hints.
-const KINDS: [&str; 9] = [
-    "innerunique",
-    "inner",
-    "leftouter",
-    "rightouter",
-    "fullouter",
-    "leftsemi",
-    "rightsemi",
-    "leftanti",
-    "rightanti",
-];
+const KINDS: [&str; 9] =
+    ["innerunique", "inner", "leftouter", "rightouter", "fullouter", "leftsemi", "rightsemi", "leftanti", "rightanti"];
 
 impl Binder<'_> {
     #[allow(clippy::too_many_arguments)] // The parts of one operator.

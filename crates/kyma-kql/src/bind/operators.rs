@@ -8,8 +8,8 @@ use kyma_plan::functions::nearest;
 use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey, Visualization, WindowCall};
 
 use super::call::aggregate_name;
-use super::recover::{follows, is_limit};
 use super::naming::{Names, name_of};
+use super::recover::{follows, is_limit};
 use super::{Bind, Binder, Row, ScopeId, fail, fail_with_hint, unsupported};
 use crate::ast::{self, Arg, ExprKind, OperatorKind, SortItem};
 use crate::limits::{COLUMNS_MAX, STACK_PIECE, STACK_RED_ZONE};

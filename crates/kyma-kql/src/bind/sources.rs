@@ -80,7 +80,8 @@ impl Binder<'_> {
         }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {
             let known = self.context.schemas.databases();
-            let near = nearest(database, known.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
+            let near =
+                nearest(database, known.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
             return fail_with_hint("kql.unknown_database", format!("unknown database '{database}'"), span, near);
         }
         let tables = self.context.schemas.tables(database);

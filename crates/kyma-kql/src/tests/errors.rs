@@ -99,10 +99,7 @@ fn types_that_do_not_fit() {
                      ^^^^^
     hint: convert it with parse_json()
     "#);
-    check(
-        "Logs | where Timestamp > 5 and Level > 3",
-        &[("kql.type", "Timestamp > 5"), ("kql.type", "Level > 3")],
-    );
+    check("Logs | where Timestamp > 5 and Level > 3", &[("kql.type", "Timestamp > 5"), ("kql.type", "Level > 3")]);
     check("print y = strlen(), z = substring('a', 'b')", &[("kql.arguments", "strlen()"), ("kql.type", "'b'")]);
 }
 

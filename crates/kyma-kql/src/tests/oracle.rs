@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::Kql;
 
 /// Share of real queries that must agree or differ on purpose; raise it, never lower it.
-const RATCHET_PERCENT: f64 = 94.0;
+const RATCHET_PERCENT: f64 = 94.8;
 /// The same of small queries, most of which try types that nobody mixes.
-const PROBES_RATCHET_PERCENT: f64 = 90.0;
+const PROBES_RATCHET_PERCENT: f64 = 95.6;
 
 /// Beginnings of causes of differences that are on purpose, and why.
-const ON_PURPOSE: [(&str, &str); 13] = [
+const ON_PURPOSE: [(&str, &str); 15] = [
     ("only kyma accepts: KS183", "either side of a join's condition may stand first"),
     ("only kyma accepts: KS005", "a hint may have any value"),
     ("only kyma accepts: KS106", "values whose order is clear are compared, dynamics by the type of the other side"),
@@ -31,6 +31,8 @@ const ON_PURPOSE: [(&str, &str); 13] = [
     ("only kyma accepts: KS227", "keys of a join are converted to their common type"),
     ("only kyma accepts: KS241", "keys of a join are converted to their common type"),
     ("only kyma accepts: KS242", "keys of a join are converted to their common type"),
+    ("only kyma accepts: KS147", "any dynamic may be asked for an element"),
+    ("only kyma rejects: kql.syntax expected a condition", "'where a = b' is a slip for '=='"),
     ("only kyma rejects: kql.no_result", "a text without a query has no result to give"),
 ];
 /// Lines shown of one cause when `KYMA_ORACLE_SHOW` is set.

@@ -347,3 +347,21 @@ fn literals_as_the_engine_keeps_them() {
       unit []
     "#);
 }
+
+#[test]
+fn names_as_the_language_service_gives_them() {
+    let table = "datatable(a:long, a1:long, s:string)[]";
+    check_columns(&format!("{table} | join (print a=1) on a"), "a:long, a1:long, s:string, a2:long");
+    check_columns(&format!("{table} | count as n"), "n:long");
+    check_columns(&format!("{table} | project tostring(x=a)"), "x:string");
+    check_columns(
+        &format!("{table} | summarize arg_max(a, *) by tostring(s), tostring(a1)"),
+        "s:string, a1:string, a:long, a11:long",
+    );
+    check_columns(&format!("{table} | summarize argmax(a, s) by a1"), "a1:long, max_a:long, max_a_s:string");
+    check_columns(&format!("{table} | extend Column1 = 1 | summarize count() by a + 1"), "Column2:long, count_:long");
+    check_columns(&format!("{table} | parse-kv s as (a:string, b:long)"), "a1:long, s:string, a:string, b:long");
+    check_columns("print a=1, b=dynamic([1]), c=2 | mv-apply b on (project a=2)", "a:long, c:long");
+    check_columns("range x from int(1) to int(2) step int(1)", "x:int");
+    check_columns("union (print a=1, b=2), (print a='x')", "a_long:long, a_string:string, b:long");
+}

@@ -182,7 +182,8 @@ pub(crate) enum OperatorKind {
         by: Vec<SortItem>,
     },
     Take(Expr),
-    Count,
+    /// `count as n`
+    Count(Option<Name>),
     Join {
         settings: Settings,
         right: Expr,
@@ -288,5 +289,9 @@ pub(crate) enum StatementKind {
     Parameters(Vec<Param>),
     /// `declare pattern`, `alias`, `restrict`: read, not supported.
     Unsupported(String),
+    /// `alias database name = database(...)`
+    Alias(Name, Expr),
+    /// `restrict access to (names and patterns)`
+    Restrict(Vec<Expr>),
     Query(Expr),
 }

@@ -120,7 +120,13 @@ pub(crate) struct Binder<'a> {
     failed: bool,
     /// Columns whose values are errors.
     poisoned: HashSet<String>,
+    /// Columns that the query seems to mean by unknown names.
+    meant: Vec<String>,
     warnings: Vec<Diagnostic>,
+    /// Databases by the names that `alias database` gives them.
+    aliases: BTreeMap<String, String>,
+    /// Names and patterns of the tables that may be read, after `restrict access to`.
+    restricted: Option<Vec<String>>,
     visualization: Option<Visualization>,
     result_name: Option<String>,
     rows: usize,
@@ -148,7 +154,10 @@ pub(crate) fn bind(
         failed: !errors.is_empty(),
         errors,
         poisoned: HashSet::new(),
+        meant: Vec::new(),
         warnings: Vec::new(),
+        aliases: BTreeMap::new(),
+        restricted: None,
         visualization: None,
         result_name: None,
         rows: 0,
@@ -234,6 +243,16 @@ fn unsupported<T>(what: &str, span: Span) -> Bind<T> {
     fail("kql.unsupported", format!("{what} is not supported"), span)
 }
 
+/// The table or the pattern that `restrict access to` names; of another database too.
+fn allowed_name(expr: &ast::Expr) -> Option<String> {
+    match &expr.kind {
+        ast::ExprKind::Name(name) | ast::ExprKind::Wildcard(name) => Some(name.clone()),
+        ast::ExprKind::Member(_, name) => Some(name.text.clone()),
+        ast::ExprKind::Star => Some("*".to_owned()),
+        _ => None,
+    }
+}
+
 impl Binder<'_> {
     fn query(&mut self, statements: &[ast::Statement]) -> Query {
         let mut query = Query { statements: Vec::new(), options: BTreeMap::new(), warnings: Vec::new() };
@@ -274,12 +293,28 @@ impl Binder<'_> {
             }
             StatementKind::Parameters(params) => {
                 for param in params {
-                    let expr = self.parameter(param, *scope)?;
-                    *scope = self.declare(&param.name.text, Binding::Scalar { expr, row: 0 }, *scope);
+                    let binding = match self.parameter(param, *scope) {
+                        Ok(expr) => Binding::Scalar { expr, row: 0 },
+                        Err(error) => {
+                            self.report(*error);
+                            Binding::Poison
+                        }
+                    };
+                    *scope = self.declare(&param.name.text, binding, *scope);
                 }
                 Ok(())
             }
             StatementKind::Set(..) => Ok(()),
+            StatementKind::Alias(name, database) => {
+                let own = self.context.database.to_owned();
+                let database = self.database_of(database, *scope)?.unwrap_or(own);
+                self.aliases.insert(name.text.clone(), database);
+                Ok(())
+            }
+            StatementKind::Restrict(names) => {
+                self.restricted = Some(names.iter().filter_map(allowed_name).collect());
+                Ok(())
+            }
             StatementKind::Unsupported(word) => unsupported(&format!("'{word}'"), span),
             StatementKind::Query(_) => {
                 fail("kql.syntax", "only the last statement of a function gives its result", span)

@@ -5,6 +5,7 @@ mod conformance;
 mod docs;
 mod examples;
 mod lookups;
+mod errors;
 mod mutation;
 mod oracle;
 mod plans;

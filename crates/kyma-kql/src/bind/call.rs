@@ -90,6 +90,11 @@ impl Binder<'_> {
                     None => found,
                 }
             }
+            "datetime" if is_now(call, row) => Expr::literal(Value::Datetime(self.context.now), span),
+            "make_datetime" if call.args.len() == 1 => {
+                let args = self.args(&call.args, row)?;
+                resolved("todatetime", args, span)?
+            }
             "datetime" | "date" | "time" | "timespan" | "long" | "int" | "real" | "double" | "bool" | "boolean"
             | "decimal" | "guid" | "dynamic"
                 if call.args.len() == 1 =>
@@ -133,7 +138,7 @@ impl Binder<'_> {
         match self.value(expr, row)? {
             Bound::Scalar(expr) => Ok(expr),
             Bound::Table(plan) => {
-                if self.is_open(&plan.schema) {
+                if self.is_first_unknown(&plan.schema) {
                     return follows(span);
                 }
                 let Some(first) = plan.schema.columns().first() else {
@@ -147,7 +152,7 @@ impl Binder<'_> {
 
     /// The first column of a table as an array, computed before the query.
     pub(super) fn array_of(&mut self, plan: Plan, span: Span) -> Bind<Expr> {
-        if self.is_open(&plan.schema) {
+        if self.is_first_unknown(&plan.schema) {
             return follows(span);
         }
         let Some(first) = plan.schema.columns().first().cloned() else {
@@ -259,9 +264,11 @@ impl Binder<'_> {
         }
         if functions::scalar(name).is_none() {
             // What is wrong in its arguments is wrong anyway.
+            let aggregates = row.aggregates.take();
             if let Err(error) = self.args(&call.args, row) {
                 self.report(*error);
             }
+            row.aggregates = aggregates;
             return self.unknown_function(name, call.name.span, row);
         }
         let args = self.args(&call.args, row)?;
@@ -272,12 +279,16 @@ impl Binder<'_> {
     }
 
     fn unknown_function<T>(&self, name: &str, span: Span, row: &Row) -> Bind<T> {
+        let aggregates = || functions::aggregates().map(|function| function.name);
         let known = functions::scalars()
             .map(|function| function.name)
-            .chain(functions::aggregates().map(|function| function.name))
+            .chain(aggregates())
             .chain(functions::windows().map(|function| function.name))
             .chain(functions::planned().map(|function| function.name));
-        let near = nearest(name, known.chain(self.names_in(row.scope))).map(|near| format!("did you mean '{near}'?"));
+        // Where aggregates are wanted, they are meant.
+        let aggregate = if row.aggregates.is_some() { nearest(name, aggregates()) } else { None };
+        let near = aggregate.or_else(|| nearest(name, known.chain(self.names_in(row.scope))));
+        let near = near.map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_function", format!("unknown function '{name}'"), span, near)
     }
 
@@ -340,6 +351,16 @@ impl Binder<'_> {
             _ => vec![found.ty],
         };
         Ok(AggregateCall { function, args, types, span })
+    }
+}
+
+/// `datetime(now)`, where `now` is no column.
+fn is_now(call: &Call, row: &Row) -> bool {
+    match call.args.as_slice() {
+        [arg] => {
+            matches!(&arg.value.kind, ast::ExprKind::Name(name) if name == "now" && row.schema.index_of(name).is_none())
+        }
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Names of columns that the query does not name, as Kusto gives them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use kyma_core::{Schema, Value};
 use kyma_plan::functions::{self, Naming};
@@ -45,7 +45,10 @@ fn name_of_call(call: &Call, schema: &Schema) -> Option<String> {
     };
     match naming {
         Naming::Numbered => None,
-        Naming::FirstArgument => name_of(first?, schema),
+        Naming::FirstArgument => match call.args.first()?.names.first() {
+            Some(given) => Some(given.text.clone()),
+            None => name_of(first?, schema),
+        },
         Naming::Fixed(name) => Some(name.to_owned()),
         Naming::Prefixed(prefix) => Some(prefixed(prefix, first, schema)),
     }
@@ -103,6 +106,8 @@ pub(super) struct Names {
     /// In `distinct` a type gives no name.
     is_distinct: bool,
     numbered: usize,
+    /// The last number given after a name.
+    last: HashMap<String, usize>,
 }
 
 impl Names {
@@ -132,10 +137,17 @@ impl Names {
     /// The name, or with the first free number from 1 after it.
     pub(super) fn unique(&mut self, name: &str) -> String {
         let mut candidate = name.to_owned();
-        let mut number = 0;
+        // Numbers that are taken stay taken: the search goes on where it ended.
+        let mut number = self.last.get(name).copied().unwrap_or(0);
+        if number > 0 {
+            candidate = format!("{name}{number}");
+        }
         while self.used.contains(&candidate) || (number > 0 && self.declared.contains(&candidate)) {
             number += 1;
             candidate = format!("{name}{number}");
+        }
+        if number > 0 {
+            self.last.insert(name.to_owned(), number);
         }
         self.used.insert(candidate.clone());
         candidate

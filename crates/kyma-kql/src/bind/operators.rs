@@ -4,14 +4,15 @@ use std::collections::HashSet;
 
 use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
+use kyma_plan::functions::nearest;
 use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey, Visualization, WindowCall};
 
 use super::call::aggregate_name;
 use super::naming::{Names, name_of};
 use super::recover::{follows, is_limit};
-use super::{Bind, Binder, Row, ScopeId, fail, unsupported};
+use super::{Bind, Binder, Row, ScopeId, fail, fail_with_hint, unsupported};
 use crate::ast::{self, Arg, ExprKind, OperatorKind, SortItem};
-use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
+use crate::limits::{COLUMNS_MAX, STACK_PIECE, STACK_RED_ZONE};
 
 /// Column names with their expressions.
 pub(super) type Columns = Vec<(String, Expr)>;
@@ -31,6 +32,10 @@ impl Binder<'_> {
                 Err(error) if !is_limit(&error) => self.after_error(before, operator, *error),
                 other => other?,
             };
+            if plan.schema.len() > COLUMNS_MAX {
+                let message = format!("a row has more columns than the limit: limit={COLUMNS_MAX}");
+                return fail("kql.too_long", message, operator.span);
+            }
         }
         super::check_plan_height(&plan)?;
         Ok(plan)
@@ -59,7 +64,10 @@ impl Binder<'_> {
                 let count = self.count(count, names)?;
                 Ok(Plan::limit(input, count, span))
             }
-            OperatorKind::Count => Ok(count_rows(input, "Count", span)),
+            OperatorKind::Count(name) => {
+                let name = name.as_ref().map_or("Count", |name| name.text.as_str());
+                Ok(count_rows(input, name, span))
+            }
             OperatorKind::Join { settings, right, on, lookup } => {
                 self.join(input, settings, right, on, *lookup, names, span)
             }
@@ -162,6 +170,7 @@ impl Binder<'_> {
             let expr = self.value_or_poison(value, &name, arg.value.span)?;
             columns.push((name, expr));
         }
+        columns.extend(self.meant_columns(span));
         let calls = row.windows.unwrap_or_default();
         Ok(Plan::project(with_windows(input, calls), columns, span))
     }
@@ -286,7 +295,8 @@ impl Binder<'_> {
         let name = call.name.text.as_str();
         let Some(super::Binding::Function { lambda, scope: owner }) = self.lookup(name, scope).cloned() else {
             let message = format!("unknown function '{name}'");
-            return fail("kql.unknown_function", message, call.name.span);
+            let near = nearest(name, self.names_in(scope).into_iter()).map(|near| format!("did you mean '{near}'?"));
+            return fail_with_hint("kql.unknown_function", message, call.name.span, near);
         };
         let mut row = self.constant_row(scope);
         match self.invoke(name, &lambda, owner, &call.args, Some(input), span, &mut row)? {
@@ -364,6 +374,9 @@ pub(super) fn all_columns(schema: &Schema, span: Span) -> Columns {
 
 /// The columns at these places, in this order.
 pub(super) fn keep_columns(input: Plan, places: &[usize], span: Span) -> Plan {
+    if places.len() == input.schema.len() && places.iter().enumerate().all(|(at, place)| at == *place) {
+        return input;
+    }
     let all = all_columns(&input.schema, span);
     let columns = places.iter().filter_map(|place| all.get(*place).cloned()).collect();
     Plan::project(input, columns, span)

@@ -177,10 +177,8 @@ impl Parser<'_> {
             "top" => self.top()?,
             "take" | "limit" => OperatorKind::Take(self.expr()?),
             "count" => {
-                if self.eat_word("as") {
-                    self.name()?;
-                }
-                OperatorKind::Count
+                let name = if self.eat_word("as") { Some(self.name()?) } else { None };
+                OperatorKind::Count(name)
             }
             "join" => self.join(false)?,
             "lookup" => self.join(true)?,

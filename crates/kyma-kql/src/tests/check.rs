@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use kyma_core::{Schema, Type};
 use kyma_plan::{AggregateCall, Expr, ExprKind, JoinKind, Node, Plan};
 
+use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
+
 /// Panics with the plan when it is not valid.
 pub(super) fn valid(plan: &Plan) {
     if let Err(problem) = relation(plan, None) {
@@ -14,7 +16,12 @@ pub(super) fn valid(plan: &Plan) {
 
 type Checked = Result<(), String>;
 
+/// Plans are as tall as `PLAN_HEIGHT_MAX`: the stack grows as it does while binding.
 fn relation(plan: &Plan, fed: Option<&Schema>) -> Checked {
+    stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || relation_here(plan, fed))
+}
+
+fn relation_here(plan: &Plan, fed: Option<&Schema>) -> Checked {
     let mut seen = HashSet::new();
     if let Some(double) = plan.schema.columns().iter().find(|column| !seen.insert(&column.name)) {
         return Err(format!("column '{}' twice", double.name));

@@ -18,3 +18,11 @@ pub const SERIES_BINS_MAX: usize = 1_048_576;
 pub const EXPANDED_ROWS_MAX: usize = 2_147_483_647;
 /// Networks that `ipv4_range_to_cidr_list` gives at most (a range needs at most 62).
 pub const CIDR_LIST_MAX: usize = 64;
+/// Nodes and edges of a graph.
+pub const GRAPH_ELEMENTS_MAX: usize = 50_000_000;
+/// Edges that one `graph-match` or `graph-shortest-paths` may try, counting again those behind them in a path.
+pub const GRAPH_STEPS_MAX: u64 = 200_000_000;
+/// Matches of one pattern.
+pub const GRAPH_MATCHES_MAX: usize = 10_000_000;
+/// Partial matches that are extended at a time.
+pub const GRAPH_BATCH_ROWS: usize = 4_096;

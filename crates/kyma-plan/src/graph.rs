@@ -57,6 +57,8 @@ pub struct NodeProperty {
 pub enum GraphStep {
     /// Adds a property: the number of the node's component, from 0 in the order of their first nodes.
     MarkComponents {
+        /// The property.
+        name: String,
         /// Whether nodes of a component must reach each other along the edges; else their direction does not count.
         strong: bool,
     },
@@ -135,7 +137,7 @@ pub enum Cycles {
     All,
     /// Nodes; an edge only once in all of a match.
     UniqueEdges,
-    /// Neither: variables bind distinct nodes, paths pass each node once, and none of the variables' nodes on the way.
+    /// No node: variables bind distinct nodes, paths pass each node once, and none of the variables' nodes on the way.
     None,
 }
 

@@ -7,6 +7,7 @@ use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey, Visualization, WindowCall};
 
 use super::call::aggregate_name;
+use super::graph::Piped;
 use super::naming::{Names, name_of};
 use super::{Bind, Binder, Row, ScopeId, fail, unsupported};
 use crate::ast::{self, Arg, ExprKind, OperatorKind, SortItem};
@@ -18,20 +19,33 @@ pub(super) type Columns = Vec<(String, Expr)>;
 impl Binder<'_> {
     /// The operators of a pipeline, in order.
     pub(super) fn pipeline_from(&mut self, plan: Plan, operators: &[ast::Operator], scope: &mut ScopeId) -> Bind<Plan> {
-        let mut plan = plan;
+        let span = plan.span;
+        self.piped_through(Piped::Table(plan), operators, scope)?.table(span)
+    }
+
+    /// As [`Binder::pipeline_from`], where graphs may stand, too.
+    pub(super) fn piped_through(
+        &mut self,
+        piped: Piped,
+        operators: &[ast::Operator],
+        scope: &mut ScopeId,
+    ) -> Bind<Piped> {
+        let mut piped = piped;
         for operator in operators {
             self.nodes += 1;
             self.check_nodes(operator.span)?;
             if !matches!(operator.kind, OperatorKind::Union { .. }) {
                 self.piped_label = None;
             }
-            plan = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.operator(plan, operator, scope))?;
+            piped = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.piped_operator(piped, operator, scope))?;
         }
-        super::check_plan_height(&plan)?;
-        Ok(plan)
+        if let Piped::Table(plan) = &piped {
+            super::check_plan_height(plan)?;
+        }
+        Ok(piped)
     }
 
-    fn operator(&mut self, input: Plan, operator: &ast::Operator, scope: &mut ScopeId) -> Bind<Plan> {
+    pub(super) fn operator(&mut self, input: Plan, operator: &ast::Operator, scope: &mut ScopeId) -> Bind<Plan> {
         let span = operator.span;
         let names = *scope;
         match &operator.kind {
@@ -102,6 +116,7 @@ impl Binder<'_> {
             OperatorKind::Fork(_) => unsupported("'fork' before another operator", span),
             OperatorKind::Facet(_) => unsupported("'facet'", span),
             OperatorKind::Find { .. } => unsupported("'find'", span),
+            OperatorKind::Graph(operator) => super::graph::needs_graph(operator.word(), span),
             OperatorKind::Unsupported(word) if word.is_empty() => fail(super::FOLLOWS, "unknown operator", span),
             OperatorKind::Unsupported(word) => unsupported(&format!("the operator '{word}'"), span),
             OperatorKind::Range { .. } | OperatorKind::Print(_) | OperatorKind::Datatable { .. } => {

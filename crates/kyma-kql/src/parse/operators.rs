@@ -7,7 +7,7 @@ use super::{Parsed, Parser};
 use crate::ast::{Arg, Expr, ExprKind, Name, Operator, OperatorKind, Settings, SortItem};
 
 /// Every operator, for hints.
-pub(crate) const NAMES: [&str; 52] = [
+pub(crate) const NAMES: [&str; 55] = [
     "as",
     "consume",
     "count",
@@ -60,19 +60,15 @@ pub(crate) const NAMES: [&str; 52] = [
     "where",
     "assert-schema",
     "graph-mark-components",
+    "graph-shortest-paths",
+    "graph-where-edges",
+    "graph-where-nodes",
 ];
 
 /// Read up to the next pipe and refused when bound.
-const UNSUPPORTED: [&str; 14] = [
+const UNSUPPORTED: [&str; 7] = [
     "externaldata",
     "external_data",
-    "make-graph",
-    "graph-match",
-    "graph-to-table",
-    "graph-shortest-paths",
-    "graph-mark-components",
-    "graph-where-nodes",
-    "graph-where-edges",
     "scan",
     "reduce",
     "assert-schema",
@@ -131,6 +127,9 @@ impl Parser<'_> {
             return Ok(OperatorKind::Unsupported(word));
         }
         self.at += used;
+        if let Some(operator) = self.graph_operator(&word)? {
+            return Ok(OperatorKind::Graph(operator));
+        }
         Ok(match word.as_str() {
             "where" | "filter" => {
                 self.hints();

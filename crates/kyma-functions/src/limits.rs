@@ -21,7 +21,7 @@ pub const CIDR_LIST_MAX: usize = 64;
 /// Nodes and edges of a graph.
 pub const GRAPH_ELEMENTS_MAX: usize = 50_000_000;
 /// Edges that one `graph-match` or `graph-shortest-paths` may try, counting again those behind them in a path.
-pub const GRAPH_STEPS_MAX: u64 = 200_000_000;
+pub const GRAPH_STEPS_MAX: u64 = 100_000_000;
 /// Matches of one pattern.
 pub const GRAPH_MATCHES_MAX: usize = 10_000_000;
 /// Partial matches that are extended at a time.

@@ -7,6 +7,8 @@
 //! (in the order of [`Graph::nodes`], then one `long` per [`GraphStep::MarkComponents`] before them), then three more:
 //! its id as a string, and how many edges come in and go out (both `long`).
 
+use std::collections::BTreeSet;
+
 use kyma_core::{Schema, Type};
 
 use crate::Expr;
@@ -229,5 +231,52 @@ impl GraphQuery {
             exprs.extend(found.conditions.iter_mut().chain(&mut found.project));
         }
         exprs
+    }
+
+    /// Drops the columns of the edges that nothing looks at. Gives the former places of those that stay, in order: the
+    /// first input must have just these.
+    pub fn narrow_edges(&mut self) -> Vec<usize> {
+        let mut used = BTreeSet::new();
+        if self.takes_whole_edges() {
+            used.extend(0..self.graph.edges.len());
+        }
+        self.for_each_edge_column(&mut |place| {
+            used.insert(*place);
+        });
+        let kept: Vec<usize> = used.into_iter().collect();
+        self.for_each_edge_column(&mut |place| *place = kept.binary_search(place).unwrap_or(*place));
+        let columns = kept.iter().filter_map(|place| self.graph.edges.columns().get(*place).cloned());
+        self.graph.edges = columns.collect();
+        kept
+    }
+
+    fn takes_whole_edges(&self) -> bool {
+        match &self.output {
+            GraphOutput::Match(wanted) => wanted.columns.iter().any(|c| matches!(c, MatchColumn::EdgeBag { .. })),
+            GraphOutput::Nodes { .. } => false,
+            GraphOutput::Edges { .. } => true,
+        }
+    }
+
+    fn for_each_edge_column(&mut self, visit: &mut impl FnMut(&mut usize)) {
+        let graph = &mut self.graph;
+        graph.source.for_each_column_mut(visit);
+        graph.target.for_each_column_mut(visit);
+        if let Some(partition) = graph.partition.iter_mut().flatten().next() {
+            partition.for_each_column_mut(visit);
+        }
+        for step in &mut graph.steps {
+            if let GraphStep::WhereEdges(condition) = step {
+                condition.for_each_column_mut(visit);
+            }
+        }
+        let GraphOutput::Match(wanted) = &mut self.output else { return };
+        for column in &mut wanted.columns {
+            match column {
+                MatchColumn::Edge { column, .. } => visit(column),
+                MatchColumn::Path { inner_nodes: false, expr, .. } => expr.for_each_column_mut(visit),
+                _ => {}
+            }
+        }
     }
 }

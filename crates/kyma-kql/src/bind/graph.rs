@@ -13,6 +13,7 @@ use kyma_plan::{Expr, Node, Plan, Statement as PlanStatement};
 
 use super::matching::{Element, GraphRow};
 use super::naming::Names;
+use super::operators::keep_columns;
 use super::{Bind, Binder, Binding, ScopeId, fail, fail_with_hint};
 use crate::ast::graph::{GraphOperator, GraphTable, MakeGraph};
 use crate::ast::{self, ExprKind, OperatorKind, Settings};
@@ -47,9 +48,15 @@ impl Piped {
 }
 
 impl Graph {
-    /// A table made of it.
-    pub(super) fn ask(self, output: GraphOutput, columns: Vec<Column>, span: Span) -> Plan {
-        let query = GraphQuery { graph: self.made, output };
+    /// A table made of it. Columns of edges that nobody looks at are not even read.
+    pub(super) fn ask(mut self, output: GraphOutput, columns: Vec<Column>, span: Span) -> Plan {
+        let mut query = GraphQuery { graph: self.made, output };
+        let width = query.graph.edges.len();
+        let kept = query.narrow_edges();
+        if kept.len() < width && !self.inputs.is_empty() {
+            let edges = self.inputs.remove(0);
+            self.inputs.insert(0, keep_columns(edges, &kept, span));
+        }
         let function = Box::new(TableFunction::Graph(Box::new(query)));
         Plan::new(Node::Table { function, inputs: self.inputs }, Schema::new(columns), span)
     }

@@ -172,7 +172,13 @@ impl Search<'_> {
             }
             let path = work.matches.edges[step.edge][row];
             let node = self.paths.end(path).unwrap_or(work.matches.nodes[step.from][row]);
-            if length >= least && self.may_end(step, &work.matches, row, node) {
+            // The shortest path from a node to itself has no edge, though the ends are two variables.
+            let stays = length == 0 && !step.closes && self.wanted.shortest.is_some();
+            let may_end = match stays {
+                true => allows(&self.plan.nodes[step.to], node),
+                false => self.may_end(step, &work.matches, row, node),
+            };
+            if length >= least && may_end {
                 ended.push(&work.matches, row);
                 ended.bind_node(step.to, node);
             }

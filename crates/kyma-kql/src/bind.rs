@@ -229,7 +229,9 @@ impl Binder<'_> {
         let mut scope = ROOT;
         for statement in statements {
             let bound = match &statement.kind {
-                StatementKind::Query(expr) => self.results(expr, &mut scope).map(|results| query.statements.extend(results)),
+                StatementKind::Query(expr) => {
+                    self.results(expr, &mut scope).map(|results| query.statements.extend(results))
+                }
                 StatementKind::Set(name, value) => self.option(name, value.as_ref()).map(|value| {
                     query.options.insert(name.text.clone(), value);
                 }),
@@ -440,7 +442,16 @@ impl Binder<'_> {
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {
         self.rows += 1;
-        Row { width: schema.len(), schema, id: self.rows, scope, side: None, aggregates: None, windows: None, graph: None }
+        Row {
+            width: schema.len(),
+            schema,
+            id: self.rows,
+            scope,
+            side: None,
+            aggregates: None,
+            windows: None,
+            graph: None,
+        }
     }
 
     /// A row without columns.

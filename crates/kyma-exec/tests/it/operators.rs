@@ -237,13 +237,27 @@ async fn graphs_of_stored_edges() {
     let graph = "let G = Calls | make-graph caller --> callee with_node_id=name; G";
     let ask = |rest: &str| format!("{graph} | {rest}");
     let queries = [
-        (ask("graph-match (a)-[p*1..3]->(b) where a.name == 'web' and b.name == 'db' project map(p, ms)"), &["[5,1,1]", "[5,2]"][..]),
-        (ask("graph-shortest-paths (a)-[p*1..3]->(b) where a.name == 'web' project b.name, n = array_length(p)"), &["api|1", "cache|2", "db|2"]),
+        (
+            ask("graph-match (a)-[p*1..3]->(b) where a.name == 'web' and b.name == 'db' project map(p, ms)"),
+            &["[5,1,1]", "[5,2]"][..],
+        ),
+        (
+            ask("graph-shortest-paths (a)-[p*1..3]->(b) where a.name == 'web' project b.name, n = array_length(p)"),
+            &["api|1", "cache|2", "db|2"],
+        ),
         // Sub-queries are answered before the pattern is matched, also one with more values than the engine lists.
-        (ask("graph-match (a)-->(b) where a.name in ((Calls | where ms > 4 | project caller)) project a.name, b.name"), &["job|db", "web|api"]),
+        (
+            ask(
+                "graph-match (a)-->(b) where a.name in ((Calls | where ms > 4 | project caller)) project a.name, b.name",
+            ),
+            &["job|db", "web|api"],
+        ),
         (ask("graph-match (a)-[e]->(b) where e.ms in (range x from 5 to 5000 step 1) project a.name"), &["job", "web"]),
         (ask("graph-match (a)-[e]->(b) where e.ms == toscalar(Calls | summarize max(ms)) project a.name"), &["job"]),
-        (ask("graph-match (a)-[p*1..2]->(b) where any(p, ms in ((Calls | summarize max(ms)))) project a.name"), &["job"]),
+        (
+            ask("graph-match (a)-[p*1..2]->(b) where any(p, ms in ((Calls | summarize max(ms)))) project a.name"),
+            &["job"],
+        ),
         (ask("graph-mark-components | graph-to-table nodes | summarize count() by ComponentId"), &["0|5"]),
         (ask("graph-where-nodes name != 'api' | graph-to-table edges | project ms"), &["1", "9"]),
         (ask("graph-to-table nodes | count"), &["5"]),

@@ -142,13 +142,7 @@ impl Binder<'_> {
         }
     }
 
-    fn graph_operator(
-        &mut self,
-        graph: Graph,
-        operator: &GraphOperator,
-        scope: ScopeId,
-        span: Span,
-    ) -> Bind<Piped> {
+    fn graph_operator(&mut self, graph: Graph, operator: &GraphOperator, scope: ScopeId, span: Span) -> Bind<Piped> {
         Ok(match operator {
             GraphOperator::Make(_) => return not_a_table(span),
             GraphOperator::Match(found) => Piped::Table(self.graph_match(graph, found, scope, span)?),
@@ -192,12 +186,9 @@ impl Binder<'_> {
                 let message = "'with_node_id' stands only where no tables of nodes are given";
                 return fail("kql.syntax", message, name.span);
             }
-            Some(name) => vec![NodeProperty {
-                name: name.text.clone(),
-                ty: source.ty,
-                columns: Vec::new(),
-                is_id: true,
-            }],
+            Some(name) => {
+                vec![NodeProperty { name: name.text.clone(), ty: source.ty, columns: Vec::new(), is_id: true }]
+            }
             None => properties(inputs.get(1..).unwrap_or_default(), &keys),
         };
         let partition = match &make.partition {

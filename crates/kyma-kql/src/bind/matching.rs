@@ -232,9 +232,8 @@ impl Binder<'_> {
         let at = pattern.edges.len();
         pattern.edges.push(PatternEdge { left, right, direction: edge.direction, length });
         let Some(name) = &edge.name else { return Ok(()) };
-        let taken = |(known, variable): &(String, Variable)| {
-            *known == name.text && !matches!(variable, Variable::Node(_))
-        };
+        let taken =
+            |(known, variable): &(String, Variable)| *known == name.text && !matches!(variable, Variable::Node(_));
         if pattern.variables.iter().any(taken) {
             return fail("kql.syntax", format!("the edge '{}' is named twice", name.text), name.span);
         }
@@ -288,13 +287,7 @@ impl Binder<'_> {
     }
 
     /// A graph function; `None` when the row is none of a graph, or the function another one.
-    pub(super) fn graph_call(
-        &mut self,
-        name: &str,
-        call: &ast::Call,
-        span: Span,
-        row: &mut Row,
-    ) -> Bind<Option<Expr>> {
+    pub(super) fn graph_call(&mut self, name: &str, call: &ast::Call, span: Span, row: &mut Row) -> Bind<Option<Expr>> {
         match row.graph.as_deref() {
             None => Ok(None),
             Some(GraphRow::Element(element)) => element_call(name, *element, call, span),
@@ -335,14 +328,7 @@ impl Binder<'_> {
     }
 
     /// `all(path, condition)`, `any(inner_nodes(path), condition)`, `map(path, expression)`.
-    fn path_call(
-        &mut self,
-        name: &str,
-        fold: PathFold,
-        call: &ast::Call,
-        span: Span,
-        row: &mut Row,
-    ) -> Bind<Expr> {
+    fn path_call(&mut self, name: &str, fold: PathFold, call: &ast::Call, span: Span, row: &mut Row) -> Bind<Expr> {
         let [path, body] = call.args.as_slice() else {
             return fail("kql.arguments", format!("{name}() takes a path and an expression"), span);
         };

@@ -66,15 +66,8 @@ pub(crate) const NAMES: [&str; 55] = [
 ];
 
 /// Read up to the next pipe and refused when bound.
-const UNSUPPORTED: [&str; 7] = [
-    "externaldata",
-    "external_data",
-    "scan",
-    "reduce",
-    "assert-schema",
-    "execute-and-cache",
-    "macro-expand",
-];
+const UNSUPPORTED: [&str; 7] =
+    ["externaldata", "external_data", "scan", "reduce", "assert-schema", "execute-and-cache", "macro-expand"];
 
 impl Parser<'_> {
     /// `| operator | operator ...`

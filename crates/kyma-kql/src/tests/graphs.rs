@@ -68,7 +68,10 @@ fn columns_of_tables() {
              H | graph-match (a) project a.id | count",
             "Count:long",
         ),
-        ("E | make-graph s --> t with N on id | graph-to-table nodes as X, edges as Y; Y", "id:string v:long d:dynamic"),
+        (
+            "E | make-graph s --> t with N on id | graph-to-table nodes as X, edges as Y; Y",
+            "id:string v:long d:dynamic",
+        ),
         (
             "let F = (x:string) { let G = E | make-graph s --> t with N on id; \
              G | graph-match (a)-->(b) where a.id == x project b.v }; F('a')",

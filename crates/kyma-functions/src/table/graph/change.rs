@@ -50,9 +50,7 @@ fn keep(elements: Elements, nodes: &[bool], edge: impl Fn(usize) -> bool) -> Res
         })
         .collect();
     let number = |node: &u32| numbers[*node as usize];
-    let stays = |at: usize| {
-        edge(at) && number(&elements.sources[at]) != NONE && number(&elements.targets[at]) != NONE
-    };
+    let stays = |at: usize| edge(at) && number(&elements.sources[at]) != NONE && number(&elements.targets[at]) != NONE;
     let edges: Vec<bool> = (0..elements.edges()).map(stays).collect();
     let ends = |ends: &[u32]| -> Vec<u32> {
         ends.iter().zip(&edges).filter(|(_, kept)| **kept).map(|(node, _)| number(node)).collect()

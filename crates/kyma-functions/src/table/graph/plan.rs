@@ -89,17 +89,12 @@ impl SearchPlan {
         call: &TableCall<'_>,
     ) -> Result<bool> {
         if let ExprKind::Column(column) = &condition.kind
-            && let Some(MatchColumn::Path { edge, inner_nodes, fold: PathFold::All, expr }) = wanted.columns.get(*column)
+            && let Some(MatchColumn::Path { edge, inner_nodes, fold: PathFold::All, expr }) =
+                wanted.columns.get(*column)
         {
             let (mask, flags) = match inner_nodes {
-                true => (
-                    &mut self.inner[*edge],
-                    holds(expr, &elements.node_columns, elements.nodes(), call.context)?,
-                ),
-                false => (
-                    &mut self.edges[*edge],
-                    holds(expr, &elements.edge_columns, elements.edges(), call.context)?,
-                ),
+                true => (&mut self.inner[*edge], holds(expr, &elements.node_columns, elements.nodes(), call.context)?),
+                false => (&mut self.edges[*edge], holds(expr, &elements.edge_columns, elements.edges(), call.context)?),
             };
             intersect(mask, flags);
             return Ok(true);
@@ -158,15 +153,8 @@ impl SearchPlan {
             let from_left = bound[edge.left];
             let (from, to) = if from_left { (edge.left, edge.right) } else { (edge.right, edge.left) };
             let direction = if from_left { edge.direction } else { reversed(edge.direction) };
-            let mut step = Step {
-                edge: next,
-                from,
-                to,
-                closes: bound[to],
-                direction,
-                length: edge.length,
-                distance: None,
-            };
+            let mut step =
+                Step { edge: next, from, to, closes: bound[to], direction, length: edge.length, distance: None };
             step.distance = self.distance(&step, elements);
             self.steps.push(step);
             bound[to] = true;
@@ -205,7 +193,9 @@ impl SearchPlan {
             for column in columns_of(condition) {
                 let Some(column) = wanted.columns.get(column) else { continue };
                 let bound_after = match column {
-                    MatchColumn::Node { variable, .. } | MatchColumn::NodeBag { variable } => self.node_bound(*variable),
+                    MatchColumn::Node { variable, .. } | MatchColumn::NodeBag { variable } => {
+                        self.node_bound(*variable)
+                    }
                     MatchColumn::Edge { edge, .. } | MatchColumn::EdgeBag { edge } | MatchColumn::Path { edge, .. } => {
                         self.steps.iter().position(|step| step.edge == *edge).map_or(0, |at| at + 1)
                     }

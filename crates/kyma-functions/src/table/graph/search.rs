@@ -60,11 +60,7 @@ struct Found {
 }
 
 /// The wanted columns of all matches, and how many there are.
-pub(super) fn search(
-    wanted: &GraphMatch,
-    elements: &Elements,
-    call: &TableCall<'_>,
-) -> Result<(Vec<ArrayRef>, usize)> {
+pub(super) fn search(wanted: &GraphMatch, elements: &Elements, call: &TableCall<'_>) -> Result<(Vec<ArrayRef>, usize)> {
     let plan = SearchPlan::make(wanted, elements, call)?;
     let mut backwards = vec![false; wanted.edges.len()];
     for step in &plan.steps {
@@ -72,8 +68,7 @@ pub(super) fn search(
     }
     let values = Values::make(wanted, backwards, elements, call)?;
     let found = Found { columns: vec![Vec::new(); wanted.project.len()], ..Found::default() };
-    let mut search =
-        Search { wanted, elements, plan, paths: Paths::default(), values, call, found, tried: 0 };
+    let mut search = Search { wanted, elements, plan, paths: Paths::default(), values, call, found, tried: 0 };
     if shortest::is_plain(&search) {
         shortest::breadth_first(&mut search)?;
     } else {

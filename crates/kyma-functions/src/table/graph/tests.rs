@@ -207,9 +207,9 @@ fn is_match(asked: &Asked, bound: &[i64], walks: &[Walk]) -> bool {
     let first_path = asked.first_path().map(|edge| &walks[edge]);
     allowed
         && asked.first_max.is_none_or(|most| bound[0] <= most)
-        && asked.edge_min.is_none_or(|least| {
-            walks.first().is_none_or(|walk| walk.edges.iter().all(|edge| *edge as i64 >= least))
-        })
+        && asked
+            .edge_min
+            .is_none_or(|least| walks.first().is_none_or(|walk| walk.edges.iter().all(|edge| *edge as i64 >= least)))
         && asked.not_inside.is_none_or(|not| first_path.is_none_or(|walk| !walk.inner().contains(&not)))
         && (!asked.rising || bound[0] <= bound[asked.nodes - 1])
 }
@@ -470,12 +470,7 @@ fn nodes_of_two_tables() {
         },
         output: GraphOutput::Nodes { hashed: false },
     };
-    let out = Schema::from([
-        ("name", Type::String),
-        ("age", Type::Long),
-        ("firm", Type::String),
-        ("size", Type::Long),
-    ]);
+    let out = Schema::from([("name", Type::String), ("age", Type::Long), ("firm", Type::String), ("size", Type::Long)]);
     let call = TableCall { inputs: &inputs, schemas: &schemas, out: &out, context: &EvalContext { now: 0 } };
     let nodes = texts(&graph(&query, &call).unwrap(), &out);
     assert_eq!(nodes, [r#""a" 1 "" null"#, r#""" null "x" 7"#, r#""z" null "z" null"#]);

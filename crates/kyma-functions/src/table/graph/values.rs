@@ -113,12 +113,7 @@ impl<'a> Values<'a> {
     }
 }
 
-fn column_of(
-    column: &MatchColumn,
-    wanted: &GraphMatch,
-    elements: &Elements,
-    call: &TableCall<'_>,
-) -> Result<Column> {
+fn column_of(column: &MatchColumn, wanted: &GraphMatch, elements: &Elements, call: &TableCall<'_>) -> Result<Column> {
     let nowhere = || kyma_core::Error::internal("a match names a column that is not there");
     Ok(match column {
         MatchColumn::Node { variable, column } => Column::Node {

@@ -50,3 +50,11 @@ pub const PATTERNS_MAX: usize = 1_000;
 pub const PATTERN_CANDIDATES_MAX: usize = 2_000_000;
 /// Memory of the rows of these combinations.
 pub const PATTERN_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Nodes and edges of a graph.
+pub const GRAPH_ELEMENTS_MAX: usize = 50_000_000;
+/// Edges that one `graph-match` or `graph-shortest-paths` may try, counting again those behind them in a path.
+pub const GRAPH_STEPS_MAX: u64 = 100_000_000;
+/// Matches of one pattern.
+pub const GRAPH_MATCHES_MAX: usize = 10_000_000;
+/// Partial matches that are extended at a time.
+pub const GRAPH_BATCH_ROWS: usize = 4_096;

@@ -1,5 +1,7 @@
 //! The syntax tree: what was written, with places, before anything is known about names and types.
 
+pub(crate) mod graph;
+
 use kyma_core::error::Span;
 use kyma_core::{Type, Value};
 use kyma_plan::BinaryOp;
@@ -272,7 +274,9 @@ pub(crate) enum OperatorKind {
     },
     Evaluate(Call, Option<Declared>),
     Consume,
-    /// Read, but not supported: graphs, `scan`, `externaldata`, ...
+    /// `make-graph`, `graph-match`, ...
+    Graph(graph::GraphOperator),
+    /// Read, but not supported: `scan`, `externaldata`, ...
     Unsupported(String),
 }
 

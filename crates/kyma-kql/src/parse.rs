@@ -5,6 +5,7 @@
 
 mod expand;
 mod expr;
+mod graph;
 pub(crate) mod literal;
 mod operators;
 mod search;

@@ -8,6 +8,7 @@ mod lookups;
 mod errors;
 mod mutation;
 mod oracle;
+mod graphs;
 mod plans;
 mod realworld;
 mod soup;

@@ -6,11 +6,16 @@
 
 use kyma_core::Value;
 
+use crate::Expr;
+use crate::graph::GraphQuery;
+
 /// What a [`crate::Node::Table`] computes from its inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TableFunction {
     /// `evaluate name(...)`.
     Plugin(Plugin),
+    /// `make-graph` and the operators after it.
+    Graph(Box<GraphQuery>),
 }
 
 /// A call of a plugin. The columns that it works on are its inputs', in the order that its kernel wants.
@@ -27,6 +32,15 @@ impl TableFunction {
     pub fn name(&self) -> &'static str {
         match self {
             TableFunction::Plugin(plugin) => plugin.name,
+            TableFunction::Graph(query) => query.name(),
+        }
+    }
+
+    /// The expressions in it, which its kernel computes; those of its inputs are not among them.
+    pub fn exprs_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            TableFunction::Plugin(_) => Vec::new(),
+            TableFunction::Graph(query) => query.exprs_mut(),
         }
     }
 }

@@ -22,6 +22,9 @@ impl Binder<'_> {
         if call.args.is_empty() && matches!(self.lookup(name, row.scope), Some(Binding::Table { .. })) {
             return self.named(name, span, row);
         }
+        if let Some(bound) = self.graph_call(name, call, span, row)? {
+            return Ok(Bound::Scalar(bound));
+        }
         if let Some(bound) = self.special(name, call, span, row)? {
             return Ok(bound);
         }

@@ -89,6 +89,9 @@ impl Binder<'_> {
     }
 
     pub(super) fn name(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Expr> {
+        if let Some(whole) = row.variable(name, span) {
+            return Ok(whole);
+        }
         if let Some(found) = column(&row.schema, name, span) {
             if self.is_poisoned(name) {
                 return follows(span);
@@ -145,6 +148,9 @@ impl Binder<'_> {
 
     fn member(&mut self, base: &ast::Expr, name: &ast::Name, span: Span, row: &mut Row) -> Bind<Expr> {
         if let ast::ExprKind::Name(side) = &base.kind {
+            if let Some(property) = self.property(side, name, span, row) {
+                return property;
+            }
             if row.side == Some(side.as_str()) {
                 let index = self.column_index(&name.text, name.span, row)?;
                 return Ok(Expr::column(index, row.schema.columns()[index].ty, span));

@@ -129,6 +129,7 @@ impl Binder<'_> {
             side: None,
             aggregates: None,
             windows: row.windows.take(),
+            graph: None,
         };
         let bound = bind(self, &mut inner);
         row.windows = inner.windows;
@@ -140,6 +141,11 @@ impl Binder<'_> {
         let StatementKind::Let(name, value) = kind else { return self.declaration(kind, span, scope) };
         if matches!(value.kind, crate::ast::ExprKind::Lambda(_)) {
             return self.declaration(kind, span, scope);
+        }
+        if self.gives_graph(value, *scope) {
+            let binding = self.graph_binding(value, *scope)?;
+            *scope = self.declare(&name.text, binding, *scope);
+            return Ok(());
         }
         let binding = match self.within(*scope, row, |binder, inner| binder.value(value, inner))? {
             Bound::Scalar(expr) => {

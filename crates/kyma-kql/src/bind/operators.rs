@@ -8,6 +8,7 @@ use kyma_plan::functions::nearest;
 use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey, Visualization, WindowCall};
 
 use super::call::aggregate_name;
+use super::graph::Piped;
 use super::naming::{Names, name_of};
 use super::recover::{follows, is_limit};
 use super::{Bind, Binder, Row, ScopeId, fail, fail_with_hint, unsupported};
@@ -20,28 +21,50 @@ pub(super) type Columns = Vec<(String, Expr)>;
 impl Binder<'_> {
     /// The operators of a pipeline, in order.
     pub(super) fn pipeline_from(&mut self, plan: Plan, operators: &[ast::Operator], scope: &mut ScopeId) -> Bind<Plan> {
-        let mut plan = plan;
+        let span = plan.span;
+        self.piped_through(Piped::Table(plan), operators, scope)?.table(span)
+    }
+
+    /// As [`Binder::pipeline_from`], where graphs may stand, too.
+    pub(super) fn piped_through(
+        &mut self,
+        piped: Piped,
+        operators: &[ast::Operator],
+        scope: &mut ScopeId,
+    ) -> Bind<Piped> {
+        let mut piped = piped;
         for operator in operators {
             self.nodes += 1;
             self.check_nodes(operator.span)?;
             if !matches!(operator.kind, OperatorKind::Union { .. }) {
                 self.piped_label = None;
             }
-            let before = plan.schema.clone();
-            plan = match stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.operator(plan, operator, scope)) {
-                Err(error) if !is_limit(&error) => self.after_error(before, operator, *error),
-                other => other?,
+            let before = match &piped {
+                Piped::Table(plan) => Some(plan.schema.clone()),
+                Piped::Graph(_) => None,
             };
-            if plan.schema.len() > COLUMNS_MAX {
+            let next = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.piped_operator(piped, operator, scope));
+            piped = match (next, before) {
+                // What follows a broken graph could only be misread.
+                (Err(error), Some(before)) if !is_limit(&error) && !matches!(operator.kind, OperatorKind::Graph(_)) => {
+                    Piped::Table(self.after_error(before, operator, *error))
+                }
+                (next, _) => next?,
+            };
+            if let Piped::Table(plan) = &piped
+                && plan.schema.len() > COLUMNS_MAX
+            {
                 let message = format!("a row has more columns than the limit: limit={COLUMNS_MAX}");
                 return fail("kql.too_long", message, operator.span);
             }
         }
-        super::check_plan_height(&plan)?;
-        Ok(plan)
+        if let Piped::Table(plan) = &piped {
+            super::check_plan_height(plan)?;
+        }
+        Ok(piped)
     }
 
-    fn operator(&mut self, input: Plan, operator: &ast::Operator, scope: &mut ScopeId) -> Bind<Plan> {
+    pub(super) fn operator(&mut self, input: Plan, operator: &ast::Operator, scope: &mut ScopeId) -> Bind<Plan> {
         let span = operator.span;
         let names = *scope;
         match &operator.kind {
@@ -116,6 +139,7 @@ impl Binder<'_> {
             OperatorKind::Fork(_) => unsupported("'fork' before another operator", span),
             OperatorKind::Facet(_) => unsupported("'facet'", span),
             OperatorKind::Find { .. } => unsupported("'find'", span),
+            OperatorKind::Graph(operator) => super::graph::needs_graph(operator.word(), span),
             OperatorKind::Unsupported(word) if word.is_empty() => follows(span),
             OperatorKind::Unsupported(word) => unsupported(&format!("the operator '{word}'"), span),
             OperatorKind::Range { .. } | OperatorKind::Print(_) | OperatorKind::Datatable { .. } => {

@@ -21,15 +21,7 @@ impl Binder<'_> {
 
     fn table_here(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Plan> {
         match &expr.kind {
-            ExprKind::Pipeline(pipeline) => {
-                let source = self.table(&pipeline.source, scope);
-                let source = self.table_or_open(source, pipeline.source.span)?;
-                let mut scope = scope;
-                self.piped_label = self.label_of(&pipeline.source, scope);
-                let plan = self.pipeline_from(source, &pipeline.operators, &mut scope);
-                self.piped_label = None;
-                plan
-            }
+            ExprKind::Pipeline(_) => self.piped(expr, scope)?.table(expr.span),
             ExprKind::Source(operator) => self.source(operator, scope),
             ExprKind::Member(base, name) => {
                 let database = self.database_of(base, scope)?;

@@ -100,6 +100,17 @@ const WORDS: &[&str] = &[
     "top-nested",
     "of",
     "serialize",
+    "make-graph Level --> Message",
+    "graph-match",
+    "graph-shortest-paths",
+    "graph-to-table nodes",
+    "(a)",
+    "-[e*1..2]->",
+    "<--",
+    "all(e, true)",
+    "map(inner_nodes(e), Status)",
+    "node_id(a)",
+    "a.Level",
 ];
 
 proptest! {

@@ -18,3 +18,7 @@ pub const SERIES_BINS_MAX: usize = 1_048_576;
 pub const EXPANDED_ROWS_MAX: usize = 2_147_483_647;
 /// Networks that `ipv4_range_to_cidr_list` gives at most (a range needs at most 62).
 pub const CIDR_LIST_MAX: usize = 64;
+/// Rows that `scan` takes, and rows that it gives.
+pub const SCAN_ROWS_MAX: usize = 64 * 1024 * 1024;
+/// Patterns of `reduce` with the same separators; further texts join the most similar one.
+pub const REDUCE_PATTERNS_MAX: usize = 256;

@@ -11,6 +11,9 @@
 mod call;
 mod expand;
 mod expr;
+mod external;
+mod facet;
+mod find;
 mod fold;
 mod join;
 mod lambda;
@@ -18,6 +21,7 @@ mod naming;
 mod nested;
 mod operators;
 mod plugin;
+mod scan;
 mod search;
 mod series;
 mod several;
@@ -69,6 +73,8 @@ enum Binding {
         lambda: Rc<Lambda>,
         scope: ScopeId,
     },
+    /// Databases that `macro-expand` goes through.
+    Group(Rc<Vec<ast::Expr>>),
     /// What could not be bound; uses are not reported again.
     Poison,
 }
@@ -97,6 +103,8 @@ struct Row {
     scope: ScopeId,
     /// `$left` or `$right`, when this is a side of a join.
     side: Option<&'static str>,
+    /// Steps of a `scan`, whose rows are further columns, as many for each as the schema has.
+    steps: Vec<String>,
     /// Aggregates met, when they are allowed.
     aggregates: Option<Aggregates>,
     /// Functions over the ordered input met, when they are allowed. Their results are columns after the row's.
@@ -128,6 +136,8 @@ pub(crate) struct Binder<'a> {
     asked: usize,
     /// The first question that has no answer yet.
     question: Option<Plan>,
+    /// Names that a `macro-expand` around gives to a database, innermost last.
+    entities: Vec<(String, ast::Expr)>,
     /// The label of the rows that the first operator of a pipeline is about to get.
     piped_label: Option<String>,
 }
@@ -148,6 +158,7 @@ pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> 
         call_depth: 0,
         asked: 0,
         question: None,
+        entities: Vec::new(),
         piped_label: None,
     };
     let query = binder.query(statements);
@@ -306,6 +317,9 @@ impl Binder<'_> {
         if let ast::ExprKind::Lambda(lambda) = &value.kind {
             return Ok(Binding::Function { lambda: Rc::clone(lambda), scope });
         }
+        if let ast::ExprKind::EntityGroup(members) = &value.kind {
+            return Ok(Binding::Group(Rc::new(members.clone())));
+        }
         let mut row = self.row(Schema::default(), scope);
         Ok(match self.value(value, &mut row)? {
             Bound::Scalar(expr) => {
@@ -358,9 +372,17 @@ impl Binder<'_> {
         self.result_name = None;
         if let ast::ExprKind::Pipeline(pipeline) = &expr.kind
             && let Some((last, before)) = pipeline.operators.split_last()
-            && let ast::OperatorKind::Fork(branches) = &last.kind
         {
-            return self.fork(&pipeline.source, before, branches, scope);
+            match &last.kind {
+                ast::OperatorKind::Fork(branches) => return self.fork(&pipeline.source, before, branches, scope),
+                ast::OperatorKind::Facet { columns, with } => {
+                    let mut scope = scope;
+                    let source = self.table(&pipeline.source, scope)?;
+                    let input = self.pipeline_from(source, before, &mut scope)?;
+                    return self.facet(input, columns, with.as_deref(), &mut scope, last.span);
+                }
+                _ => {}
+            }
         }
         let mut row = self.constant_row(scope);
         let plan = match self.value(expr, &mut row)? {
@@ -426,7 +448,7 @@ impl Binder<'_> {
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {
         self.rows += 1;
-        Row { width: schema.len(), schema, id: self.rows, scope, side: None, aggregates: None, windows: None }
+        Row { width: schema.len(), schema, id: self.rows, scope, side: None, steps: Vec::new(), aggregates: None, windows: None }
     }
 
     /// A row without columns.
@@ -467,6 +489,9 @@ impl Binder<'_> {
                 Ok(Bound::Table(plan))
             }
             Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, span, row),
+            Some(Binding::Group(_)) => {
+                fail("kql.type", format!("'{name}' is an entity group, which only macro-expand takes"), span)
+            }
             _ => fail(FOLLOWS, "follows from an earlier error", span),
         }
     }

@@ -7,6 +7,7 @@ mod expand;
 mod expr;
 pub(crate) mod literal;
 mod operators;
+mod scan;
 mod search;
 mod series;
 mod statements;

@@ -8,6 +8,7 @@ use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
 
 use crate::expr::{AggregateCall, Expr, WindowCall};
+use crate::external::External;
 use crate::table::TableFunction;
 
 /// A relation.
@@ -171,6 +172,8 @@ pub enum Node {
         escape: Option<String>,
         /// A capital letter starts a new pair.
         greedy: bool,
+        /// An expression whose first two groups are key and value; the settings above are of no account then.
+        regex: Option<String>,
     },
     /// `serialize`, and functions over the whole ordered input. Columns: the input's, then one per call.
     Window {
@@ -210,6 +213,8 @@ pub enum Node {
         /// Its tables.
         inputs: Vec<Plan>,
     },
+    /// `externaldata`: rows of files elsewhere.
+    External(Box<External>),
     /// `materialize`: computed once however often the id occurs in one query.
     Materialize {
         /// Same id, same rows.
@@ -346,9 +351,13 @@ impl Plan {
     /// The direct inputs, bodies included.
     pub fn inputs(&self) -> Vec<&Plan> {
         match &self.node {
-            Node::Scan(_) | Node::Values(_) | Node::Unit | Node::Range { .. } | Node::Input | Node::Sql(_) => {
-                Vec::new()
-            }
+            Node::Scan(_)
+            | Node::Values(_)
+            | Node::Unit
+            | Node::Range { .. }
+            | Node::Input
+            | Node::External(_)
+            | Node::Sql(_) => Vec::new(),
             Node::Filter { input, .. }
             | Node::Project { input, .. }
             | Node::Aggregate { input, .. }

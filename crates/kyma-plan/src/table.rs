@@ -4,13 +4,25 @@
 //! binds it in a frontend, and a kernel in `kyma_functions::table`. The engine needs to know nothing of it: it computes the
 //! inputs, within the query's memory, and hands them over.
 
+mod reduce;
+mod scan;
+
 use kyma_core::Value;
+
+use crate::expr::Expr;
+
+pub use reduce::Reduce;
+pub use scan::{Scan, ScanColumn, ScanStep, StepOutput};
 
 /// What a [`crate::Node::Table`] computes from its inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TableFunction {
     /// `evaluate name(...)`.
     Plugin(Plugin),
+    /// `scan`.
+    Scan(Box<Scan>),
+    /// `reduce`.
+    Reduce(Reduce),
 }
 
 /// A call of a plugin.
@@ -36,6 +48,16 @@ impl TableFunction {
     pub fn name(&self) -> &'static str {
         match self {
             TableFunction::Plugin(plugin) => plugin.name,
+            TableFunction::Scan(_) => "scan",
+            TableFunction::Reduce(_) => "reduce",
+        }
+    }
+
+    /// The expressions that the kernel computes while it runs. Sub-queries in them are put in before.
+    pub fn exprs_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            TableFunction::Plugin(_) | TableFunction::Reduce(_) => Vec::new(),
+            TableFunction::Scan(scan) => scan.exprs_mut(),
         }
     }
 }

@@ -5,6 +5,8 @@ mod function;
 mod key_value;
 mod parse;
 mod plugin;
+mod reduce;
+mod scan;
 mod series;
 
 pub use expand::mv_expand;

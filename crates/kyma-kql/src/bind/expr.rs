@@ -116,6 +116,11 @@ impl Binder<'_> {
                 let index = self.column_index(&name.text, name.span, row)?;
                 return Ok(Expr::column(index, row.schema.columns()[index].ty, span));
             }
+            if let Some(step) = row.steps.iter().position(|step| step == side) {
+                let index = self.column_index(&name.text, name.span, row)?;
+                let ty = row.schema.columns()[index].ty;
+                return Ok(Expr::column((step + 1) * row.schema.len() + index, ty, span));
+            }
             if matches!(side.as_str(), "$left" | "$right") {
                 return fail("kql.syntax", format!("'{side}' cannot stand here"), base.span);
             }

@@ -117,6 +117,7 @@ impl Binder<'_> {
             id: row.id,
             scope,
             side: None,
+            steps: Vec::new(),
             aggregates: None,
             windows: row.windows.take(),
         };

@@ -96,15 +96,23 @@ impl Binder<'_> {
             }
             OperatorKind::Invoke(call) => self.invoke_on(input, call, names, span),
             OperatorKind::Partition { key, body } => self.partition(input, key, body, names, span),
+            OperatorKind::Scan(clause) => self.scan(input, clause, names, span),
             OperatorKind::Search { predicate, .. } => self.search_in(input, predicate, names, span),
             OperatorKind::Evaluate(call, declared) => self.evaluate(input, call, declared.as_ref(), names, span),
             OperatorKind::Consume => Ok(Plan::limit(input, 0, span)),
             OperatorKind::Fork(_) => unsupported("'fork' before another operator", span),
-            OperatorKind::Facet(_) => unsupported("'facet'", span),
-            OperatorKind::Find { .. } => unsupported("'find'", span),
+            OperatorKind::Facet { .. } => unsupported("'facet' before another operator", span),
+            OperatorKind::Reduce { text, settings } => self.reduce(input, text, settings, names, span),
+            OperatorKind::AssertSchema(columns) => self.assert_schema(input, columns, span),
+            OperatorKind::Cache => Ok(self.materialize(input)),
             OperatorKind::Unsupported(word) if word.is_empty() => fail(super::FOLLOWS, "unknown operator", span),
             OperatorKind::Unsupported(word) => unsupported(&format!("the operator '{word}'"), span),
-            OperatorKind::Range { .. } | OperatorKind::Print(_) | OperatorKind::Datatable { .. } => {
+            OperatorKind::Range { .. }
+            | OperatorKind::Print(_)
+            | OperatorKind::Datatable { .. }
+            | OperatorKind::External { .. }
+            | OperatorKind::MacroExpand { .. }
+            | OperatorKind::Find(_) => {
                 fail("kql.syntax", "this operator starts a query and cannot follow '|'", span)
             }
         }
@@ -232,7 +240,7 @@ impl Binder<'_> {
     }
 
     /// Places of the columns that names and patterns mean, in their order.
-    fn matching(&mut self, schema: &Schema, items: &[ast::Expr]) -> Bind<Vec<usize>> {
+    pub(super) fn matching(&mut self, schema: &Schema, items: &[ast::Expr]) -> Bind<Vec<usize>> {
         let mut found = Vec::new();
         for item in items {
             match &item.kind {

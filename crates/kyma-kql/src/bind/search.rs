@@ -21,6 +21,18 @@ impl Binder<'_> {
         scope: ScopeId,
         span: Span,
     ) -> Bind<Plan> {
+        let found = self.found_in(predicate, tables, scope, span)?;
+        Ok(united(found, Some(SOURCE_COLUMN), false, span))
+    }
+
+    /// The rows of each table that meet a predicate, without tables that lack its columns.
+    pub(super) fn found_in(
+        &mut self,
+        predicate: &ast::Expr,
+        tables: &[ast::Expr],
+        scope: ScopeId,
+        span: Span,
+    ) -> Bind<Vec<(String, Plan)>> {
         let everything = [ast::Expr { kind: ast::ExprKind::Star, span }];
         let tables = if tables.is_empty() { &everything } else { tables };
         let mut plans = Vec::new();
@@ -43,7 +55,7 @@ impl Binder<'_> {
         if plans.is_empty() {
             return fail("kql.unknown_table", "no table can have such rows", span);
         }
-        Ok(united(plans, Some(SOURCE_COLUMN), false, span))
+        Ok(plans)
     }
 
     /// `T | search "x"`.

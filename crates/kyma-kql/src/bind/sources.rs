@@ -90,12 +90,19 @@ impl Binder<'_> {
                 matches!(call.name.text.as_str(), "database" | "cluster" | "workspace" | "app" | "adx" | "arg")
             }
             ExprKind::Member(base, _) => self.is_database(base),
+            ExprKind::Name(name) => self.entity(name).is_some(),
             _ => false,
         }
     }
 
     /// The name in `database("x")`; the cluster is ours, whatever it says.
     pub(super) fn database_of(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Option<String>> {
+        if let ExprKind::Name(name) = &expr.kind
+            && let Some(entity) = self.entity(name).cloned()
+            && !matches!(entity.kind, ExprKind::Name(_))
+        {
+            return self.database_of(&entity, scope);
+        }
         let ExprKind::Call(call) = &expr.kind else {
             return fail("kql.syntax", "expected database(\"name\")", expr.span);
         };
@@ -118,7 +125,11 @@ impl Binder<'_> {
             OperatorKind::Datatable { columns, values } => self.datatable(columns, values, scope, span),
             OperatorKind::Union { settings, inputs } => self.union(None, settings, inputs, scope, span),
             OperatorKind::Search { predicate, tables } => self.search(predicate, tables, scope, span),
-            OperatorKind::Find { .. } => unsupported("'find'", span),
+            OperatorKind::Find(clause) => self.find(clause, scope, span),
+            OperatorKind::External { columns, urls, settings } => self.external(columns, urls, settings, scope, span),
+            OperatorKind::MacroExpand { settings, group, name, body } => {
+                self.macro_expand(settings, group, name, body, scope, span)
+            }
             OperatorKind::Unsupported(word) => unsupported(&format!("'{word}'"), span),
             _ => fail("kql.syntax", "this operator needs a table before it", span),
         }

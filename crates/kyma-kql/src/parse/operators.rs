@@ -7,7 +7,7 @@ use super::{Parsed, Parser};
 use crate::ast::{Arg, Expr, ExprKind, Name, Operator, OperatorKind, Settings, SortItem};
 
 /// Every operator, for hints.
-pub(crate) const NAMES: [&str; 52] = [
+pub(crate) const NAMES: [&str; 54] = [
     "as",
     "consume",
     "count",
@@ -60,12 +60,12 @@ pub(crate) const NAMES: [&str; 52] = [
     "where",
     "assert-schema",
     "graph-mark-components",
+    "execute-and-cache",
+    "macro-expand",
 ];
 
 /// Read up to the next pipe and refused when bound.
-const UNSUPPORTED: [&str; 14] = [
-    "externaldata",
-    "external_data",
+const UNSUPPORTED: [&str; 7] = [
     "make-graph",
     "graph-match",
     "graph-to-table",
@@ -73,11 +73,6 @@ const UNSUPPORTED: [&str; 14] = [
     "graph-mark-components",
     "graph-where-nodes",
     "graph-where-edges",
-    "scan",
-    "reduce",
-    "assert-schema",
-    "execute-and-cache",
-    "macro-expand",
 ];
 
 impl Parser<'_> {
@@ -208,15 +203,16 @@ impl Parser<'_> {
             "invoke" => OperatorKind::Invoke(self.call()?),
             "partition" | "__partitionby" => self.partition()?,
             "fork" => self.fork()?,
-            "facet" => {
-                self.expect_word("by")?;
-                let columns = self.list(Self::expr)?;
-                if self.eat_word("with") {
-                    self.expect("(")?;
-                    self.sub_pipeline(")")?;
-                }
-                OperatorKind::Facet(columns)
+            "facet" => self.facet()?,
+            "reduce" => self.reduce()?,
+            "assert-schema" => OperatorKind::AssertSchema(self.columns()?),
+            "execute-and-cache" => {
+                self.settings();
+                OperatorKind::Cache
             }
+            "externaldata" | "external_data" => self.external()?,
+            "macro-expand" => self.macro_expand()?,
+            "scan" => self.scan()?,
             "search" => self.search()?,
             "find" => self.find()?,
             "evaluate" => {
@@ -289,7 +285,7 @@ impl Parser<'_> {
         Ok(SortItem { expr, descending, nulls_first: found.then_some(true) })
     }
 
-    fn sort_item(&mut self) -> Parsed<SortItem> {
+    pub(super) fn sort_item(&mut self) -> Parsed<SortItem> {
         let expr = self.named()?.value;
         let descending = if self.eat_word("asc") {
             false

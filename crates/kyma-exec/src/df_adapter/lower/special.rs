@@ -112,7 +112,11 @@ impl Lowering {
             finished.push(self.state.create_physical_plan(&rows).await.map_err(from_df)?);
         }
         let inputs = inputs.iter().map(|input| input.schema.clone()).collect();
-        let operator = Table { function: function.clone(), inputs, out: out.clone(), context: self.context() };
+        let mut function = function.clone();
+        for expr in function.exprs_mut() {
+            *expr = self.resolve(expr.clone(), place).await?;
+        }
+        let operator = Table { function, inputs, out: out.clone(), context: self.context() };
         self.finished(OperatorExec::over(finished, Arc::new(operator), out.arrow()))
     }
 

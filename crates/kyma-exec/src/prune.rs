@@ -18,6 +18,7 @@ use kyma_core::profile::{LevelProfile, PhaseName};
 use kyma_core::prune::{Outcome, Reason, evaluate};
 use kyma_core::schema::Schema;
 use kyma_core::time::TimeRange;
+use kyma_plan::node::Added;
 
 use crate::manifest::ListQuery;
 use crate::scope::QueryScope;
@@ -46,6 +47,8 @@ pub struct TableQuery {
     pub predicate: Predicate,
     /// Whether null strings read as `""`.
     pub null_strings_are_empty: bool,
+    /// Which commits are read.
+    pub added: Added,
 }
 
 impl TableQuery {
@@ -91,6 +94,10 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
     while let Some(extent) = listed.try_next().await? {
         considered += 1;
         rows_listed += extent.rows;
+        if !query.added.covers(extent.added) {
+            *found.level.pruned.entry(Reason::Cursor).or_default() += 1;
+            continue;
+        }
         let outcome = query.evaluate(&query.predicate, &extent);
         if prune && outcome.is_none() {
             *found.level.pruned.entry(outcome.reason.unwrap_or(Reason::Bounds)).or_default() += 1;

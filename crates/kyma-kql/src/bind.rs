@@ -9,6 +9,7 @@
 //! Columns hide names from `let`. Everything that copies plans or expressions counts them against a limit.
 
 mod call;
+mod cursor;
 mod expand;
 mod expr;
 mod external;

@@ -2,6 +2,7 @@
 
 mod check;
 mod conformance;
+mod operators;
 mod plans;
 mod realworld;
 mod soup;

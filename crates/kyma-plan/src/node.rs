@@ -5,6 +5,7 @@
 //! the same: `Filter`, `Project`, `Limit`, `MvExpand`, `Parse`, `Window`, `MvApply` keep their input's order.
 
 use kyma_core::error::Span;
+use kyma_core::ids::Sequence;
 use kyma_core::{Column, Schema, Type, Value};
 
 use crate::expr::{AggregateCall, Expr, WindowCall};
@@ -235,6 +236,24 @@ pub struct Scan {
     pub table: String,
     /// Whether null strings read as `""`, as KQL does.
     pub null_strings_are_empty: bool,
+    /// Which of its commits are read.
+    pub added: Added,
+}
+
+/// Commits, by their sequence in the table's database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Added {
+    /// Only those after this one.
+    pub after: Option<Sequence>,
+    /// Only this one and those before.
+    pub up_to: Option<Sequence>,
+}
+
+impl Added {
+    /// Whether a commit is among them.
+    pub fn covers(&self, sequence: Sequence) -> bool {
+        self.after.is_none_or(|after| sequence > after) && self.up_to.is_none_or(|up_to| sequence <= up_to)
+    }
 }
 
 /// One key of a sort.

@@ -23,6 +23,7 @@ use kyma_plan::BinaryOp;
 
 use crate::df_adapter::literal::plain_value;
 use crate::df_adapter::scalar::{Kernel, Op};
+use crate::scan::facts::Fact;
 
 type Physical = Arc<dyn PhysicalExpr>;
 
@@ -253,7 +254,8 @@ impl Extractor<'_> {
             let column = self.column(cast.expr())?;
             return (column.ty == Type::String && Type::of_arrow(cast.cast_type()) == Type::String).then_some(column);
         }
-        self.columns.get(expr.downcast_ref::<Column>()?.index())
+        // Formats do not know what only the catalog knows: it is opaque to them.
+        self.columns.get(expr.downcast_ref::<Column>()?.index()).filter(|column| Fact::of(column).is_none())
     }
 }
 

@@ -212,6 +212,7 @@ impl Lowering {
         let columns = schema.columns().iter().map(read_column).collect();
         let name = scan.table.clone();
         let table = KymaTable::new(&self.scope, table, at, columns, schema, scan.null_strings_are_empty);
+        let table = table.of_commits(scan.added);
         self.provider(&name, Arc::new(table))
     }
 

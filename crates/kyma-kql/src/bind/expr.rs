@@ -48,6 +48,7 @@ impl Binder<'_> {
             Ast::Typeof(text) => Ok(Expr::literal(Value::String(text.clone()), span)),
             Ast::Star | Ast::Wildcard(_) => fail("kql.syntax", "'*' cannot stand here", span),
             Ast::Pipeline(_) | Ast::Source(_) => table_as_scalar(span),
+            Ast::EntityGroup(_) => fail("kql.syntax", "an entity group cannot stand here", span),
             Ast::Lambda(_) => fail("kql.syntax", "a function cannot stand here", span),
         }
     }

@@ -125,8 +125,18 @@ impl Binder<'_> {
     }
 
     fn filter(&mut self, input: Plan, predicate: &ast::Expr, scope: ScopeId, span: Span) -> Bind<Plan> {
+        let mut input = input;
+        let parts = self.take_cursors(&mut input, predicate, scope)?;
         let mut row = self.ordered_row(&input.schema, scope);
-        let predicate = self.predicate(predicate, &mut row)?;
+        let mut bound = Vec::with_capacity(parts.len());
+        for part in parts {
+            bound.push(self.predicate(part, &mut row)?);
+        }
+        let predicate = match bound.len() {
+            0 => return Ok(input),
+            1 => bound.remove(0),
+            _ => Expr { kind: kyma_plan::ExprKind::And(bound), ty: Type::Bool, span: predicate.span },
+        };
         let schema = input.schema.clone();
         let calls = row.windows.unwrap_or_default();
         let drops = !calls.is_empty();

@@ -3,7 +3,7 @@
 use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::functions::{common_type, nearest};
-use kyma_plan::node::Scan;
+use kyma_plan::node::{Added, Scan};
 use kyma_plan::{Expr, Node, Plan};
 
 use super::naming::Names;
@@ -72,7 +72,7 @@ impl Binder<'_> {
         self.check_nodes(span)?;
         let database = database.unwrap_or(self.context.database);
         if let Some(table) = self.context.schemas.table(database, name) {
-            let scan = Scan { database: table.database, table: table.name, null_strings_are_empty: true };
+            let scan = Scan { database: table.database, table: table.name, null_strings_are_empty: true, added: Added::default() };
             return Ok(Plan::new(Node::Scan(scan), table.schema, span));
         }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {

@@ -19,7 +19,7 @@ use crate::value::Value;
 pub enum Reason {
     /// The event time lies outside.
     Time,
-    /// It was added before or after what is asked for.
+    /// It was added before or after what is asked for, or has another id.
     Cursor,
     /// Minimum and maximum exclude it.
     Bounds,

@@ -21,6 +21,7 @@ use kyma_core::time::TimeRange;
 use kyma_plan::node::Added;
 
 use crate::manifest::ListQuery;
+use crate::scan::facts::FactStats;
 use crate::scope::QueryScope;
 
 /// Extents of a query and what is known of them.
@@ -47,6 +48,8 @@ pub struct TableQuery {
     pub predicate: Predicate,
     /// Whether null strings read as `""`.
     pub null_strings_are_empty: bool,
+    /// What the filter says of the facts of extents alone, weakened likewise.
+    pub facts: Predicate,
     /// Which commits are read.
     pub added: Added,
 }
@@ -94,7 +97,8 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
     while let Some(extent) = listed.try_next().await? {
         considered += 1;
         rows_listed += extent.rows;
-        if !query.added.covers(extent.added) {
+        let excluded = prune && FactStats::new(&extent).excludes(&query.facts);
+        if excluded || !query.added.covers(extent.added) {
             *found.level.pruned.entry(Reason::Cursor).or_default() += 1;
             continue;
         }

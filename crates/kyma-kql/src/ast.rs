@@ -117,6 +117,21 @@ pub(crate) struct SortItem {
     pub(crate) nulls_first: Option<bool>,
 }
 
+/// A name or pattern of `project-reorder`, with the order of the columns that it means.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReorderItem {
+    pub(crate) expr: Expr,
+    pub(crate) order: Option<ColumnOrder>,
+}
+
+/// How columns are put in order by their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ColumnOrder {
+    pub(crate) descending: bool,
+    /// Numbers in names count as numbers: `a2` before `a10`.
+    pub(crate) by_numbers: bool,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ExpandItem {
     pub(crate) arg: Arg,
@@ -172,7 +187,7 @@ pub(crate) enum OperatorKind {
     ProjectAway(Vec<Expr>),
     ProjectKeep(Vec<Expr>),
     ProjectRename(Vec<Arg>),
-    ProjectReorder(Vec<SortItem>),
+    ProjectReorder(Vec<ReorderItem>),
     Summarize {
         aggregates: Vec<Arg>,
         by: Vec<Arg>,
@@ -281,6 +296,7 @@ pub(crate) enum OperatorKind {
     Search {
         predicate: Expr,
         tables: Vec<Expr>,
+        case_sensitive: bool,
     },
     Find(Box<FindClause>),
     Evaluate(Call, Option<Declared>),

@@ -89,12 +89,14 @@ impl TableProvider for KymaTable {
             .iter()
             .map(|filter| state.create_physical_expr(filter.clone(), &named))
             .collect::<Result<Vec<_>>>()?;
-        let extractor = Extractor { columns: &self.columns, null_strings_are_empty: self.null_strings_are_empty };
+        let null_strings_are_empty = self.null_strings_are_empty;
+        let extractor = |facts: bool| Extractor { columns: &self.columns, null_strings_are_empty, facts };
         let query = TableQuery {
             table: Arc::clone(&self.table),
             at: self.at,
             schema: self.table.schema.clone(),
-            predicate: extractor.all(&filters),
+            predicate: extractor(false).all(&filters),
+            facts: extractor(true).all(&filters),
             null_strings_are_empty: self.null_strings_are_empty,
             added: self.added,
         };

@@ -7,7 +7,10 @@ use arrow::buffer::BooleanBuffer;
 use kyma_core::extent::NewExtent;
 use kyma_core::format::ReadColumn;
 use kyma_core::ids::ExtentId;
-use kyma_core::{Error, Result};
+use kyma_core::predicate::{ColumnRef, Predicate};
+use kyma_core::prune::{StatsSource, evaluate};
+use kyma_core::stats::ColumnStats;
+use kyma_core::{Error, Result, Value};
 
 use crate::scan::columns::with_filled;
 use crate::scan::footers::Opened;
@@ -58,7 +61,7 @@ impl Fact {
     fn array(self, facts: &ExtentFacts, rows: usize) -> Result<ArrayRef> {
         Ok(match self {
             Fact::IngestionTime => {
-                let nanos = facts.made_at();
+                let nanos = made_at(facts.id);
                 Arc::new(TimestampNanosecondArray::from_iter(std::iter::repeat_n(nanos, rows)))
             }
             Fact::Id => {
@@ -74,17 +77,48 @@ impl Fact {
     }
 }
 
+/// The facts of an extent as statistics: one value for all of its rows.
+#[derive(Debug)]
+pub struct FactStats<'a> {
+    extent: &'a NewExtent,
+}
+
+impl<'a> FactStats<'a> {
+    /// Of an extent.
+    pub fn new(extent: &'a NewExtent) -> Self {
+        FactStats { extent }
+    }
+
+    /// Whether a filter is certainly true of no row.
+    pub fn excludes(&self, filter: &Predicate) -> bool {
+        evaluate(filter, self).is_none()
+    }
+}
+
+impl StatsSource for FactStats<'_> {
+    fn stats(&self, column: &ColumnRef) -> Option<ColumnStats> {
+        let value = match Fact::named(column.column.strip_prefix(MARK)?)? {
+            Fact::IngestionTime => Value::Datetime(made_at(self.extent.id)?),
+            Fact::Id => Value::Guid(self.extent.id.0.as_u128()),
+            Fact::Tags => return None,
+        };
+        let rows = self.extent.rows;
+        let (min, max) = (Some(value.clone()), Some(value));
+        Some(ColumnStats { min, max, exact: true, nulls: 0, rows, distinct: Some(1), sum: None })
+    }
+}
+
 impl ExtentFacts {
     /// Of an extent.
     pub fn of(extent: &NewExtent) -> Self {
         ExtentFacts { id: extent.id, tags: extent.tags.as_slice().into() }
     }
+}
 
-    /// Nanoseconds since the epoch.
-    fn made_at(&self) -> Option<i64> {
-        let (seconds, nanos) = self.id.0.get_timestamp()?.to_unix();
-        i64::try_from(i128::from(seconds) * NANOS_PER_SECOND + i128::from(nanos)).ok()
-    }
+/// When an extent was made, in nanoseconds since the epoch.
+fn made_at(id: ExtentId) -> Option<i64> {
+    let (seconds, nanos) = id.0.get_timestamp()?.to_unix();
+    i64::try_from(i128::from(seconds) * NANOS_PER_SECOND + i128::from(nanos)).ok()
 }
 
 impl Opened {

@@ -22,7 +22,7 @@ type Found = Vec<(String, Plan)>;
 
 impl Binder<'_> {
     pub(super) fn find(&mut self, clause: &FindClause, scope: ScopeId, span: Span) -> Bind<Plan> {
-        let found = self.found_in(&clause.predicate, &clause.tables, scope, span)?;
+        let found = self.found_in(&clause.predicate, &clause.tables, false, scope, span)?;
         let projected = match &clause.project {
             Some(columns) => asked_for(found, columns, span)?,
             None => chosen(found, &clause.predicate, span)?,

@@ -9,7 +9,7 @@ use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey, Visualization, WindowC
 use super::call::aggregate_name;
 use super::naming::{Names, name_of};
 use super::{Bind, Binder, Row, ScopeId, fail, unsupported};
-use crate::ast::{self, Arg, ExprKind, OperatorKind, SortItem};
+use crate::ast::{self, Arg, ExprKind, OperatorKind, ReorderItem, SortItem};
 use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
 
 /// Column names with their expressions.
@@ -97,7 +97,9 @@ impl Binder<'_> {
             OperatorKind::Invoke(call) => self.invoke_on(input, call, names, span),
             OperatorKind::Partition { key, body } => self.partition(input, key, body, names, span),
             OperatorKind::Scan(clause) => self.scan(input, clause, names, span),
-            OperatorKind::Search { predicate, .. } => self.search_in(input, predicate, names, span),
+            OperatorKind::Search { predicate, case_sensitive, .. } => {
+                self.search_in(input, predicate, *case_sensitive, names, span)
+            }
             OperatorKind::Evaluate(call, declared) => self.evaluate(input, call, declared.as_ref(), names, span),
             OperatorKind::Consume => Ok(Plan::limit(input, 0, span)),
             OperatorKind::Fork(_) => unsupported("'fork' before another operator", span),
@@ -230,14 +232,17 @@ impl Binder<'_> {
         Ok(Plan::project(input, columns, span))
     }
 
-    fn project_reorder(&mut self, input: Plan, items: &[SortItem], span: Span) -> Bind<Plan> {
+    fn project_reorder(&mut self, input: Plan, items: &[ReorderItem], span: Span) -> Bind<Plan> {
         let mut order: Vec<usize> = Vec::new();
         for item in items {
             let mut found = self.matching(&input.schema, std::slice::from_ref(&item.expr))?;
-            if item.descending || item.nulls_first.is_some() {
-                let columns = input.schema.columns();
-                found.sort_by(|a, b| columns[*a].name.cmp(&columns[*b].name));
-                if item.descending {
+            if let Some(wanted) = item.order {
+                let name = |at: usize| input.schema.columns().get(at).map_or("", |column| column.name.as_str());
+                found.sort_by(|a, b| match wanted.by_numbers {
+                    true => by_numbers(name(*a), name(*b)),
+                    false => name(*a).cmp(name(*b)),
+                });
+                if wanted.descending {
                     found.reverse();
                 }
             }
@@ -425,6 +430,33 @@ pub(super) fn count_rows(input: Plan, name: &str, span: Span) -> Plan {
     let call = AggregateCall { function: aggregate_name("count"), args: Vec::new(), types: vec![Type::Long], span };
     let node = Node::Aggregate { input: Box::new(input), keys: Vec::new(), aggregates: vec![call] };
     Plan::new(node, Schema::from([(name, Type::Long)]), span)
+}
+
+/// Names by their runs of digits, as numbers, and what stands between.
+fn by_numbers(a: &str, b: &str) -> std::cmp::Ordering {
+    let split = |text: &str| {
+        let digits = text.starts_with(|c: char| c.is_ascii_digit());
+        let end = text.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(text.len());
+        (digits, end)
+    };
+    let (mut a, mut b) = (a, b);
+    while !a.is_empty() && !b.is_empty() {
+        let ((a_digits, a_end), (b_digits, b_end)) = (split(a), split(b));
+        let (a_run, a_rest) = a.split_at(a_end);
+        let (b_run, b_rest) = b.split_at(b_end);
+        let order = match a_digits && b_digits {
+            true => {
+                let (x, y) = (a_run.trim_start_matches('0'), b_run.trim_start_matches('0'));
+                x.len().cmp(&y.len()).then_with(|| x.cmp(y))
+            }
+            false => a_run.cmp(b_run),
+        };
+        if order.is_ne() {
+            return order;
+        }
+        (a, b) = (a_rest, b_rest);
+    }
+    a.len().cmp(&b.len())
 }
 
 /// Whether `name` fits a pattern of `*`.

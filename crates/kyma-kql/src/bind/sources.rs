@@ -124,7 +124,10 @@ impl Binder<'_> {
             OperatorKind::Range { name, from, to, step } => self.range(name, from, to, step, scope, span),
             OperatorKind::Datatable { columns, values } => self.datatable(columns, values, scope, span),
             OperatorKind::Union { settings, inputs } => self.union(None, settings, inputs, scope, span),
-            OperatorKind::Search { predicate, tables } => self.search(predicate, tables, scope, span),
+            OperatorKind::Search { predicate, tables, case_sensitive } => {
+                let found = self.found_in(predicate, tables, *case_sensitive, scope, span)?;
+                Ok(united(found, Some(super::search::SOURCE_COLUMN), false, span))
+            }
             OperatorKind::Find(clause) => self.find(clause, scope, span),
             OperatorKind::External { columns, urls, settings } => self.external(columns, urls, settings, scope, span),
             OperatorKind::MacroExpand { settings, group, name, body } => {

@@ -4,7 +4,7 @@ use kyma_plan::Diagnostic;
 use kyma_plan::functions::nearest;
 
 use super::{Parsed, Parser};
-use crate::ast::{Arg, Expr, ExprKind, Name, Operator, OperatorKind, Settings, SortItem};
+use crate::ast::{Arg, ColumnOrder, Expr, ExprKind, Name, Operator, OperatorKind, ReorderItem, Settings, SortItem};
 
 /// Every operator, for hints.
 pub(crate) const NAMES: [&str; 54] = [
@@ -276,13 +276,18 @@ impl Parser<'_> {
         self.additive()
     }
 
-    fn reorder_item(&mut self) -> Parsed<SortItem> {
+    fn reorder_item(&mut self) -> Parsed<ReorderItem> {
         let expr = self.name_or_wildcard()?;
-        let (descending, found) = (self.is_word("desc") || self.is_word("granny-desc"), self.is_word("asc"));
-        if descending || found {
-            self.advance();
-        }
-        Ok(SortItem { expr, descending, nulls_first: found.then_some(true) })
+        let Some((word, used)) = self.hyphenated() else { return Ok(ReorderItem { expr, order: None }) };
+        let order = match word.to_ascii_lowercase().as_str() {
+            "asc" => ColumnOrder { descending: false, by_numbers: false },
+            "desc" => ColumnOrder { descending: true, by_numbers: false },
+            "granny-asc" => ColumnOrder { descending: false, by_numbers: true },
+            "granny-desc" => ColumnOrder { descending: true, by_numbers: true },
+            _ => return Err(self.unexpected("'asc', 'desc', 'granny-asc' or 'granny-desc'")),
+        };
+        self.at += used;
+        Ok(ReorderItem { expr, order: Some(order) })
     }
 
     pub(super) fn sort_item(&mut self) -> Parsed<SortItem> {

@@ -5,14 +5,16 @@ use crate::ast::{Expr, ExprKind, FindClause, FindColumn, Name, OperatorKind};
 
 impl Parser<'_> {
     pub(super) fn search(&mut self) -> Parsed<OperatorKind> {
-        self.settings();
+        let case_sensitive = self.settings().iter().any(|(name, value)| {
+            name.text == "kind" && matches!(&value.kind, ExprKind::Name(kind) if kind == "case_sensitive")
+        });
         let tables = if self.eat_word("in") {
             self.expect("(")?;
             self.list_until(")", Self::table_ref)?
         } else {
             Vec::new()
         };
-        Ok(OperatorKind::Search { predicate: self.search_or()?, tables })
+        Ok(OperatorKind::Search { predicate: self.search_or()?, tables, case_sensitive })
     }
 
     /// A search predicate: strings stand alone, `col:"text"` is `has`.

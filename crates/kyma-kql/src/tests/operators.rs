@@ -112,3 +112,12 @@ fn cursors() {
     check("Logs | take 1 | where cursor_after('1')", &["kql.cursor"]);
     check("Logs | extend a = cursor_after('1')", &["kql.cursor"]);
 }
+
+#[test]
+fn columns_in_order() {
+    let of = |order: &str| format!("print a10=1, b=1, a2=1, a=1 | project-reorder a* {order}");
+    check(&of("asc"), &["a:long a10:long a2:long b:long"]);
+    check(&of("granny-asc"), &["a:long a2:long a10:long b:long"]);
+    check(&of("granny-desc"), &["a10:long a2:long a:long b:long"]);
+    check(&of(""), &["a10:long a2:long a:long b:long"]);
+}

@@ -25,7 +25,13 @@ enum Records {
 }
 
 /// The rows of one file.
-pub(crate) fn rows(external: &External, schema: &Schema, url: &str, bytes: &[u8], bytes_max: u64) -> Result<RecordBatch> {
+pub(crate) fn rows(
+    external: &External,
+    schema: &Schema,
+    url: &str,
+    bytes: &[u8],
+    bytes_max: u64,
+) -> Result<RecordBatch> {
     let bytes = inflated(bytes, url, bytes_max)?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let name = url.split(['?', '#', ';']).next().unwrap_or(url);
@@ -52,8 +58,9 @@ pub(crate) fn rows(external: &External, schema: &Schema, url: &str, bytes: &[u8]
 
 fn inflated(bytes: &[u8], url: &str, bytes_max: u64) -> Result<Vec<u8>> {
     if bytes.starts_with(&ZIP) {
-        return Err(Error::invalid("query.external_format", format!("zip archives are not read: url={url}"))
-            .hint("gzip is"));
+        return Err(
+            Error::invalid("query.external_format", format!("zip archives are not read: url={url}")).hint("gzip is")
+        );
     }
     if !bytes.starts_with(&GZIP) {
         return Ok(bytes.to_vec());
@@ -82,7 +89,8 @@ fn records(format: ExternalFormat, bytes: &[u8], url: &str) -> Result<Records> {
 }
 
 fn separated(separator: u8, bytes: &[u8], url: &str) -> Result<Vec<Vec<String>>> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(bytes);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(bytes);
     let mut records = Vec::new();
     for record in reader.byte_records() {
         let record = record.map_err(|error| {
@@ -96,9 +104,8 @@ fn separated(separator: u8, bytes: &[u8], url: &str) -> Result<Vec<Vec<String>>>
 fn objects(bytes: &[u8], url: &str) -> Result<Vec<String>> {
     let mut objects = Vec::new();
     for value in serde_json::Deserializer::from_slice(bytes).into_iter::<serde_json::Value>() {
-        let value = value.map_err(|error| {
-            Error::invalid("query.external_format", format!("not JSON: url={url}")).because(error)
-        })?;
+        let value = value
+            .map_err(|error| Error::invalid("query.external_format", format!("not JSON: url={url}")).because(error))?;
         match value {
             serde_json::Value::Array(items) => objects.extend(items.iter().map(ToString::to_string)),
             other => objects.push(other.to_string()),

@@ -449,7 +449,16 @@ impl Binder<'_> {
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {
         self.rows += 1;
-        Row { width: schema.len(), schema, id: self.rows, scope, side: None, steps: Vec::new(), aggregates: None, windows: None }
+        Row {
+            width: schema.len(),
+            schema,
+            id: self.rows,
+            scope,
+            side: None,
+            steps: Vec::new(),
+            aggregates: None,
+            windows: None,
+        }
     }
 
     /// A row without columns.

@@ -39,9 +39,8 @@ pub enum ExternalFormat {
 
 impl ExternalFormat {
     /// Names of formats.
-    pub const NAMES: [&'static str; 12] = [
-        "csv", "tsv", "tsve", "psv", "scsv", "sohsv", "ssv", "txt", "raw", "json", "multijson", "singlejson",
-    ];
+    pub const NAMES: [&'static str; 12] =
+        ["csv", "tsv", "tsve", "psv", "scsv", "sohsv", "ssv", "txt", "raw", "json", "multijson", "singlejson"];
 
     /// The format of a name.
     pub fn named(name: &str) -> Option<ExternalFormat> {

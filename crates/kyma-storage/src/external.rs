@@ -34,7 +34,8 @@ impl ExternalFiles {
     /// Allows URLs under `prefixes`; none are when it is empty.
     pub fn new(prefixes: &[String], bytes_max: u64, timeout: Duration) -> Result<Self> {
         let parsed = |prefix: &String| {
-            Url::parse(prefix).map_err(|error| bad_url(format!("a prefix is not a URL: prefix={prefix}")).because(error))
+            Url::parse(prefix)
+                .map_err(|error| bad_url(format!("a prefix is not a URL: prefix={prefix}")).because(error))
         };
         let allowed = prefixes.iter().map(parsed).collect::<Result<Vec<_>>>()?;
         Ok(ExternalFiles { allowed, bytes_max, timeout })

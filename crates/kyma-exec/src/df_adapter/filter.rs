@@ -153,7 +153,8 @@ impl RowFilter for ExprFilter {
         let moving = self.moving.as_ref()?;
         let generation = snapshot_generation(moving);
         let current = snapshot_physical_expr(Arc::clone(moving)).ok()?;
-        let extractor = Extractor { columns: &self.columns, null_strings_are_empty: self.null_strings_are_empty, facts: false };
+        let extractor =
+            Extractor { columns: &self.columns, null_strings_are_empty: self.null_strings_are_empty, facts: false };
         Some((generation, extractor.predicate(&current)))
     }
 }

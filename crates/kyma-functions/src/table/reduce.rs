@@ -173,7 +173,12 @@ mod tests {
     #[test]
     fn numbers_and_differing_terms_are_variables() {
         let lines = ["user 17 logged in", "user 4 logged in", "disk sda1 is full", "user 17 logged out"];
-        check(&lines, 0.1, "", &[("user * logged *", 3, "user 17 logged in"), ("disk sda* is full", 1, "disk sda1 is full")]);
+        check(
+            &lines,
+            0.1,
+            "",
+            &[("user * logged *", 3, "user 17 logged in"), ("disk sda* is full", 1, "disk sda1 is full")],
+        );
     }
 
     #[test]

@@ -32,8 +32,7 @@ impl Binder<'_> {
             let count = self.aggregate_of("count", Vec::new(), span)?;
             let schema =
                 Schema::new(vec![Column::new(&name, key.ty), Column::new(format!("count_{name}"), Type::Long)]);
-            let node =
-                Node::Aggregate { input: Box::new(shared.clone()), keys: vec![key], aggregates: vec![count] };
+            let node = Node::Aggregate { input: Box::new(shared.clone()), keys: vec![key], aggregates: vec![count] };
             results.push(PlanStatement { name: None, plan: Plan::new(node, schema, span), visualization: None });
         }
         if let Some(operators) = with {

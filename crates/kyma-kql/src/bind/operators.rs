@@ -114,9 +114,7 @@ impl Binder<'_> {
             | OperatorKind::Datatable { .. }
             | OperatorKind::External { .. }
             | OperatorKind::MacroExpand { .. }
-            | OperatorKind::Find(_) => {
-                fail("kql.syntax", "this operator starts a query and cannot follow '|'", span)
-            }
+            | OperatorKind::Find(_) => fail("kql.syntax", "this operator starts a query and cannot follow '|'", span),
         }
     }
 

@@ -13,13 +13,8 @@ impl Binder<'_> {
     pub(super) fn scan(&mut self, input: Plan, clause: &ScanClause, scope: ScopeId, span: Span) -> Bind<Plan> {
         let input = if clause.order.is_empty() { input } else { self.sort(input, &clause.order, scope, span)? };
         let declared = self.declared_columns(&input.schema, clause, scope)?;
-        let row_schema: Schema = input
-            .schema
-            .columns()
-            .iter()
-            .chain(declared.iter().map(|declared| &declared.column))
-            .cloned()
-            .collect();
+        let row_schema: Schema =
+            input.schema.columns().iter().chain(declared.iter().map(|declared| &declared.column)).cloned().collect();
         let mut row = self.row(row_schema.clone(), scope);
         row.steps = step_names(&clause.steps)?;
         let width = input.schema.len();
@@ -34,7 +29,8 @@ impl Binder<'_> {
                 None => partition.push(self.column_index(&name.text, name.span, &row)?),
             }
         }
-        if let Some(name) = clause.partition.iter().zip(&partition).find(|(_, at)| **at >= width).map(|(name, _)| name) {
+        if let Some(name) = clause.partition.iter().zip(&partition).find(|(_, at)| **at >= width).map(|(name, _)| name)
+        {
             return fail("kql.unknown_column", format!("unknown column '{}'", name.text), name.span);
         }
         let mut columns = row_schema.columns().to_vec();

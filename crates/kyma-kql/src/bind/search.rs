@@ -97,11 +97,17 @@ impl Binder<'_> {
             ast::ExprKind::Literal(Value::String(text)) => search_text(text, case_sensitive, row, span),
             ast::ExprKind::Star => Ok(Expr::literal(Value::Bool(true), span)),
             ast::ExprKind::And(parts) => {
-                let parts = parts.iter().map(|part| self.search_predicate(part, case_sensitive, row)).collect::<Bind<Vec<_>>>()?;
+                let parts = parts
+                    .iter()
+                    .map(|part| self.search_predicate(part, case_sensitive, row))
+                    .collect::<Bind<Vec<_>>>()?;
                 Ok(Expr { kind: ExprKind::And(parts), ty: Type::Bool, span })
             }
             ast::ExprKind::Or(parts) => {
-                let parts = parts.iter().map(|part| self.search_predicate(part, case_sensitive, row)).collect::<Bind<Vec<_>>>()?;
+                let parts = parts
+                    .iter()
+                    .map(|part| self.search_predicate(part, case_sensitive, row))
+                    .collect::<Bind<Vec<_>>>()?;
                 Ok(any_of(parts, span))
             }
             _ => truth(self.scalar(expr, row)?),

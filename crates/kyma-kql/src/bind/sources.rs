@@ -72,7 +72,12 @@ impl Binder<'_> {
         self.check_nodes(span)?;
         let database = database.unwrap_or(self.context.database);
         if let Some(table) = self.context.schemas.table(database, name) {
-            let scan = Scan { database: table.database, table: table.name, null_strings_are_empty: true, added: Added::default() };
+            let scan = Scan {
+                database: table.database,
+                table: table.name,
+                null_strings_are_empty: true,
+                added: Added::default(),
+            };
             return Ok(Plan::new(Node::Scan(scan), table.schema, span));
         }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {

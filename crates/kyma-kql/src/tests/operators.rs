@@ -65,23 +65,25 @@ fn schemas_are_asserted() {
 
 #[test]
 fn find() {
-    let tables = "let A = datatable(k: long, a: string, v: long) []; let B = datatable(k: long, b: string, v: real) [];";
+    let tables =
+        "let A = datatable(k: long, a: string, v: long) []; let B = datatable(k: long, b: string, v: real) [];";
     let of = |rest: &str| format!("{tables} find {rest}");
     check(&of("in (A, B) where k > 1"), &["source_:string k:long pack_:dynamic"]);
+    check(&of("withsource=t in (A, B) where v > 1"), &["t:string v_long:long k:long pack_:dynamic v_real:real"]);
     check(
-        &of("withsource=t in (A, B) where v > 1"),
-        &["t:string v_long:long v_real:real k:long pack_:dynamic"],
+        &of("in (A, B) where k > 1 project a, v: string, pack(*)"),
+        &["source_:string a:string v:string pack_:dynamic"],
     );
-    check(&of("in (A, B) where k > 1 project a, v: string, pack(*)"), &[
-        "source_:string a:string v:string pack_:dynamic"
-    ]);
     check(&of("in (A, B) where k > 1 project-smart project-away pack_"), &["source_:string k:long"]);
     check(&of("in (A, B) where k > 1 project z"), &["kql.unknown_column"]);
 }
 
 #[test]
 fn files_elsewhere() {
-    check("externaldata(a: string, b: long,) [@'https://h/x.csv', h'https://h/y.csv'] with (format=csv, ignoreFirstRecord=True) | take 1", &["a:string b:long"]);
+    check(
+        "externaldata(a: string, b: long,) [@'https://h/x.csv', h'https://h/y.csv'] with (format=csv, ignoreFirstRecord=True) | take 1",
+        &["a:string b:long"],
+    );
     check("let L = (externaldata(a: string) ['https://h/x'] with (format='txt')); L | count", &["Count:long"]);
     check("externaldata(a: string) ['https://h/x'] with (format='avro')", &["kql.unsupported"]);
     check("externaldata(a: string) []", &["kql.syntax"]);
@@ -95,9 +97,10 @@ fn files_elsewhere() {
 fn one_body_for_several_databases() {
     let group = "entity_group [database('db'), cluster('c').database('db')]";
     check(&format!("macro-expand {group} as e (e.Logs | project Level)"), &["Level:string"]);
-    check(&format!("let G = {group}; macro-expand G as e (let x = 1; e.Logs | project Level, y = x) | count"), &[
-        "Count:long"
-    ]);
+    check(
+        &format!("let G = {group}; macro-expand G as e (let x = 1; e.Logs | project Level, y = x) | count"),
+        &["Count:long"],
+    );
     check("macro-expand entity_group [database('nope')] as e (e.Logs)", &["kql.unknown_database"]);
     check("let G = entity_group [database('db')]; G", &["kql.type"]);
     check("macro-expand H as e (e.Logs)", &["kql.unknown_name"]);
@@ -110,6 +113,8 @@ fn cursors() {
     assert!(shown.contains("scan db.Logs after=7 up_to=9"), "{shown}");
     check("Logs | where cursor_after('x')", &["kql.cursor"]);
     check("Logs | take 1 | where cursor_after('1')", &["kql.cursor"]);
+    check("Logs | summarize c = count() | where cursor_after('1')", &["kql.cursor"]);
+    check("Logs | where Status > 1 or cursor_after('1')", &["kql.cursor"]);
     check("Logs | extend a = cursor_after('1')", &["kql.cursor"]);
 }
 

@@ -19,9 +19,9 @@ use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use kyma_core::Type;
 
 use super::{Aggregate, GroupedScan, Grouping};
-use crate::scan::facts::Fact;
 use crate::df_adapter::filter::{places_of, renumber};
 use crate::df_adapter::source::ExtentScan;
+use crate::scan::facts::Fact;
 
 /// Distinct values that a key may have in an extent.
 const DISTINCT_MAX: u64 = 16_384;

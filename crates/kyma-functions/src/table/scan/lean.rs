@@ -21,18 +21,40 @@ pub(super) enum Lean {
     /// A declared column as assigned so far.
     Declared(usize),
     /// An input column of a step's row, by its place in [`Columns::arrays`].
-    State { step: usize, at: usize },
+    State {
+        step: usize,
+        at: usize,
+    },
     /// A declared column of a step's row.
-    StateDeclared { step: usize, at: usize },
-    Binary { op: BinaryOp, left: Box<Lean>, right: Box<Lean>, types: (Type, Type), out: Type },
+    StateDeclared {
+        step: usize,
+        at: usize,
+    },
+    Binary {
+        op: BinaryOp,
+        left: Box<Lean>,
+        right: Box<Lean>,
+        types: (Type, Type),
+        out: Type,
+    },
     /// All or any hold, three-valued; `decisive` is the truth value that decides alone.
-    Junction { parts: Vec<Lean>, decisive: bool },
+    Junction {
+        parts: Vec<Lean>,
+        decisive: bool,
+    },
     Not(Box<Lean>),
-    If { condition: Box<Lean>, yes: Box<Lean>, no: Box<Lean> },
+    If {
+        condition: Box<Lean>,
+        yes: Box<Lean>,
+        no: Box<Lean>,
+    },
     IsNull(Box<Lean>),
     IsEmpty(Box<Lean>),
     /// Anything else: `expr` over one row of `inputs`.
-    Kernel { expr: Expr, inputs: Vec<Lean> },
+    Kernel {
+        expr: Expr,
+        inputs: Vec<Lean>,
+    },
 }
 
 /// What compiled expressions read.
@@ -119,11 +141,9 @@ impl<'a> Compiler<'a> {
             ExprKind::Or(parts) => Lean::Junction { parts: self.all(parts)?, decisive: true },
             ExprKind::Not(inner) => Lean::Not(boxed(self, inner)?),
             ExprKind::Call { function, args } => match (*function, args.as_slice()) {
-                ("iff", [condition, yes, no]) => Lean::If {
-                    condition: boxed(self, condition)?,
-                    yes: boxed(self, yes)?,
-                    no: boxed(self, no)?,
-                },
+                ("iff", [condition, yes, no]) => {
+                    Lean::If { condition: boxed(self, condition)?, yes: boxed(self, yes)?, no: boxed(self, no)? }
+                }
                 ("isnull", [inner]) => Lean::IsNull(boxed(self, inner)?),
                 ("isempty", [inner]) if inner.ty != Type::Dynamic => Lean::IsEmpty(boxed(self, inner)?),
                 _ => self.kernel(expr)?,

@@ -161,11 +161,13 @@ fn condition(at: usize) -> impl Strategy<Value = Expr> {
     ];
     leaf.prop_recursive(2, 6, 2, |inner| {
         let kinds = [ExprKind::And as fn(Vec<Expr>) -> ExprKind, ExprKind::Or];
-        (proptest::collection::vec(inner.clone(), 1..3), 0..2_usize, any::<bool>()).prop_map(move |(parts, kind, not)| {
-            let span = Span::default();
-            let all = Expr { kind: kinds[kind](parts), ty: Type::Bool, span };
-            if not { Expr { kind: ExprKind::Not(Box::new(all)), ty: Type::Bool, span } } else { all }
-        })
+        (proptest::collection::vec(inner.clone(), 1..3), 0..2_usize, any::<bool>()).prop_map(
+            move |(parts, kind, not)| {
+                let span = Span::default();
+                let all = Expr { kind: kinds[kind](parts), ty: Type::Bool, span };
+                if not { Expr { kind: ExprKind::Not(Box::new(all)), ty: Type::Bool, span } } else { all }
+            },
+        )
     })
 }
 
@@ -211,7 +213,11 @@ fn sums() -> Scan {
     let sum = |step: usize| Expr::binary(BinaryOp::Add, column(0), state(step, 2), Type::Long);
     steps_of(vec![
         (StepOutput::None, begins, Some(column(0))),
-        (StepOutput::Last, goes_on, Some(call("iff", vec![call("isnull", vec![state(1, 0)], Type::Bool), sum(0), sum(1)], Type::Long))),
+        (
+            StepOutput::Last,
+            goes_on,
+            Some(call("iff", vec![call("isnull", vec![state(1, 0)], Type::Bool), sum(0), sum(1)], Type::Long)),
+        ),
         (StepOutput::All, ends, Some(state(1, 2))),
     ])
 }
@@ -247,7 +253,8 @@ fn streams_are_scanned_alone() {
 #[ignore = "a measurement"]
 fn rows_per_second() {
     let texts = ["a", "x", "y", "x", "z", "q", "x", "z"];
-    let rows: Vec<(Option<i64>, &str)> = (0..1_000_000).map(|at| (Some(at), texts[at as usize % texts.len()])).collect();
+    let rows: Vec<(Option<i64>, &str)> =
+        (0..1_000_000).map(|at| (Some(at), texts[at as usize % texts.len()])).collect();
     let started = Instant::now();
     let found = run(&sums(), &rows).num_rows();
     let seconds = started.elapsed().as_secs_f64();

@@ -19,6 +19,8 @@ use crate::value::Value;
 pub enum Reason {
     /// The event time lies outside.
     Time,
+    /// It was added before or after what is asked for, or has another id.
+    Cursor,
     /// Minimum and maximum exclude it.
     Bounds,
     /// A needed path or value is null everywhere.
@@ -40,6 +42,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Time => "time",
+            Reason::Cursor => "cursor",
             Reason::Bounds => "bounds",
             Reason::Missing => "missing",
             Reason::Filter => "filter",

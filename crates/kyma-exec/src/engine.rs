@@ -114,6 +114,7 @@ impl Engine {
             metrics: QueryMetrics::register(parts.registry, Arc::clone(&memory)),
             shared: Arc::new(Shared {
                 store: parts.store,
+                external: parts.settings.external_files()?,
                 formats: parts.formats,
                 manifests: Manifests::new(parts.catalog, parts.settings.manifest_cache_bytes),
                 footers: Footers::new(parts.settings.footer_cache_bytes),

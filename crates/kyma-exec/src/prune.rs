@@ -18,8 +18,10 @@ use kyma_core::profile::{LevelProfile, PhaseName};
 use kyma_core::prune::{Outcome, Reason, evaluate};
 use kyma_core::schema::Schema;
 use kyma_core::time::TimeRange;
+use kyma_plan::node::Added;
 
 use crate::manifest::ListQuery;
+use crate::scan::facts::FactStats;
 use crate::scope::QueryScope;
 
 /// Extents of a query and what is known of them.
@@ -46,6 +48,10 @@ pub struct TableQuery {
     pub predicate: Predicate,
     /// Whether null strings read as `""`.
     pub null_strings_are_empty: bool,
+    /// What the filter says of the facts of extents alone, weakened likewise.
+    pub facts: Predicate,
+    /// Which commits are read.
+    pub added: Added,
 }
 
 impl TableQuery {
@@ -91,6 +97,11 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
     while let Some(extent) = listed.try_next().await? {
         considered += 1;
         rows_listed += extent.rows;
+        let excluded = prune && FactStats::new(&extent).excludes(&query.facts);
+        if excluded || !query.added.covers(extent.added) {
+            *found.level.pruned.entry(Reason::Cursor).or_default() += 1;
+            continue;
+        }
         let outcome = query.evaluate(&query.predicate, &extent);
         if prune && outcome.is_none() {
             *found.level.pruned.entry(outcome.reason.unwrap_or(Reason::Bounds)).or_default() += 1;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use kyma_core::format::Formats;
 use kyma_core::profile::{IoCounters, OperatorProfile, PhaseName, Profile, Stopwatch, store_dollars};
-use kyma_storage::Store;
+use kyma_storage::{ExternalFiles, Store};
 use parking_lot::Mutex;
 
 use crate::manifest::Manifests;
@@ -25,6 +25,8 @@ pub struct Shared {
     pub manifests: Manifests,
     /// Where bytes are.
     pub store: Arc<Store>,
+    /// Files elsewhere that queries may name.
+    pub external: ExternalFiles,
     /// How they are laid out.
     pub formats: Arc<Formats>,
     /// Open extents.

@@ -1,7 +1,10 @@
 //! Settings of query execution.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use kyma_core::Result;
+use kyma_storage::ExternalFiles;
 use serde::{Deserialize, Serialize};
 
 /// Deepest nesting of a plan or expression; frontends bound the text's nesting, this bounds what they made of it.
@@ -47,6 +50,12 @@ pub struct ExecSettings {
     pub spill_bytes: u64,
     /// US dollars that a million reads of the store cost, for profiles and estimates; the default is S3's list price.
     pub dollars_per_million_gets: f64,
+    /// Prefixes of URLs that `externaldata` may fetch from; none is allowed by default.
+    pub external_urls: Vec<String>,
+    /// Bytes of one file that `externaldata` fetches.
+    pub external_bytes_max: u64,
+    /// Seconds that fetching one such file may take.
+    pub external_seconds: u64,
     /// Whether blocks and extents are pruned; off only in tests that compare.
     pub prune: bool,
 }
@@ -65,6 +74,9 @@ impl Default for ExecSettings {
             spill_dir: None,
             spill_bytes: 16 << 30,
             dollars_per_million_gets: 0.4,
+            external_urls: Vec::new(),
+            external_bytes_max: 64 << 20,
+            external_seconds: 30,
             prune: true,
         }
     }
@@ -77,6 +89,12 @@ impl ExecSettings {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             threads => threads,
         }
+    }
+
+    /// What `externaldata` may fetch.
+    pub fn external_files(&self) -> Result<ExternalFiles> {
+        let timeout = Duration::from_secs(self.external_seconds.max(1));
+        ExternalFiles::new(&self.external_urls, self.external_bytes_max, timeout)
     }
 
     /// Partitions of a query.

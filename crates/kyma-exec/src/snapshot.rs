@@ -81,6 +81,10 @@ impl SchemaSource for Snapshot {
     fn databases(&self) -> Vec<String> {
         self.names.clone()
     }
+
+    fn sequence(&self, database: &str) -> Option<Sequence> {
+        self.databases.get(database).map(|pinned| pinned.sequence)
+    }
 }
 
 /// Reads snapshots from the catalog.

@@ -58,3 +58,7 @@ pub const GRAPH_STEPS_MAX: u64 = 100_000_000;
 pub const GRAPH_MATCHES_MAX: usize = 10_000_000;
 /// Partial matches that are extended at a time.
 pub const GRAPH_BATCH_ROWS: usize = 4_096;
+/// Rows that `scan` takes, and rows that it gives.
+pub const SCAN_ROWS_MAX: usize = 64 * 1024 * 1024;
+/// Patterns of `reduce` with the same separators; further texts join the most similar one.
+pub const REDUCE_PATTERNS_MAX: usize = 256;

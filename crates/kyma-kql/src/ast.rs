@@ -62,6 +62,8 @@ pub(crate) enum ExprKind {
     Source(Box<Operator>),
     /// `(a: long) { ... }`
     Lambda(std::rc::Rc<Lambda>),
+    /// `entity_group [database("a"), database("b")]`
+    EntityGroup(Vec<Expr>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -115,6 +117,21 @@ pub(crate) struct SortItem {
     pub(crate) expr: Expr,
     pub(crate) descending: bool,
     pub(crate) nulls_first: Option<bool>,
+}
+
+/// A name or pattern of `project-reorder`, with the order of the columns that it means.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReorderItem {
+    pub(crate) expr: Expr,
+    pub(crate) order: Option<ColumnOrder>,
+}
+
+/// How columns are put in order by their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ColumnOrder {
+    pub(crate) descending: bool,
+    /// Numbers in names count as numbers: `a2` before `a10`.
+    pub(crate) by_numbers: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -172,7 +189,7 @@ pub(crate) enum OperatorKind {
     ProjectAway(Vec<Expr>),
     ProjectKeep(Vec<Expr>),
     ProjectRename(Vec<Arg>),
-    ProjectReorder(Vec<SortItem>),
+    ProjectReorder(Vec<ReorderItem>),
     Summarize {
         aggregates: Vec<Arg>,
         by: Vec<Arg>,
@@ -261,23 +278,78 @@ pub(crate) enum OperatorKind {
         body: Expr,
     },
     Fork(Vec<(Option<Name>, Vec<Operator>)>),
-    Facet(Vec<Expr>),
+    Scan(Box<ScanClause>),
+    Facet {
+        columns: Vec<Expr>,
+        with: Option<Vec<Operator>>,
+    },
+    Reduce {
+        text: Expr,
+        settings: Settings,
+    },
+    AssertSchema(Vec<Param>),
+    /// `execute-and-cache`: the rows as they are, computed once.
+    Cache,
+    External {
+        columns: Vec<Param>,
+        urls: Vec<Expr>,
+        settings: Settings,
+    },
+    MacroExpand {
+        settings: Settings,
+        group: Expr,
+        name: Name,
+        body: Vec<Statement>,
+    },
     Search {
         predicate: Expr,
         tables: Vec<Expr>,
+        case_sensitive: bool,
     },
-    Find {
-        predicate: Expr,
-        tables: Vec<Expr>,
-        project: Vec<Expr>,
-        source: Option<Name>,
-    },
+    Find(Box<FindClause>),
     Evaluate(Call, Option<Declared>),
     Consume,
     /// `make-graph`, `graph-match`, ...
     Graph(graph::GraphOperator),
     /// Read, but not supported: `scan`, `externaldata`, ...
     Unsupported(String),
+}
+
+/// What follows `find`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FindClause {
+    pub(crate) predicate: Expr,
+    pub(crate) tables: Vec<Expr>,
+    /// `project`; without it the columns are chosen.
+    pub(crate) project: Option<Vec<FindColumn>>,
+    pub(crate) away: Vec<Expr>,
+    pub(crate) source: Option<Name>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum FindColumn {
+    Column(Name, Option<Type>),
+    /// `pack(*)`: all others in a bag.
+    Pack,
+}
+
+/// What follows `scan`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ScanClause {
+    pub(crate) match_id: Option<Name>,
+    pub(crate) order: Vec<SortItem>,
+    pub(crate) partition: Vec<Name>,
+    pub(crate) declared: Vec<Param>,
+    pub(crate) steps: Vec<ScanStep>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ScanStep {
+    pub(crate) name: Name,
+    pub(crate) optional: Option<Span>,
+    pub(crate) output: Option<Name>,
+    pub(crate) condition: Expr,
+    pub(crate) assignments: Vec<(Name, Expr)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,11 +9,14 @@
 //! Columns hide names from `let`. Everything that copies plans or expressions counts them against a limit.
 
 mod call;
+mod cursor;
 mod expand;
 mod expr;
+mod external;
+mod facet;
+mod find;
 mod fold;
 mod graph;
-
 mod join;
 mod lambda;
 mod matching;
@@ -23,6 +26,7 @@ mod operators;
 mod partition;
 pub(crate) mod plugin;
 mod recover;
+mod scan;
 mod search;
 mod series;
 mod several;
@@ -73,6 +77,8 @@ enum Binding {
     },
     /// A graph, which stands where it is used.
     Graph(Rc<graph::Graph>),
+    /// Databases that `macro-expand` goes through.
+    Group(Rc<Vec<ast::Expr>>),
     /// What could not be bound; uses are not reported again.
     Poison,
 }
@@ -101,6 +107,8 @@ struct Row {
     scope: ScopeId,
     /// `$left` or `$right`, when this is a side of a join.
     side: Option<&'static str>,
+    /// Steps of a `scan`, whose rows are further columns, as many for each as the schema has.
+    steps: Vec<String>,
     /// Aggregates met, when they are allowed.
     aggregates: Option<Aggregates>,
     /// Functions over the ordered input met, when they are allowed. Their results are columns after the row's.
@@ -144,6 +152,8 @@ pub(crate) struct Binder<'a> {
     asked: usize,
     /// The first question that has no answer yet.
     question: Option<Plan>,
+    /// Names that a `macro-expand` around gives to a database, innermost last.
+    entities: Vec<(String, ast::Expr)>,
     /// The label of the rows that the first operator of a pipeline is about to get.
     piped_label: Option<String>,
 }
@@ -173,6 +183,7 @@ pub(crate) fn bind(
         call_depth: 0,
         asked: 0,
         question: None,
+        entities: Vec::new(),
         piped_label: None,
     };
     let query = binder.query(statements);
@@ -370,6 +381,9 @@ impl Binder<'_> {
         if let ast::ExprKind::Lambda(lambda) = &value.kind {
             return Ok(Binding::Function { lambda: Rc::clone(lambda), scope });
         }
+        if let ast::ExprKind::EntityGroup(members) = &value.kind {
+            return Ok(Binding::Group(Rc::new(members.clone())));
+        }
         if self.gives_graph(value, scope) {
             return self.graph_binding(value, scope);
         }
@@ -430,6 +444,11 @@ impl Binder<'_> {
                 ast::OperatorKind::Fork(branches) => return self.fork(&pipeline.source, before, branches, *scope),
                 ast::OperatorKind::Graph(ast::graph::GraphOperator::ToTable(tables)) if tables.len() > 1 => {
                     return self.graph_tables(&pipeline.source, before, tables, scope, last.span);
+                }
+                ast::OperatorKind::Facet { columns, with } => {
+                    let source = self.table(&pipeline.source, *scope)?;
+                    let input = self.pipeline_from(source, before, scope)?;
+                    return self.facet(input, columns, with.as_deref(), scope, last.span);
                 }
                 _ => {}
             }
@@ -504,6 +523,7 @@ impl Binder<'_> {
             id: self.rows,
             scope,
             side: None,
+            steps: Vec::new(),
             aggregates: None,
             windows: None,
             graph: None,
@@ -551,6 +571,9 @@ impl Binder<'_> {
             }
             Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, span, row),
             Some(Binding::Graph(_)) => graph::not_a_table(span),
+            Some(Binding::Group(_)) => {
+                fail("kql.type", format!("'{name}' is an entity group, which only macro-expand takes"), span)
+            }
             _ => recover::follows(span),
         }
     }

@@ -8,6 +8,7 @@ mod expr;
 mod graph;
 pub(crate) mod literal;
 mod operators;
+mod scan;
 mod search;
 mod series;
 mod statements;

@@ -3,12 +3,13 @@
 mod check;
 mod conformance;
 mod docs;
-mod examples;
-mod lookups;
 mod errors;
-mod mutation;
-mod oracle;
+mod examples;
 mod graphs;
+mod lookups;
+mod mutation;
+mod operators;
+mod oracle;
 mod plans;
 mod realworld;
 mod soup;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use kyma_core::ids::Sequence;
 use kyma_core::{Schema, Value};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,11 @@ pub trait SchemaSource: Send + Sync {
 
     /// Names of the databases, sorted.
     fn databases(&self) -> Vec<String>;
+
+    /// The commit of `database` up to which rows are read, where that is known.
+    fn sequence(&self, _database: &str) -> Option<Sequence> {
+        None
+    }
 }
 
 /// What a frontend may know beside the text.

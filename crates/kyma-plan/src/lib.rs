@@ -9,6 +9,7 @@
 pub mod command;
 pub mod diagnostic;
 pub mod expr;
+pub mod external;
 pub mod frontend;
 pub mod functions;
 pub mod graph;

@@ -5,9 +5,11 @@
 //! the same: `Filter`, `Project`, `Limit`, `MvExpand`, `Parse`, `Window`, `MvApply` keep their input's order.
 
 use kyma_core::error::Span;
+use kyma_core::ids::Sequence;
 use kyma_core::{Column, Schema, Type, Value};
 
 use crate::expr::{AggregateCall, Expr, WindowCall};
+use crate::external::External;
 use crate::table::TableFunction;
 
 /// A relation.
@@ -171,6 +173,8 @@ pub enum Node {
         escape: Option<String>,
         /// A capital letter starts a new pair.
         greedy: bool,
+        /// An expression whose first two groups are key and value; the settings above are of no account then.
+        regex: Option<String>,
     },
     /// `serialize`, and functions over the whole ordered input. Columns: the input's, then one per call.
     Window {
@@ -210,6 +214,8 @@ pub enum Node {
         /// Its tables.
         inputs: Vec<Plan>,
     },
+    /// `externaldata`: rows of files elsewhere.
+    External(Box<External>),
     /// `materialize`: computed once however often the id occurs in one query.
     Materialize {
         /// Same id, same rows.
@@ -230,6 +236,24 @@ pub struct Scan {
     pub table: String,
     /// Whether null strings read as `""`, as KQL does.
     pub null_strings_are_empty: bool,
+    /// Which of its commits are read.
+    pub added: Added,
+}
+
+/// Commits, by their sequence in the table's database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Added {
+    /// Only those after this one.
+    pub after: Option<Sequence>,
+    /// Only this one and those before.
+    pub up_to: Option<Sequence>,
+}
+
+impl Added {
+    /// Whether a commit is among them.
+    pub fn covers(&self, sequence: Sequence) -> bool {
+        self.after.is_none_or(|after| sequence > after) && self.up_to.is_none_or(|up_to| sequence <= up_to)
+    }
 }
 
 /// One key of a sort.
@@ -346,9 +370,13 @@ impl Plan {
     /// The direct inputs, bodies included.
     pub fn inputs(&self) -> Vec<&Plan> {
         match &self.node {
-            Node::Scan(_) | Node::Values(_) | Node::Unit | Node::Range { .. } | Node::Input | Node::Sql(_) => {
-                Vec::new()
-            }
+            Node::Scan(_)
+            | Node::Values(_)
+            | Node::Unit
+            | Node::Range { .. }
+            | Node::Input
+            | Node::External(_)
+            | Node::Sql(_) => Vec::new(),
             Node::Filter { input, .. }
             | Node::Project { input, .. }
             | Node::Aggregate { input, .. }

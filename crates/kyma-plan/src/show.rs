@@ -22,7 +22,11 @@ fn show(plan: &Plan, depth: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn title(node: &Node) -> String {
     match node {
-        Node::Scan(scan) => format!("scan {}.{}", scan.database, scan.table),
+        Node::Scan(scan) => {
+            let after = scan.added.after.map_or_else(String::new, |after| format!(" after={}", after.0));
+            let up_to = scan.added.up_to.map_or_else(String::new, |up_to| format!(" up_to={}", up_to.0));
+            format!("scan {}.{}{after}{up_to}", scan.database, scan.table)
+        }
         Node::Values(rows) => format!("values rows={}", rows.len()),
         Node::Unit => "unit".to_owned(),
         Node::Range { from, to, step } => format!("range {from} to {to} step {step}"),
@@ -69,6 +73,7 @@ fn title(node: &Node) -> String {
         Node::MakeSeries { axis, keys, .. } => format!("make-series {axis} by={}", list(keys)),
         Node::TopNested { levels, .. } => format!("top-nested levels={}", levels.len()),
         Node::Table { function, .. } => format!("table {}", function.name()),
+        Node::External(external) => format!("external {}", external.urls.join(", ")),
         Node::Materialize { id, .. } => format!("materialize {id}"),
         Node::Sql(statement) => format!("sql {statement}"),
     }

@@ -4,10 +4,16 @@
 //! binds it in a frontend, and a kernel in `kyma_functions::table`. The engine needs to know nothing of it: it computes the
 //! inputs, within the query's memory, and hands them over.
 
+mod reduce;
+mod scan;
+
 use kyma_core::Value;
 
-use crate::Expr;
+use crate::expr::Expr;
 use crate::graph::GraphQuery;
+
+pub use reduce::Reduce;
+pub use scan::{Scan, ScanColumn, ScanStep, StepOutput};
 
 /// What a [`crate::Node::Table`] computes from its inputs.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +22,10 @@ pub enum TableFunction {
     Plugin(Plugin),
     /// `make-graph` and the operators after it.
     Graph(Box<GraphQuery>),
+    /// `scan`.
+    Scan(Box<Scan>),
+    /// `reduce`.
+    Reduce(Reduce),
 }
 
 /// A call of a plugin. The columns that it works on are its inputs', in the order that its kernel wants.
@@ -33,14 +43,17 @@ impl TableFunction {
         match self {
             TableFunction::Plugin(plugin) => plugin.name,
             TableFunction::Graph(query) => query.name(),
+            TableFunction::Scan(_) => "scan",
+            TableFunction::Reduce(_) => "reduce",
         }
     }
 
-    /// The expressions in it, which its kernel computes; those of its inputs are not among them.
+    /// The expressions that the kernel computes while it runs. Sub-queries in them are put in before.
     pub fn exprs_mut(&mut self) -> Vec<&mut Expr> {
         match self {
-            TableFunction::Plugin(_) => Vec::new(),
+            TableFunction::Plugin(_) | TableFunction::Reduce(_) => Vec::new(),
             TableFunction::Graph(query) => query.exprs_mut(),
+            TableFunction::Scan(scan) => scan.exprs_mut(),
         }
     }
 }

@@ -15,10 +15,14 @@
 //! | `store.object_exists` | conflict | another object is under that key |
 //! | `store.key_invalid` | invalid | the key could leave the store's prefix |
 //! | `store.url_invalid` | invalid | the URL or an option is not understood |
+//! | `query.external_refused` | invalid | a file elsewhere is not under a prefix that the node allows |
+//! | `query.external_unavailable` | unavailable | a file elsewhere could not be had |
+//! | `query.external_too_large`, `query.external_timeout` | exhausted | a file elsewhere exceeds its limits |
 //! | `storage.corrupt` | corrupt | an object is shorter than a range that it must have |
 
 mod cache;
 mod error;
+mod external;
 pub mod fault;
 mod flights;
 mod gate;
@@ -34,6 +38,7 @@ mod settings;
 mod store;
 
 pub use cache::{BlockCache, CacheCounts, Cost, DiskCache, MemoryCache, RangeKey, TieredCache};
+pub use external::ExternalFiles;
 pub use object_store;
 pub use open::open;
 pub use settings::StoreSettings;

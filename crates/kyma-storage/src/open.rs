@@ -41,7 +41,7 @@ async fn cache(settings: &StoreSettings) -> Arc<dyn BlockCache> {
     }
 }
 
-fn connect(settings: &StoreSettings) -> Result<Arc<dyn ObjectStore>> {
+pub(crate) fn connect(settings: &StoreSettings) -> Result<Arc<dyn ObjectStore>> {
     let url = &settings.url;
     if url.scheme() == "memory" {
         return Ok(Arc::new(InMemory::new()));

@@ -23,6 +23,8 @@ use kyma_plan::BinaryOp;
 
 use crate::df_adapter::literal::plain_value;
 use crate::df_adapter::scalar::{Kernel, Op};
+use crate::scan::facts::Fact;
+use crate::settings::IN_LIST_MAX;
 
 type Physical = Arc<dyn PhysicalExpr>;
 
@@ -36,6 +38,8 @@ pub(crate) struct Extractor<'a> {
     pub(crate) columns: &'a [ReadColumn],
     /// Whether null strings read as `""`.
     pub(crate) null_strings_are_empty: bool,
+    /// Whether it reads what is said of the facts of extents, and nothing else; formats do not know these.
+    pub(crate) facts: bool,
 }
 
 impl Extractor<'_> {
@@ -195,6 +199,16 @@ impl Extractor<'_> {
                 "isnotnull" => negate(self.is_null(value)),
                 _ => Predicate::Opaque,
             },
+            (Op::In { ty: Type::String, ignore_case: true }, [value, list @ ..]) => {
+                let needles = list.iter().map(text_literal).collect();
+                flat_or(self.text_tests("equal_ci", value, needles))
+            }
+            (Op::Call { function: "has_any", types }, [text, terms @ ..]) => {
+                flat_or(self.text_tests("has", text, needles(types.get(1..).unwrap_or_default(), terms)))
+            }
+            (Op::Call { function: "has_all", types }, [text, terms @ ..]) => {
+                Predicate::and(self.text_tests("has", text, needles(types.get(1..).unwrap_or_default(), terms)))
+            }
             (Op::Call { function, .. }, [text, needle]) => self.text_call(function, text, needle),
             _ => Predicate::Opaque,
         }
@@ -214,9 +228,22 @@ impl Extractor<'_> {
     }
 
     fn text_call(&self, function: &str, text: &Physical, needle: &Physical) -> Predicate {
-        let (Some(column), Some(Value::String(needle))) = (self.column(text), literal(needle)) else {
-            return Predicate::Opaque;
-        };
+        match (self.column(text), text_literal(needle)) {
+            (Some(column), Some(needle)) => self.text_test(function, column, needle),
+            _ => Predicate::Opaque,
+        }
+    }
+
+    /// A test per needle; one opaque one where something of it is not known.
+    fn text_tests(&self, function: &str, text: &Physical, needles: Option<Vec<String>>) -> Vec<Predicate> {
+        let (Some(column), Some(needles)) = (self.column(text), needles) else { return vec![Predicate::Opaque] };
+        if needles.is_empty() || needles.len() > IN_LIST_MAX {
+            return vec![Predicate::Opaque];
+        }
+        needles.into_iter().map(|needle| self.text_test(function, column, needle)).collect()
+    }
+
+    fn text_test(&self, function: &str, column: &ReadColumn, needle: String) -> Predicate {
         let (op, case_sensitive) = match function {
             "has" => (TextOp::Has, false),
             "has_cs" => (TextOp::Has, true),
@@ -253,12 +280,34 @@ impl Extractor<'_> {
             let column = self.column(cast.expr())?;
             return (column.ty == Type::String && Type::of_arrow(cast.cast_type()) == Type::String).then_some(column);
         }
-        self.columns.get(expr.downcast_ref::<Column>()?.index())
+        let column = self.columns.get(expr.downcast_ref::<Column>()?.index())?;
+        (Fact::of(column).is_some() == self.facts).then_some(column)
     }
 }
 
 fn literal(expr: &Physical) -> Option<Value> {
     plain_value(expr.downcast_ref::<Literal>()?.value())
+}
+
+fn text_literal(expr: &Physical) -> Option<String> {
+    match literal(expr)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The texts that constants are, and those in arrays of texts.
+fn needles(types: &[Type], exprs: &[Physical]) -> Option<Vec<String>> {
+    let mut needles = Vec::new();
+    for (ty, expr) in types.iter().zip(exprs) {
+        let text = text_literal(expr)?;
+        match ty {
+            Type::String => needles.push(text),
+            Type::Dynamic => needles.extend(serde_json::from_str::<Vec<String>>(&text).ok()?),
+            _ => return None,
+        }
+    }
+    Some(needles)
 }
 
 fn negate(predicate: Predicate) -> Predicate {

@@ -58,7 +58,7 @@ pub(crate) fn conditions(
     if groups.len() > CONDITIONS_MAX {
         groups = BTreeMap::from([((planned < filters.len(), true, Vec::new()), filters.to_vec())]);
     }
-    let extractor = Extractor { columns, null_strings_are_empty };
+    let extractor = Extractor { columns, null_strings_are_empty, facts: false };
     let condition = |((is_later, is_moving, _), conjuncts): (Kind, Vec<Arc<dyn PhysicalExpr>>)| {
         let predicate = extractor.all(&conjuncts);
         let is_exact = !is_later && !is_moving && !predicate.has_opaque();
@@ -153,7 +153,8 @@ impl RowFilter for ExprFilter {
         let moving = self.moving.as_ref()?;
         let generation = snapshot_generation(moving);
         let current = snapshot_physical_expr(Arc::clone(moving)).ok()?;
-        let extractor = Extractor { columns: &self.columns, null_strings_are_empty: self.null_strings_are_empty };
+        let extractor =
+            Extractor { columns: &self.columns, null_strings_are_empty: self.null_strings_are_empty, facts: false };
         Some((generation, extractor.predicate(&current)))
     }
 }

@@ -4,6 +4,7 @@
 //! Operators that DataFusion lacks stand on a finished plan of their own (see [`operators`]); so does the input of an
 //! aggregate for which order matters.
 
+mod external;
 mod join;
 mod special;
 
@@ -170,13 +171,14 @@ impl Lowering {
                 self.parse(input, text, Parse { reading, outputs: outputs.clone(), schema: plan.schema.arrow() }, place)
                     .await
             }
-            Node::ParseKv { input, text, keys, pair_delimiter, kv_delimiter, quote, escape, greedy } => {
+            Node::ParseKv { input, text, keys, pair_delimiter, kv_delimiter, quote, escape, greedy, regex } => {
                 let options = KeyValueOptions {
                     pair_delimiter: pair_delimiter.clone(),
                     kv_delimiter: kv_delimiter.clone(),
                     quote: quote.clone(),
                     escape: escape.clone(),
                     greedy: *greedy,
+                    regex: regex.clone(),
                 };
                 let outputs = (plan.schema.len().saturating_sub(keys.len())..plan.schema.len()).collect();
                 let reading = Reading::Pairs { keys: keys.clone(), options };
@@ -191,6 +193,7 @@ impl Lowering {
             }
             Node::TopNested { input, levels } => self.top_nested(input, levels, &plan.schema, place).await,
             Node::Table { function, inputs } => self.table(function, inputs, &plan.schema, place).await,
+            Node::External(external) => self.external(external, &plan.schema).await,
             Node::Materialize { id, input } => self.materialize(*id, input, place).await,
             Node::Sql(statement) => self.sql(statement).await,
         }
@@ -344,7 +347,7 @@ pub(crate) fn limit(input: LogicalPlan, count: u64) -> LogicalPlan {
 /// Whether the rows of a plan have an order that a Kusto pipeline keeps.
 pub(crate) fn is_ordered(plan: &Plan) -> bool {
     match &plan.node {
-        Node::Sort { .. } | Node::Values(_) | Node::Range { .. } | Node::Input => true,
+        Node::Sort { .. } | Node::Values(_) | Node::Range { .. } | Node::Input | Node::Table { .. } => true,
         Node::Filter { input, .. }
         | Node::Project { input, .. }
         | Node::Limit { input, .. }

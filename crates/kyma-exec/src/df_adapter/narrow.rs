@@ -87,7 +87,13 @@ fn below_here(plan: Plan, wanted: &Places) -> Plan {
         Node::Partition { input, key, body } => Node::Partition { input: whole(input), key, body: whole(body) },
         Node::Table { function, inputs } => Node::Table { function, inputs: inputs.into_iter().map(narrow).collect() },
         Node::Materialize { id, input } => Node::Materialize { id, input: whole(input) },
-        leaf @ (Node::Scan(_) | Node::Values(_) | Node::Unit | Node::Range { .. } | Node::Input | Node::Sql(_)) => leaf,
+        leaf @ (Node::Scan(_)
+        | Node::External(_)
+        | Node::Values(_)
+        | Node::Unit
+        | Node::Range { .. }
+        | Node::Input
+        | Node::Sql(_)) => leaf,
     };
     Plan { node, schema, span }
 }

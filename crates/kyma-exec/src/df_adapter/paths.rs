@@ -6,6 +6,8 @@
 //!    arrives at the scan, which appends a virtual column, or at a node that makes the column anew, which refuses it.
 //! 3. On the way back, nodes in between carry the new column at their end, and the expression becomes that column.
 //!
+//! What the catalog knows of a row's extent (`extent_id()`) travels the same way, as a wish without a column.
+//!
 //! A rewritten relation may so have more columns than before, at its end; [`exact`] cuts them off where the number counts.
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use kyma_core::predicate::ColumnRef;
 use kyma_core::{Column, Schema, Type};
 use kyma_plan::node::Scan;
 use kyma_plan::{Expr, ExprKind, Node, Plan, SortKey};
+
+use crate::scan::facts::Fact;
 
 /// A path of an input column, read as a type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +34,8 @@ type Granted = BTreeMap<Wish, usize>;
 /// Marks the name of a virtual column; no name of a stored column starts so.
 const MARK: char = '\u{1}';
 const SEPARATOR: char = '\u{2}';
+/// Instead of a column, where a wish is for what the catalog knows of a row's extent; its key is the function.
+const FACT: usize = usize::MAX;
 
 /// The plan with paths pushed into its scans.
 pub(crate) fn push_paths(plan: Plan) -> Plan {
@@ -121,6 +127,13 @@ fn push_scan(scan: Scan, schema: Schema, span: kyma_core::error::Span, wishes: V
     let mut columns = schema.columns().to_vec();
     let mut granted = Granted::new();
     for wish in wishes {
+        if wish.column == FACT {
+            if let Some(function) = wish.keys.first().filter(|_| !granted.contains_key(&wish)) {
+                columns.push(Column::new(format!("{MARK}{}", Fact::column_name(function)), wish.ty));
+                granted.insert(wish, columns.len() - 1);
+            }
+            continue;
+        }
         let Some(base) = schema.columns().get(wish.column).filter(|base| base.ty == Type::Dynamic) else { continue };
         let clean = |text: &str| !text.contains([MARK, SEPARATOR]);
         if granted.contains_key(&wish) || !clean(&base.name) || !wish.keys.iter().all(|key| clean(key)) {
@@ -141,6 +154,7 @@ fn push_project(
 ) -> (Plan, Granted) {
     let below = |wish: &Wish| match exprs.get(wish.column).map(|expr| &expr.kind) {
         Some(ExprKind::Column(column)) => Some(Wish { column: *column, ..wish.clone() }),
+        None if wish.column == FACT => Some(wish.clone()),
         _ => None,
     };
     let passed: Vec<(Wish, Wish)> = wishes.iter().filter_map(|wish| Some((wish.clone(), below(wish)?))).collect();
@@ -186,6 +200,9 @@ fn read_by_formats(ty: Type) -> bool {
 /// The path that an expression is.
 fn wish_of(expr: &Expr) -> Option<Wish> {
     match &expr.kind {
+        ExprKind::Call { function, args } if args.is_empty() && Fact::named(function).is_some() => {
+            Some(Wish { column: FACT, keys: vec![(*function).to_owned()], ty: expr.ty })
+        }
         ExprKind::Path { base, keys } => {
             let ExprKind::Column(column) = base.kind else { return None };
             Some(Wish { column, keys: keys.clone(), ty: Type::Dynamic })

@@ -41,7 +41,6 @@ use crate::df_adapter::watch::{metered, shortened};
 use crate::df_adapter::words::words;
 use crate::explain::{Reads, holding};
 use crate::prune::{Survivors, TableQuery};
-use crate::scan::columns::with_filled;
 use crate::scan::queue::ScanQueue;
 use crate::scan::{Budget, Known, ScanSpec, partition};
 use crate::scope::{PlannedScan, QueryScope};
@@ -208,10 +207,9 @@ impl ExtentScan {
         let selection = selection(rows);
         let bytes = opened.reader.read_bytes(block, &wanted) as usize;
         budget.take(bytes)?;
-        let batch = opened.reader.read(&*opened.source, block, &wanted, Some(&selection)).await;
+        let read = opened.read(block, &wanted, Some(&selection), false, self.query.null_strings_are_empty).await;
         budget.give(bytes);
-        let batch = batch?;
-        Ok(with_filled(&batch, &wanted, self.query.null_strings_are_empty))
+        read
     }
 
     /// Most distinct values that one extent has in an output column, as far as the manifest knows that of all.

@@ -15,6 +15,7 @@ use kyma_core::Schema;
 use kyma_core::catalog::Table;
 use kyma_core::format::ReadColumn;
 use kyma_core::ids::Sequence;
+use kyma_plan::node::Added;
 
 use crate::df_adapter::error::to_df;
 use crate::df_adapter::extract::Extractor;
@@ -31,6 +32,7 @@ pub(crate) struct KymaTable {
     columns: Vec<ReadColumn>,
     schema: SchemaRef,
     null_strings_are_empty: bool,
+    added: Added,
 }
 
 impl KymaTable {
@@ -44,7 +46,13 @@ impl KymaTable {
         null_strings_are_empty: bool,
     ) -> Self {
         let (scope, table) = (Arc::clone(scope), Arc::new(table));
-        KymaTable { scope, table, at, columns, schema: schema.arrow(), null_strings_are_empty }
+        let added = Added::default();
+        KymaTable { scope, table, at, columns, schema: schema.arrow(), null_strings_are_empty, added }
+    }
+
+    /// Only the rows of some commits.
+    pub(crate) fn of_commits(self, added: Added) -> Self {
+        KymaTable { added, ..self }
     }
 
     /// All columns of a table, as SQL sees it.
@@ -81,13 +89,16 @@ impl TableProvider for KymaTable {
             .iter()
             .map(|filter| state.create_physical_expr(filter.clone(), &named))
             .collect::<Result<Vec<_>>>()?;
-        let extractor = Extractor { columns: &self.columns, null_strings_are_empty: self.null_strings_are_empty };
+        let null_strings_are_empty = self.null_strings_are_empty;
+        let extractor = |facts: bool| Extractor { columns: &self.columns, null_strings_are_empty, facts };
         let query = TableQuery {
             table: Arc::clone(&self.table),
             at: self.at,
             schema: self.table.schema.clone(),
-            predicate: extractor.all(&filters),
+            predicate: extractor(false).all(&filters),
+            facts: extractor(true).all(&filters),
             null_strings_are_empty: self.null_strings_are_empty,
+            added: self.added,
         };
         let found = survivors(&self.scope, &query).await.map_err(to_df)?;
         let output = projection.cloned().unwrap_or_else(|| (0..self.columns.len()).collect());

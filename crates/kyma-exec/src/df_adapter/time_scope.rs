@@ -28,7 +28,8 @@ impl Lowering {
 
     fn read(&self, scan: &Scan, schema: &Schema, (table, at): (Table, Sequence)) -> Result<LogicalPlan> {
         let columns = schema.columns().iter().map(read_column).collect();
-        let table = KymaTable::new(&self.scope, table, at, columns, schema, scan.null_strings_are_empty);
+        let table =
+            KymaTable::new(&self.scope, table, at, columns, schema, scan.null_strings_are_empty).of_commits(scan.added);
         self.provider(&scan.table, Arc::new(table))
     }
 

@@ -20,7 +20,7 @@ use kyma_core::format::{Narrowed, ReadColumn};
 use kyma_core::predicate::Predicate;
 use kyma_core::{Error, Result};
 
-use crate::scan::columns::{batch_of, decoded, with_filled};
+use crate::scan::columns::{batch_of, decoded};
 use crate::scan::footers::Opened;
 use crate::scan::{Budget, Condition, RowPlace, ScanSpec};
 
@@ -203,12 +203,7 @@ impl BlockRead {
             return Ok(Vec::new());
         }
         let wanted = self.spec.columns_of(places);
-        let (reader, source) = (&self.opened.reader, &*self.opened.source);
-        let batch = match coded {
-            true => reader.read_coded(source, self.block, &wanted, selection).await?,
-            false => reader.read(source, self.block, &wanted, selection).await?,
-        };
-        Ok(with_filled(&batch, &wanted, self.spec.query.null_strings_are_empty))
+        self.opened.read(self.block, &wanted, selection, coded, self.spec.query.null_strings_are_empty).await
     }
 
     fn assemble(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {

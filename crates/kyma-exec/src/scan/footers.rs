@@ -7,6 +7,7 @@ use kyma_core::format::{OpenOptions, RangeReader, SegmentReader};
 use kyma_core::ids::ExtentId;
 use kyma_core::{Error, Result};
 
+use crate::scan::facts::ExtentFacts;
 use crate::scan::io::IoReader;
 use crate::scope::QueryScope;
 
@@ -23,6 +24,8 @@ pub struct Opened {
     pub reader: Arc<dyn SegmentReader>,
     /// Its bytes.
     pub source: Arc<dyn RangeReader>,
+    /// What the catalog knows of it.
+    pub facts: ExtentFacts,
 }
 
 impl Footers {
@@ -49,7 +52,7 @@ impl Footers {
         let opening = format.open(Arc::clone(&source), &options);
         let opened = scope.scan_times.footer.compute(self.cache.try_get_with(extent.id, opening)).await;
         let reader = opened.map_err(shared_error)?;
-        Ok(Opened { reader, source })
+        Ok(Opened { reader, source, facts: ExtentFacts::of(extent) })
     }
 
     /// The open extent, if it is at hand.

@@ -13,6 +13,7 @@
 
 pub mod block;
 pub mod columns;
+pub mod facts;
 pub mod footers;
 mod gate;
 pub mod io;

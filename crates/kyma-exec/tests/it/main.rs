@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // Tasks of a test end with its runtime.
 
 mod examples;
+mod extents;
 mod limits;
 mod manifest;
 mod operators;

@@ -35,6 +35,26 @@ async fn two_tables() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn steps_and_patterns() {
+    let world = two_tables().await;
+    let scan = "L | sort by Timestamp asc | scan with_match_id=m declare (total: long) with \
+                (step s: isnotnull(k) => total = k + coalesce(s.total, 0))";
+    let known = "(step s: a in (R | project replace_string(b, 'r', 'l')))";
+    let many = "(step s: k in (range x from 1 to 2000 step 1))";
+    let of = |steps: &str| format!("L | sort by a asc | scan with {steps} | project a");
+    check(
+        &world,
+        &[
+            (&format!("={scan} | project a, total, m"), &["l0|1|0", "l1|3|0", "l2|5|0", "|14|0"]),
+            (&format!("={}", of(known)), &["l0", "l1", "l2", "l3"]),
+            ("R | reduce by b", &["r*|5|r0"]),
+        ],
+    )
+    .await;
+    assert_eq!(world.error(&of(many)).await.code(), "query.in_rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn joins() {
     let world = two_tables().await;
     let of = |kind: &str, columns: &str| {

@@ -60,6 +60,17 @@ async fn every_level_counts_what_it_pruned() {
     let plan = world.engine.explain(request("kql", "T | where s startswith_cs 'user123' | project n")).await.unwrap();
     assert_eq!(prefix.profile.catalog.pruned.get(&Reason::Bounds), Some(&3), "{plan}");
 
+    for condition in [
+        "s has_any ('user217', 'user300')",
+        "s has_any (dynamic(['user217', 'user300']))",
+        "s in~ ('USER217 logged in', 'user300 LOGGED in')",
+    ] {
+        let terms = world.kql(&format!("T | where {condition} | project n | sort by n asc")).await;
+        assert_eq!(shown(&terms), ["217", "300"], "{condition}");
+        assert_eq!(terms.profile.rows_matched, 2, "{condition}");
+        assert!(terms.profile.rows_scanned < 200, "{condition}: {:?}", terms.profile);
+    }
+
     let nothing = world.profile("T | where Timestamp > datetime(2030-01-01) | project n").await;
     assert_eq!((nothing.catalog.kept, nothing.store_requests), (0, 0), "{nothing:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::interleave;
 use kyma_core::{Error, Result, Type};
 
@@ -37,6 +37,10 @@ pub(super) static KERNELS: &[Kernel] = &[
         let nulls = Nulls::of(call)?;
         Ok(build::flags(call.rows, |row| !nulls.is_empty(row)))
     }),
+    // Over a table these become columns of its scan.
+    kernel("ingestion_time", |call| Ok(new_null_array(&call.out.arrow(), call.rows))),
+    kernel("extent_id", |call| build::guids(call.rows, |_| Some(0))),
+    kernel("extent_tags", |call| Ok(new_null_array(&call.out.arrow(), call.rows))),
     impure("assert", assert),
     kernel("gettype", gettype),
     kernel("estimate_data_size", estimate_data_size),

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use kyma_core::{Error, Result, Schema};
 use kyma_plan::table::TableFunction;
 
-use super::{graph, plugin};
+use super::{graph, plugin, reduce, scan};
 use crate::EvalContext;
 
 /// One call of a table function.
@@ -41,5 +41,7 @@ pub fn table(function: &TableFunction, call: &TableCall<'_>) -> Result<RecordBat
     match function {
         TableFunction::Plugin(plugin) => plugin::plugin(plugin, call),
         TableFunction::Graph(query) => graph::graph(query, call),
+        TableFunction::Reduce(options) => reduce::reduce(options, call),
+        TableFunction::Scan(steps) => scan::scan(steps, call),
     }
 }

@@ -19,11 +19,14 @@ pub struct KeyValueOptions {
     pub escape: Option<String>,
     /// A value reaches to the next known key.
     pub greedy: bool,
+    /// An expression whose first two groups are key and value; decides alone when given.
+    pub regex: Option<String>,
 }
 
 /// Gives one array per key, of its column's type; the first of equal keys counts.
 pub fn parse_kv(text: &Arg, rows: usize, keys: &[Column], options: &KeyValueOptions) -> Result<Vec<ArrayRef>> {
     let texts = Texts::of(text)?;
+    let regex = options.regex.as_deref().map(kyma_core::pattern::compile).transpose()?;
     let mut found: Vec<Vec<String>> = vec![Vec::with_capacity(rows); keys.len()];
     for row in 0..rows {
         let mut values: Vec<Option<String>> = vec![None; keys.len()];
@@ -33,9 +36,10 @@ pub fn parse_kv(text: &Arg, rows: usize, keys: &[Column], options: &KeyValueOpti
                 values[at].get_or_insert_with(|| value.trim().to_owned());
             }
         };
-        match options.greedy {
-            true => greedy_pairs(texts.get(row), keys, options, &mut offer),
-            false => pairs(texts.get(row), options, &mut offer),
+        match &regex {
+            Some(regex) => regex_pairs(texts.get(row), regex, &mut offer),
+            None if options.greedy => greedy_pairs(texts.get(row), keys, options, &mut offer),
+            None => pairs(texts.get(row), options, &mut offer),
         }
         found.iter_mut().zip(values).for_each(|(column, value)| column.push(value.unwrap_or_default()));
     }
@@ -59,6 +63,14 @@ fn kv_border(text: &str, options: &KeyValueOptions) -> Option<usize> {
     match &options.kv_delimiter {
         Some(delimiter) => (!delimiter.is_empty() && text.starts_with(delimiter.as_str())).then_some(delimiter.len()),
         None => text.chars().next().filter(|c| "=:".contains(*c)).map(char::len_utf8),
+    }
+}
+
+fn regex_pairs(text: &str, regex: &regex::Regex, offer: &mut impl FnMut(&str, &str)) {
+    for found in regex.captures_iter(text) {
+        if let (Some(key), Some(value)) = (found.get(1), found.get(2)) {
+            offer(key.as_str(), value.as_str());
+        }
     }
 }
 

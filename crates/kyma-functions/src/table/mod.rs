@@ -6,6 +6,8 @@ mod graph;
 mod key_value;
 mod parse;
 mod plugin;
+mod reduce;
+mod scan;
 mod series;
 
 pub use expand::mv_expand;

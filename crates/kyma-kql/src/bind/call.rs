@@ -80,9 +80,15 @@ impl Binder<'_> {
             "around" => self.around(call, span, row)?,
             "bin_auto" => self.bin_auto(call, span, row)?,
             "current_database" => Expr::literal(Value::String(self.context.database.to_owned()), span),
+            "current_cursor" | "cursor_current" => {
+                let sequence = self.context.schemas.sequence(self.context.database);
+                let text = sequence.map_or_else(String::new, |sequence| sequence.0.to_string());
+                Expr::literal(Value::String(text), span)
+            }
+            name if super::cursor::CURSOR_TESTS.contains(&name) => return super::cursor::misplaced(name, span),
             "ingestion_time" => match column(&row.schema, kyma_core::schema::INGESTION_TIME_COLUMN, span) {
                 Some(column) => column,
-                None => Expr::literal(Value::Null(Type::Datetime), span),
+                None => resolved(name, Vec::new(), span)?,
             },
             "extract" | "extract_json" | "extractjson" | "percentile_tdigest" if typed_by(call).is_some() => {
                 let position = call.args.len() - 1;

@@ -175,8 +175,12 @@ impl Binder<'_> {
                 _ => None,
             })
         };
-        if let Some((name, _)) = settings.iter().find(|(setting, _)| setting.text == "regex") {
-            return super::unsupported("parse-kv by a regular expression", name.span);
+        let regex = setting("regex");
+        if let Some(regex) = &regex
+            && kyma_core::pattern::compile(regex).map_or(true, |regex| regex.captures_len() < 3)
+        {
+            let hint = Some("its first two groups are key and value".to_owned());
+            return super::fail_with_hint("kql.regex", "parse-kv cannot use this expression", span, hint);
         }
         let keys: Vec<Column> =
             columns.iter().map(|param| Column::new(&param.name.text, param.ty.unwrap_or(Type::String))).collect();
@@ -196,6 +200,7 @@ impl Binder<'_> {
             quote: setting("quote"),
             escape: setting("escape"),
             greedy: setting("greedy").is_some_and(|greedy| greedy == "true"),
+            regex,
         };
         let parsed = Plan::new(node, schema, span);
         Ok(if kept.len() < width { keep_columns(parsed, &places, span) } else { parsed })

@@ -49,6 +49,7 @@ impl Binder<'_> {
             Ast::Typeof(text) => Ok(Expr::literal(Value::String(text.clone()), span)),
             Ast::Star | Ast::Wildcard(_) => fail("kql.syntax", "'*' cannot stand here", span),
             Ast::Pipeline(_) | Ast::Source(_) => table_as_scalar(span),
+            Ast::EntityGroup(_) => fail("kql.syntax", "an entity group cannot stand here", span),
             Ast::Lambda(_) => fail("kql.syntax", "a function cannot stand here", span),
         }
     }
@@ -154,6 +155,11 @@ impl Binder<'_> {
             if row.side == Some(side.as_str()) {
                 let index = self.column_index(&name.text, name.span, row)?;
                 return Ok(Expr::column(index, row.schema.columns()[index].ty, span));
+            }
+            if let Some(step) = row.steps.iter().position(|step| step == side) {
+                let index = self.column_index(&name.text, name.span, row)?;
+                let ty = row.schema.columns()[index].ty;
+                return Ok(Expr::column((step + 1) * row.schema.len() + index, ty, span));
             }
             if matches!(side.as_str(), "$left" | "$right") {
                 return fail("kql.syntax", format!("'{side}' cannot stand here"), base.span);

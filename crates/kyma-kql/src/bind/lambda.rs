@@ -127,6 +127,7 @@ impl Binder<'_> {
             id: row.id,
             scope,
             side: None,
+            steps: Vec::new(),
             aggregates: None,
             windows: row.windows.take(),
             graph: None,

@@ -12,7 +12,7 @@ use super::graph::Piped;
 use super::naming::{Names, name_of};
 use super::recover::{follows, is_limit};
 use super::{Bind, Binder, Row, ScopeId, fail, fail_with_hint, unsupported};
-use crate::ast::{self, Arg, ExprKind, OperatorKind, SortItem};
+use crate::ast::{self, Arg, ExprKind, OperatorKind, ReorderItem, SortItem};
 use crate::limits::{COLUMNS_MAX, STACK_PIECE, STACK_RED_ZONE};
 
 /// Column names with their expressions.
@@ -133,18 +133,26 @@ impl Binder<'_> {
             OperatorKind::Invoke(call) => self.invoke_on(input, call, names, span),
             OperatorKind::Partition { key, body } => self.partition(input, key, body, names, span),
             OperatorKind::PartitionOf { key, body } => self.partition_of(input, key, body, names, span),
-            OperatorKind::Search { predicate, .. } => self.search_in(input, predicate, names, span),
+            OperatorKind::Scan(clause) => self.scan(input, clause, names, span),
+            OperatorKind::Search { predicate, case_sensitive, .. } => {
+                self.search_in(input, predicate, *case_sensitive, names, span)
+            }
             OperatorKind::Evaluate(call, declared) => self.evaluate(input, call, declared.as_ref(), names, span),
             OperatorKind::Consume => Ok(Plan::limit(input, 0, span)),
             OperatorKind::Fork(_) => unsupported("'fork' before another operator", span),
-            OperatorKind::Facet(_) => unsupported("'facet'", span),
-            OperatorKind::Find { .. } => unsupported("'find'", span),
+            OperatorKind::Facet { .. } => unsupported("'facet' before another operator", span),
+            OperatorKind::Reduce { text, settings } => self.reduce(input, text, settings, names, span),
+            OperatorKind::AssertSchema(columns) => self.assert_schema(input, columns, span),
+            OperatorKind::Cache => Ok(self.materialize(input)),
             OperatorKind::Graph(operator) => super::graph::needs_graph(operator.word(), span),
             OperatorKind::Unsupported(word) if word.is_empty() => follows(span),
             OperatorKind::Unsupported(word) => unsupported(&format!("the operator '{word}'"), span),
-            OperatorKind::Range { .. } | OperatorKind::Print(_) | OperatorKind::Datatable { .. } => {
-                fail("kql.syntax", "this operator starts a query and cannot follow '|'", span)
-            }
+            OperatorKind::Range { .. }
+            | OperatorKind::Print(_)
+            | OperatorKind::Datatable { .. }
+            | OperatorKind::External { .. }
+            | OperatorKind::MacroExpand { .. }
+            | OperatorKind::Find(_) => fail("kql.syntax", "this operator starts a query and cannot follow '|'", span),
         }
     }
 
@@ -155,8 +163,18 @@ impl Binder<'_> {
     }
 
     fn filter(&mut self, input: Plan, predicate: &ast::Expr, scope: ScopeId, span: Span) -> Bind<Plan> {
+        let mut input = input;
+        let parts = self.take_cursors(&mut input, predicate, scope)?;
         let mut row = self.ordered_row(&input.schema, scope);
-        let predicate = self.predicate(predicate, &mut row)?;
+        let mut bound = Vec::with_capacity(parts.len());
+        for part in parts {
+            bound.push(self.predicate(part, &mut row)?);
+        }
+        let predicate = match bound.len() {
+            0 => return Ok(input),
+            1 => bound.remove(0),
+            _ => Expr { kind: kyma_plan::ExprKind::And(bound), ty: Type::Bool, span: predicate.span },
+        };
         let schema = input.schema.clone();
         let calls = row.windows.unwrap_or_default();
         let drops = !calls.is_empty();
@@ -256,14 +274,17 @@ impl Binder<'_> {
         Ok(Plan::project(input, columns, span))
     }
 
-    fn project_reorder(&mut self, input: Plan, items: &[SortItem], span: Span) -> Bind<Plan> {
+    fn project_reorder(&mut self, input: Plan, items: &[ReorderItem], span: Span) -> Bind<Plan> {
         let mut order: Vec<usize> = Vec::new();
         for item in items {
             let mut found = self.matching(&input.schema, std::slice::from_ref(&item.expr))?;
-            if item.descending || item.nulls_first.is_some() {
-                let columns = input.schema.columns();
-                found.sort_by(|a, b| columns[*a].name.cmp(&columns[*b].name));
-                if item.descending {
+            if let Some(wanted) = item.order {
+                let name = |at: usize| input.schema.columns().get(at).map_or("", |column| column.name.as_str());
+                found.sort_by(|a, b| match wanted.by_numbers {
+                    true => by_numbers(name(*a), name(*b)),
+                    false => name(*a).cmp(name(*b)),
+                });
+                if wanted.descending {
                     found.reverse();
                 }
             }
@@ -276,7 +297,7 @@ impl Binder<'_> {
     }
 
     /// Places of the columns that names and patterns mean, in their order.
-    fn matching(&mut self, schema: &Schema, items: &[ast::Expr]) -> Bind<Vec<usize>> {
+    pub(super) fn matching(&mut self, schema: &Schema, items: &[ast::Expr]) -> Bind<Vec<usize>> {
         let found = self.every(items, |binder, item| match &item.kind {
             ExprKind::Name(name) => {
                 let row = binder.row(schema.clone(), super::ROOT);
@@ -451,6 +472,33 @@ pub(super) fn count_rows(input: Plan, name: &str, span: Span) -> Plan {
     let call = AggregateCall { function: aggregate_name("count"), args: Vec::new(), types: vec![Type::Long], span };
     let node = Node::Aggregate { input: Box::new(input), keys: Vec::new(), aggregates: vec![call] };
     Plan::new(node, Schema::from([(name, Type::Long)]), span)
+}
+
+/// Names by their runs of digits, as numbers, and what stands between.
+fn by_numbers(a: &str, b: &str) -> std::cmp::Ordering {
+    let split = |text: &str| {
+        let digits = text.starts_with(|c: char| c.is_ascii_digit());
+        let end = text.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(text.len());
+        (digits, end)
+    };
+    let (mut a, mut b) = (a, b);
+    while !a.is_empty() && !b.is_empty() {
+        let ((a_digits, a_end), (b_digits, b_end)) = (split(a), split(b));
+        let (a_run, a_rest) = a.split_at(a_end);
+        let (b_run, b_rest) = b.split_at(b_end);
+        let order = match a_digits && b_digits {
+            true => {
+                let (x, y) = (a_run.trim_start_matches('0'), b_run.trim_start_matches('0'));
+                x.len().cmp(&y.len()).then_with(|| x.cmp(y))
+            }
+            false => a_run.cmp(b_run),
+        };
+        if order.is_ne() {
+            return order;
+        }
+        (a, b) = (a_rest, b_rest);
+    }
+    a.len().cmp(&b.len())
 }
 
 /// Whether `name` fits a pattern of `*`.

@@ -10,17 +10,18 @@ use super::{Bind, Binder, Row, ScopeId, fail};
 use crate::ast;
 
 /// Column that says where a row was found.
-const SOURCE_COLUMN: &str = "$table";
+pub(super) const SOURCE_COLUMN: &str = "$table";
 
 impl Binder<'_> {
-    /// `search "x"`, `search in (T1, T2) "x"`.
-    pub(super) fn search(
+    /// The rows of each table that meet a predicate, without tables that lack its columns.
+    pub(super) fn found_in(
         &mut self,
         predicate: &ast::Expr,
         tables: &[ast::Expr],
+        case_sensitive: bool,
         scope: ScopeId,
         span: Span,
-    ) -> Bind<Plan> {
+    ) -> Bind<Vec<(String, Plan)>> {
         let everything = [ast::Expr { kind: ast::ExprKind::Star, span }];
         let tables = if tables.is_empty() { &everything } else { tables };
         let (mut plans, mut others) = (Vec::new(), Vec::new());
@@ -36,7 +37,7 @@ impl Binder<'_> {
             for (name, plan) in found {
                 // A table without the columns that the predicate names has no such rows.
                 let empty = no_rows_of(&plan);
-                match self.searched(plan, predicate, scope, span)? {
+                match self.searched(plan, predicate, case_sensitive, scope, span)? {
                     Some(filtered) => plans.push((name, filtered)),
                     None => others.push((name, empty)),
                 }
@@ -49,13 +50,20 @@ impl Binder<'_> {
         if plans.is_empty() {
             return fail("kql.unknown_table", "no table can have such rows", span);
         }
-        Ok(united(plans, Some(SOURCE_COLUMN), false, span))
+        Ok(plans)
     }
 
     /// `T | search "x"`.
-    pub(super) fn search_in(&mut self, input: Plan, predicate: &ast::Expr, scope: ScopeId, span: Span) -> Bind<Plan> {
+    pub(super) fn search_in(
+        &mut self,
+        input: Plan,
+        predicate: &ast::Expr,
+        case_sensitive: bool,
+        scope: ScopeId,
+        span: Span,
+    ) -> Bind<Plan> {
         let mut row = self.row(input.schema.clone(), scope);
-        let predicate = self.search_predicate(predicate, &mut row)?;
+        let predicate = self.search_predicate(predicate, case_sensitive, &mut row)?;
         let name = match &input.node {
             kyma_plan::Node::Scan(scan) => scan.table.clone(),
             _ => "union_arg0".to_owned(),
@@ -72,9 +80,16 @@ impl Binder<'_> {
         self.tables_like(pattern, table.span, scope)
     }
 
-    fn searched(&mut self, plan: Plan, predicate: &ast::Expr, scope: ScopeId, span: Span) -> Bind<Option<Plan>> {
+    fn searched(
+        &mut self,
+        plan: Plan,
+        predicate: &ast::Expr,
+        case_sensitive: bool,
+        scope: ScopeId,
+        span: Span,
+    ) -> Bind<Option<Plan>> {
         let mut row = self.row(plan.schema.clone(), scope);
-        match self.attempt(|binder| binder.search_predicate(predicate, &mut row)) {
+        match self.attempt(|binder| binder.search_predicate(predicate, case_sensitive, &mut row)) {
             Ok(predicate) => Ok(Some(Plan::filter(plan, Expr { span, ..predicate }))),
             Err(errors) if errors.iter().all(|error| error.code == "kql.unknown_column") => Ok(None),
             Err(errors) => self.give_up(errors, span),
@@ -82,17 +97,23 @@ impl Binder<'_> {
     }
 
     /// A text alone is looked for in every column.
-    fn search_predicate(&mut self, expr: &ast::Expr, row: &mut Row) -> Bind<Expr> {
+    fn search_predicate(&mut self, expr: &ast::Expr, case_sensitive: bool, row: &mut Row) -> Bind<Expr> {
         let span = expr.span;
         match &expr.kind {
-            ast::ExprKind::Literal(Value::String(text)) => search_text(text, row, span),
+            ast::ExprKind::Literal(Value::String(text)) => search_text(text, case_sensitive, row, span),
             ast::ExprKind::Star => Ok(Expr::literal(Value::Bool(true), span)),
             ast::ExprKind::And(parts) => {
-                let parts = parts.iter().map(|part| self.search_predicate(part, row)).collect::<Bind<Vec<_>>>()?;
+                let parts = parts
+                    .iter()
+                    .map(|part| self.search_predicate(part, case_sensitive, row))
+                    .collect::<Bind<Vec<_>>>()?;
                 Ok(Expr { kind: ExprKind::And(parts), ty: Type::Bool, span })
             }
             ast::ExprKind::Or(parts) => {
-                let parts = parts.iter().map(|part| self.search_predicate(part, row)).collect::<Bind<Vec<_>>>()?;
+                let parts = parts
+                    .iter()
+                    .map(|part| self.search_predicate(part, case_sensitive, row))
+                    .collect::<Bind<Vec<_>>>()?;
                 Ok(any_of(parts, span))
             }
             _ => truth(self.scalar(expr, row)?),
@@ -105,10 +126,14 @@ fn no_rows_of(plan: &Plan) -> Plan {
     Plan::new(Node::Values(Vec::new()), plan.schema.clone(), plan.span)
 }
 
-fn search_text(text: &str, row: &Row, span: Span) -> Bind<Expr> {
+fn search_text(text: &str, case_sensitive: bool, row: &Row, span: Span) -> Bind<Expr> {
     let stars = (text.starts_with('*'), text.ends_with('*'));
     let inner = text.trim_matches('*').to_owned();
     let function = match stars {
+        (false, false) if case_sensitive => "has_cs",
+        (false, true) if case_sensitive => "hasprefix_cs",
+        (true, false) if case_sensitive => "hassuffix_cs",
+        (true, true) if case_sensitive => "contains_cs",
         (false, false) => "has",
         (false, true) => "hasprefix",
         (true, false) => "hassuffix",

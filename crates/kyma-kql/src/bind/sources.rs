@@ -3,7 +3,7 @@
 use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::functions::{common_type, nearest};
-use kyma_plan::node::Scan;
+use kyma_plan::node::{Added, Scan};
 use kyma_plan::{Diagnostic, Expr, Node, Plan, Severity};
 
 use super::naming::Names;
@@ -67,7 +67,12 @@ impl Binder<'_> {
         let database = database.unwrap_or(self.context.database);
         self.check_access(name, span)?;
         if let Some(table) = self.context.schemas.table(database, name) {
-            let scan = Scan { database: table.database, table: table.name, null_strings_are_empty: true };
+            let scan = Scan {
+                database: table.database,
+                table: table.name,
+                null_strings_are_empty: true,
+                added: Added::default(),
+            };
             return Ok(Plan::new(Node::Scan(scan), table.schema, span));
         }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {
@@ -99,12 +104,19 @@ impl Binder<'_> {
                 matches!(call.name.text.as_str(), "database" | "cluster" | "workspace" | "app" | "adx" | "arg")
             }
             ExprKind::Member(base, _) => self.is_database(base),
+            ExprKind::Name(name) => self.entity(name).is_some(),
             _ => false,
         }
     }
 
     /// The name in `database("x")`; the cluster is ours, whatever it says.
     pub(super) fn database_of(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Option<String>> {
+        if let ExprKind::Name(name) = &expr.kind
+            && let Some(entity) = self.entity(name).cloned()
+            && !matches!(entity.kind, ExprKind::Name(_))
+        {
+            return self.database_of(&entity, scope);
+        }
         let ExprKind::Call(call) = &expr.kind else {
             return fail("kql.syntax", "expected database(\"name\")", expr.span);
         };
@@ -127,8 +139,15 @@ impl Binder<'_> {
             OperatorKind::Range { name, from, to, step } => self.range(name, from, to, step, scope, span),
             OperatorKind::Datatable { columns, values } => self.datatable(columns, values, scope, span),
             OperatorKind::Union { settings, inputs } => self.union(None, settings, inputs, scope, span),
-            OperatorKind::Search { predicate, tables } => self.search(predicate, tables, scope, span),
-            OperatorKind::Find { .. } => unsupported("'find'", span),
+            OperatorKind::Search { predicate, tables, case_sensitive } => {
+                let found = self.found_in(predicate, tables, *case_sensitive, scope, span)?;
+                Ok(united(found, Some(super::search::SOURCE_COLUMN), false, span))
+            }
+            OperatorKind::Find(clause) => self.find(clause, scope, span),
+            OperatorKind::External { columns, urls, settings } => self.external(columns, urls, settings, scope, span),
+            OperatorKind::MacroExpand { settings, group, name, body } => {
+                self.macro_expand(settings, group, name, body, scope, span)
+            }
             OperatorKind::Unsupported(word) if word.is_empty() => follows(span),
             OperatorKind::Unsupported(word) => unsupported(&format!("'{word}'"), span),
             _ => fail("kql.syntax", "this operator needs a table before it", span),

@@ -5,10 +5,10 @@ use kyma_plan::Diagnostic;
 use kyma_plan::functions::nearest;
 
 use super::{Parsed, Parser};
-use crate::ast::{Arg, Expr, ExprKind, Name, Operator, OperatorKind, Settings, SortItem};
+use crate::ast::{Arg, ColumnOrder, Expr, ExprKind, Name, Operator, OperatorKind, ReorderItem, Settings, SortItem};
 
 /// Every operator, for hints.
-pub(crate) const NAMES: [&str; 55] = [
+pub(crate) const NAMES: [&str; 57] = [
     "as",
     "consume",
     "count",
@@ -64,11 +64,9 @@ pub(crate) const NAMES: [&str; 55] = [
     "graph-shortest-paths",
     "graph-where-edges",
     "graph-where-nodes",
+    "execute-and-cache",
+    "macro-expand",
 ];
-
-/// Read up to the next pipe and refused when bound.
-const UNSUPPORTED: [&str; 7] =
-    ["externaldata", "external_data", "scan", "reduce", "assert-schema", "execute-and-cache", "macro-expand"];
 
 fn is_syntax(error: &Diagnostic) -> bool {
     error.code == "kql.syntax" || error.code == "kql.bad_literal"
@@ -132,11 +130,6 @@ impl Parser<'_> {
         let Some((word, used)) = self.hyphenated() else { return Err(self.unexpected("an operator")) };
         let span = self.span();
         let word = word.to_ascii_lowercase();
-        if UNSUPPORTED.contains(&word.as_str()) {
-            self.at += used;
-            self.recover(&["|", ";", ")"]);
-            return Ok(OperatorKind::Unsupported(word));
-        }
         self.at += used;
         if let Some(operator) = self.graph_operator(&word)? {
             return Ok(OperatorKind::Graph(operator));
@@ -216,15 +209,16 @@ impl Parser<'_> {
             "invoke" => OperatorKind::Invoke(self.call()?),
             "partition" | "__partitionby" => self.partition()?,
             "fork" => self.fork()?,
-            "facet" => {
-                self.expect_word("by")?;
-                let columns = self.list(Self::expr)?;
-                if self.eat_word("with") {
-                    self.expect("(")?;
-                    self.sub_pipeline(")")?;
-                }
-                OperatorKind::Facet(columns)
+            "facet" => self.facet()?,
+            "reduce" => self.reduce()?,
+            "assert-schema" => OperatorKind::AssertSchema(self.columns()?),
+            "execute-and-cache" => {
+                self.settings();
+                OperatorKind::Cache
             }
+            "externaldata" | "external_data" => self.external()?,
+            "macro-expand" => self.macro_expand()?,
+            "scan" => self.scan()?,
             "search" => self.search()?,
             "find" => self.find()?,
             "evaluate" => {
@@ -288,16 +282,21 @@ impl Parser<'_> {
         self.additive()
     }
 
-    fn reorder_item(&mut self) -> Parsed<SortItem> {
+    fn reorder_item(&mut self) -> Parsed<ReorderItem> {
         let expr = self.name_or_wildcard()?;
-        let (descending, found) = (self.is_word("desc") || self.is_word("granny-desc"), self.is_word("asc"));
-        if descending || found {
-            self.advance();
-        }
-        Ok(SortItem { expr, descending, nulls_first: found.then_some(true) })
+        let Some((word, used)) = self.hyphenated() else { return Ok(ReorderItem { expr, order: None }) };
+        let order = match word.to_ascii_lowercase().as_str() {
+            "asc" => ColumnOrder { descending: false, by_numbers: false },
+            "desc" => ColumnOrder { descending: true, by_numbers: false },
+            "granny-asc" => ColumnOrder { descending: false, by_numbers: true },
+            "granny-desc" => ColumnOrder { descending: true, by_numbers: true },
+            _ => return Err(self.unexpected("'asc', 'desc', 'granny-asc' or 'granny-desc'")),
+        };
+        self.at += used;
+        Ok(ReorderItem { expr, order: Some(order) })
     }
 
-    fn sort_item(&mut self) -> Parsed<SortItem> {
+    pub(super) fn sort_item(&mut self) -> Parsed<SortItem> {
         let expr = self.named()?.value;
         let descending = if self.eat_word("asc") {
             false

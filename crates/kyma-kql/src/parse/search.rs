@@ -1,18 +1,20 @@
 //! `search` and `find`.
 
 use super::{Parsed, Parser};
-use crate::ast::{Expr, ExprKind, Name, OperatorKind};
+use crate::ast::{Expr, ExprKind, FindClause, FindColumn, Name, OperatorKind};
 
 impl Parser<'_> {
     pub(super) fn search(&mut self) -> Parsed<OperatorKind> {
-        self.settings();
+        let case_sensitive = self.settings().iter().any(|(name, value)| {
+            name.text == "kind" && matches!(&value.kind, ExprKind::Name(kind) if kind == "case_sensitive")
+        });
         let tables = if self.eat_word("in") {
             self.expect("(")?;
             self.list_until(")", Self::table_ref)?
         } else {
             Vec::new()
         };
-        Ok(OperatorKind::Search { predicate: self.search_or()?, tables })
+        Ok(OperatorKind::Search { predicate: self.search_or()?, tables, case_sensitive })
     }
 
     /// A search predicate: strings stand alone, `col:"text"` is `has`.
@@ -38,22 +40,31 @@ impl Parser<'_> {
         };
         self.eat_word("where");
         let predicate = self.search_or()?;
-        let mut project = Vec::new();
+        let mut project = None;
         if matches!(self.hyphenated(), Some((word, _)) if word == "project-smart") {
             self.at += 3;
-        } else if self.eat_word("project") {
-            project = self.list(|parser| {
-                let name = parser.name_or_wildcard()?;
-                if parser.eat(":") {
-                    parser.ty()?;
-                }
-                Ok(name)
-            })?;
+        } else if self.is_word("project") && !self.is_punct_at(1, "-") {
+            self.advance();
+            project = Some(self.list(Self::find_column)?);
         }
+        let mut away = Vec::new();
         if matches!(self.hyphenated(), Some((word, _)) if word == "project-away") {
             self.at += 3;
-            self.list(Self::name_or_wildcard)?;
+            away = self.list(Self::name_or_wildcard)?;
         }
-        Ok(OperatorKind::Find { predicate, tables, project, source })
+        Ok(OperatorKind::Find(Box::new(FindClause { predicate, tables, project, away, source })))
+    }
+
+    /// `name`, `name: type` or `pack(*)`.
+    fn find_column(&mut self) -> Parsed<FindColumn> {
+        if self.is_word("pack") && self.is_punct_at(1, "(") {
+            self.at += 2;
+            self.expect("*")?;
+            self.expect(")")?;
+            return Ok(FindColumn::Pack);
+        }
+        let name = self.name()?;
+        let ty = if self.eat(":") { Some(self.ty()?) } else { None };
+        Ok(FindColumn::Column(name, ty))
     }
 }

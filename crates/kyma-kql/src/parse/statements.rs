@@ -86,7 +86,13 @@ impl Parser<'_> {
         let name = self.name()?;
         self.expect("=")?;
         let view = self.eat_word("view");
-        let value = if self.is_lambda() { self.lambda(view)? } else { self.pipe_expr()? };
+        let value = if self.is_lambda() {
+            self.lambda(view)?
+        } else if self.is_entity_group() {
+            self.entity_group()?
+        } else {
+            self.pipe_expr()?
+        };
         Ok(StatementKind::Let(name, value))
     }
 
@@ -127,15 +133,23 @@ impl Parser<'_> {
     }
 
     fn body(&mut self) -> Parsed<Vec<Statement>> {
+        self.statements_until("}")
+    }
+
+    pub(super) fn statements_in_brackets(&mut self) -> Parsed<Vec<Statement>> {
+        self.statements_until(")")
+    }
+
+    fn statements_until(&mut self, close: &str) -> Parsed<Vec<Statement>> {
         let mut statements = Vec::new();
         loop {
             while self.eat(";") {}
-            if self.eat("}") {
+            if self.eat(close) {
                 return Ok(statements);
             }
             statements.push(self.statement()?);
-            if !self.is_punct(";") && !self.is_punct("}") {
-                return Err(self.unexpected("'|', ';' or '}'"));
+            if !self.is_punct(";") && !self.is_punct(close) {
+                return Err(self.unexpected(&format!("'|', ';' or '{close}'")));
             }
         }
     }

@@ -99,6 +99,71 @@ impl Parser<'_> {
         Ok(OperatorKind::Partition { key, body: self.sub_pipeline(close)? })
     }
 
+    /// `by a, b [with (...)]`.
+    pub(super) fn facet(&mut self) -> Parsed<OperatorKind> {
+        self.expect_word("by")?;
+        let columns = self.list(Self::expr)?;
+        let with = if self.eat_word("with") {
+            self.expect("(")?;
+            Some(self.sub_pipeline(")")?)
+        } else {
+            None
+        };
+        Ok(OperatorKind::Facet { columns, with })
+    }
+
+    /// `[kind=...] by text [with threshold=0.1, characters=".-"]`.
+    pub(super) fn reduce(&mut self) -> Parsed<OperatorKind> {
+        let mut settings = self.settings();
+        self.expect_word("by")?;
+        let text = self.expr()?;
+        if self.eat_word("with") {
+            loop {
+                settings.extend(self.settings());
+                if !self.eat(",") {
+                    break;
+                }
+            }
+        }
+        Ok(OperatorKind::Reduce { text, settings })
+    }
+
+    /// `(a: long, ...) [url, ...] [with (name=value, ...)]`.
+    pub(super) fn external(&mut self) -> Parsed<OperatorKind> {
+        let columns = self.columns()?;
+        self.expect("[")?;
+        let urls = self.list_until("]", Self::expr)?;
+        let settings = if self.eat_word("with") { self.bracket_settings()? } else { Vec::new() };
+        Ok(OperatorKind::External { columns, urls, settings })
+    }
+
+    /// `[settings] group as name (statements)`.
+    pub(super) fn macro_expand(&mut self) -> Parsed<OperatorKind> {
+        let settings = self.settings();
+        let group = self.entity_group()?;
+        self.expect_word("as")?;
+        let name = self.name()?;
+        self.expect("(")?;
+        let body = self.nested(Self::statements_in_brackets)?;
+        Ok(OperatorKind::MacroExpand { settings, group, name, body })
+    }
+
+    /// `entity_group [database("a"), ...]`, or the name of one.
+    pub(super) fn entity_group(&mut self) -> Parsed<Expr> {
+        let start = self.span();
+        if !self.is_entity_group() {
+            let name = self.name()?;
+            return Ok(Expr { kind: ExprKind::Name(name.text), span: name.span });
+        }
+        self.at += 2;
+        let members = self.list_until("]", Self::expr)?;
+        Ok(Expr { kind: ExprKind::EntityGroup(members), span: self.span_from(start) })
+    }
+
+    pub(super) fn is_entity_group(&self) -> bool {
+        self.is_word("entity_group") && self.is_punct_at(1, "[")
+    }
+
     pub(super) fn fork(&mut self) -> Parsed<OperatorKind> {
         let mut branches = Vec::new();
         while self.is_punct("(") || self.word().is_some() {

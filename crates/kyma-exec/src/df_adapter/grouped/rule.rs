@@ -21,6 +21,7 @@ use kyma_core::Type;
 use super::{Aggregate, GroupedScan, Grouping};
 use crate::df_adapter::filter::{places_of, renumber};
 use crate::df_adapter::source::ExtentScan;
+use crate::scan::facts::Fact;
 
 /// Distinct values that a key may have in an extent.
 const DISTINCT_MAX: u64 = 16_384;
@@ -125,6 +126,10 @@ fn grouped(partial: &AggregateExec) -> Result<Option<Arc<GroupedScan>>> {
         }
     };
     let Some(scan) = scan.filter(|scan| !scan.is_limited()) else { return Ok(None) };
+    // Footers and statistics do not have what only the catalog knows.
+    if scan.read_columns().iter().any(|column| Fact::of(column).is_some()) {
+        return Ok(None);
+    }
     if found.exprs().any(is_volatile) || !found.keys.iter().all(|key| is_small(key, scan)) {
         return Ok(None);
     }

@@ -94,9 +94,11 @@ const NEEDLES: [&str; 26] = [
     "\u{10FFFF}",
 ];
 const REGEXES: [&str; 6] = ["err.r", "^Error", "(?i)ERROR$", "\\\\d+", "full|日本", "^$"];
-const TEXT_OPS: [(&str, &str); 14] = [
+const TEXT_OPS: [(&str, &str); 16] = [
     ("has", "has"),
     ("has_cs", "has_cs"),
+    ("has_any", "has_any"),
+    ("has_all", "has_all"),
     ("hasprefix", "hasprefix"),
     ("hasprefix_cs", "hasprefix_cs"),
     ("hassuffix", "hassuffix"),

@@ -82,6 +82,39 @@ pub(super) static TABLE: &[ScalarFunction] = &[
     .own_nulls()
     .example(r#"print assert(1 < 2, "never said")"#),
     row(
+        "ingestion_time",
+        &[],
+        &[Any],
+        (0, 0),
+        Is(Type::Datetime),
+        Numbered,
+        "When the row's extent was made; null where rows come from no table.",
+    )
+    .own_nulls()
+    .example("print isnull(ingestion_time())"),
+    row(
+        "extent_id",
+        &["extentid"],
+        &[Any],
+        (0, 0),
+        Is(Type::Guid),
+        Numbered,
+        "The id of the row's extent; zero where rows come from no table.",
+    )
+    .own_nulls()
+    .example("print extent_id()"),
+    row(
+        "extent_tags",
+        &[],
+        &[Any],
+        (0, 0),
+        Is(Type::Dynamic),
+        Numbered,
+        "The tags of the row's extent; null where rows come from no table.",
+    )
+    .own_nulls()
+    .example("print extent_tags()"),
+    row(
         "gettype",
         &[],
         &[Any],

@@ -121,6 +121,11 @@ pub trait QueryFrontend: Send + Sync + fmt::Debug {
     /// Reads a text.
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics>;
 
+    /// What the language has, for completion: an array of objects with `name`, `kind`, `syntax`, `doc` and `example`.
+    fn reference(&self) -> serde_json::Value {
+        serde_json::Value::Array(Vec::new())
+    }
+
     /// Reads a management command; `None` when the text is not one.
     fn command(&self, _text: &str) -> Option<Result<Command, Diagnostics>> {
         None

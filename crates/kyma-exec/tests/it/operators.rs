@@ -222,3 +222,95 @@ async fn series_and_windows() {
     )
     .await;
 }
+
+/// What an operator gives is the same whichever of its columns are used above it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_column_alone_is_as_in_the_whole_answer() {
+    let world = World::start().await;
+    let columns = [("n", Type::Long), ("s", Type::String), ("d", Type::Dynamic), ("k", Type::String)];
+    let table = world.table("T", &columns).await;
+    let row = |at: i64| -> Row {
+        let bag = Value::Dynamic(format!(r#"[{at},"x{at}"]"#));
+        vec![time(at), long(at), text(&format!("user=u{at} took={}ms", at % 7)), bag, text(["a", "b"][at as usize % 2])]
+    };
+    world.extent(&table, "tlm", &(0..12).map(row).collect::<Vec<_>>(), 5).await;
+    world.extent(&table, "toy", &(12..20).map(row).collect::<Vec<_>>(), 5).await;
+    let answer = |query: String| {
+        let world = &world;
+        async move {
+            let mut rows = world.rows(&query).await;
+            rows.sort();
+            rows
+        }
+    };
+    for (pipeline, columns) in [
+        ("parse s with 'user=' user ' took=' took:long 'ms'", "n,s,d,k,user,took"),
+        ("parse s with 'user=' n ' ' *", "n,s,k"),
+        ("parse-where s with * 'took=' took:long 'ms' | where took > 3", "n,k,took"),
+        ("parse-kv s as (user: string, took: string) with (pair_delimiter=' ', kv_delimiter='=')", "n,k,user,took"),
+        ("mv-expand with_itemindex=at d, e = range(n, n + 2)", "n,s,d,k,e,at"),
+        ("extend w = split(s, ' ') | mv-expand w to typeof(string)", "n,w,k"),
+        ("sort by n asc | extend before = prev(n), r = row_number()", "n,k,before,r"),
+        ("make-series total = sum(n), rows = count() on n from 0 to 20 step 5 by k", "k,total,rows,n"),
+        ("top-nested 1 of k by sum(n), top-nested 2 of s by max(n)", "k,aggregated_k,s,aggregated_s"),
+        ("where k == 'a' | union (T | where n > 15) | parse s with * 'took=' took 'ms'", "n,took"),
+        ("join kind=leftouter (T | parse s with * 'took=' took 'ms' | project n, took) on n", "n,s,took"),
+    ] {
+        let whole = answer(format!("T | {pipeline} | project {columns}")).await;
+        assert!(!whole.is_empty(), "{pipeline}");
+        for (at, column) in columns.split(',').enumerate() {
+            let mut expected: Vec<&str> = whole.iter().filter_map(|row| row.split('|').nth(at)).collect();
+            expected.sort_unstable();
+            assert_eq!(answer(format!("T | {pipeline} | project {column}")).await, expected, "{pipeline}: {column}");
+        }
+        let counted = world.rows(&format!("T | {pipeline} | count")).await;
+        assert_eq!(counted, [whole.len().to_string()], "{pipeline}");
+    }
+}
+
+/// `mv-apply` runs most bodies as one plan; an engine without that runs them row by row.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_over_all_rows_are_as_row_by_row() {
+    let world = World::start().await;
+    let table = world.table("T", &[("k", Type::Long), ("d", Type::Dynamic), ("s", Type::String)]).await;
+    let arrays = ["[1,2,3]", "[]", "[5]", "null", "[9,8,9,-1]", r#"["x",4]"#, "[2,2]"];
+    let row = |at: i64| -> Row {
+        let d = match arrays[at as usize % arrays.len()] {
+            "null" => Value::Null(Type::Dynamic),
+            text => Value::Dynamic(text.to_owned()),
+        };
+        vec![time(at), long(at), d, text(&format!("s{at}"))]
+    };
+    world.extent(&table, "tlm", &(0..15).map(row).collect::<Vec<_>>(), 4).await;
+    world.extent(&table, "toy", &(15..30).map(row).collect::<Vec<_>>(), 4).await;
+    let by_row = world.engine(kyma_exec::ExecSettings { prune: false, ..crate::world::settings() });
+    for body in [
+        "where x > 2",
+        "where x > 100 | summarize n = count(), most = max(x), all = make_list(x), names = take_any(s)",
+        "summarize total = sum(x)",
+        "summarize n = count() by even = x % 2 == 0",
+        "where x != 9 | summarize n = count() by even = x % 2 == 0 | where n > 1 | summarize groups = count(), sum(n)",
+        "extend y = x * k | project y, k2 = k + 1",
+        "top 2 by x asc",
+        "sort by x desc | take 1 | project best = x",
+        "take 0 | count",
+        "where x > 1 | take 1 | extend z = strcat(s, x)",
+        "sort by x desc | summarize in_order = make_list(x)",
+        "distinct x",
+        "where x in (toscalar(T | summarize min(k)), 9) | project x",
+    ] {
+        for with in ["", "with_itemindex = i "] {
+            let query = format!("T | mv-apply {with}x = d to typeof(long) on ({body})");
+            let (mut fast, slow) = (world.rows(&query).await, crate::world::run(&by_row, "kql", &query).await.unwrap());
+            let mut slow = crate::world::shown(&slow);
+            fast.sort();
+            slow.sort();
+            assert_eq!(fast, slow, "{query}");
+        }
+        let ordered = format!("T | sort by k desc | mv-apply x = d to typeof(long) on ({body}) | project k");
+        if !body.contains("k2") {
+            let keys: Vec<i64> = world.rows(&ordered).await.iter().map(|key| key.parse().unwrap()).collect();
+            assert!(keys.is_sorted_by(|a, b| a >= b), "{ordered}: {keys:?}");
+        }
+    }
+}

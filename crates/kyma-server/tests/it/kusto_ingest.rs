@@ -57,8 +57,8 @@ async fn mappings_of_the_table_and_of_the_request() {
     let (catalog, _database) = kyma_testkit::postgres::catalog().await;
     let catalog: Arc<dyn Catalog> = catalog;
     let folder = tempfile::tempdir().unwrap();
-    let store = kyma_storage::open(&StoreSettings::new(url::Url::from_directory_path(folder.path()).unwrap()));
-    let store = store.await.unwrap();
+    let settings = StoreSettings::new(url::Url::from_directory_path(folder.path()).unwrap());
+    let store = kyma_storage::open(&settings).await.unwrap();
     let node = TestNode::over(catalog.clone(), store, Settings::default(), IngestSettings::default()).await;
     command(&node, ".create table T (a:long, at:datetime)").await;
 
@@ -73,7 +73,7 @@ async fn mappings_of_the_table_and_of_the_request() {
     let body = r#"{"x":[0,"7"],"ms":1700000000123,"r":2,"left":"out"}"#;
     let (status, answer) = stream(&node, "streamFormat=json&mappingName=m", body).await;
     assert_eq!(status, 200, "{answer}");
-    assert_eq!(node.rows("T").await, json!([[7, "2023-11-14T22:13:20.1230000Z", 2.0]]));
+    assert_eq!(node.rows("T | project a, at, added").await, json!([[7, "2023-11-14T22:13:20.1230000Z", 2.0]]));
 
     let inline = "streamFormat=csv&mapping=%5B%7B%22Column%22%3A%22a%22%2C%22Ordinal%22%3A1%7D%5D";
     let (status, answer) = stream(&node, inline, "left,8\n").await;

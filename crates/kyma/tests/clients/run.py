@@ -56,7 +56,7 @@ def install_js(folder):
     if npm is None:
         sys.exit("FAIL npm is missing: install Node.js 20 or later with npm")
     shutil.copy(HERE / "package.json", folder)
-    run("npm (is the registry reachable?)", [npm, "install", "--silent", "--no-audit", "--no-fund"], cwd=folder)
+    run("npm (is the registry reachable?)", [npm, "install", "--loglevel=error", "--no-audit", "--no-fund"], cwd=folder)
 
 
 @contextlib.contextmanager

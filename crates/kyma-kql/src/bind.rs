@@ -12,6 +12,7 @@ mod call;
 mod expand;
 mod expr;
 mod fold;
+mod function;
 mod join;
 mod lambda;
 mod naming;
@@ -38,6 +39,8 @@ use crate::ast::{self, Lambda, StatementKind};
 use crate::limits::{
     ERRORS_MAX, EXPR_HEIGHT_MAX, PLAN_EXPRS_MAX, PLAN_HEIGHT_MAX, PLAN_NODES_MAX, STACK_PIECE, STACK_RED_ZONE,
 };
+
+pub(crate) use function::check;
 
 /// What binding gives; the error ends its statement.
 pub(crate) type Bind<T> = Result<T, Box<Diagnostic>>;
@@ -123,26 +126,17 @@ pub(crate) struct Binder<'a> {
     exprs: usize,
     materialized: usize,
     call_depth: usize,
+    /// Stored functions that are being bound, outermost first, each with its database.
+    calling: Vec<(String, String)>,
+    /// Stored functions that were read.
+    functions: BTreeMap<(String, String), Rc<Lambda>>,
     /// The label of the rows that the first operator of a pipeline is about to get.
     piped_label: Option<String>,
 }
 
 /// Binds the statements of a text.
 pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
-    let mut binder = Binder {
-        context,
-        scopes: Vec::new(),
-        errors: Vec::new(),
-        warnings: Vec::new(),
-        visualization: None,
-        result_name: None,
-        rows: 0,
-        nodes: 0,
-        exprs: 0,
-        materialized: 0,
-        call_depth: 0,
-        piped_label: None,
-    };
+    let mut binder = Binder::new(context);
     let query = binder.query(statements);
     if query.statements.is_empty() && binder.errors.is_empty() {
         let message = "the query has no tabular statement";
@@ -192,6 +186,27 @@ fn fail_with_hint<T>(code: &str, message: impl Into<String>, span: Span, hint: O
 
 fn unsupported<T>(what: &str, span: Span) -> Bind<T> {
     fail("kql.unsupported", format!("{what} is not supported"), span)
+}
+
+impl<'a> Binder<'a> {
+    fn new(context: &'a PlanContext<'a>) -> Self {
+        Binder {
+            context,
+            scopes: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            visualization: None,
+            result_name: None,
+            rows: 0,
+            nodes: 0,
+            exprs: 0,
+            materialized: 0,
+            call_depth: 0,
+            calling: Vec::new(),
+            functions: BTreeMap::new(),
+            piped_label: None,
+        }
+    }
 }
 
 impl Binder<'_> {

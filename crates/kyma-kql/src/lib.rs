@@ -16,7 +16,7 @@ mod tests;
 
 use kyma_core::error::Span;
 use kyma_core::limits::QUERY_TEXT_BYTES_MAX;
-use kyma_plan::{Command, Diagnostic, Diagnostics, PlanContext, Query, QueryFrontend};
+use kyma_plan::{Command, Diagnostic, Diagnostics, Parameter, PlanContext, Query, QueryFrontend, StoredFunction};
 
 /// The Kusto query language.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,6 +35,15 @@ impl QueryFrontend for Kql {
             return Err(Diagnostics(errors));
         }
         bind::bind(&statements, context)
+    }
+
+    fn check_function(&self, function: &StoredFunction, context: &PlanContext<'_>) -> Result<(), Diagnostics> {
+        check_length(&function.body)?;
+        bind::check(function, context)
+    }
+
+    fn parameters(&self, function: &StoredFunction) -> Option<Vec<Parameter>> {
+        parse::function::signature(&function.parameters).ok().map(parse::function::Signature::into_parameters)
     }
 
     fn command(&self, text: &str) -> Option<Result<Command, Diagnostics>> {

@@ -1,7 +1,9 @@
 //! Tests of the whole frontend.
 
 mod check;
+mod commands;
 mod conformance;
+mod functions;
 mod plans;
 mod realworld;
 mod soup;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use kyma_core::{Schema, Value};
+pub use kyma_core::catalog::StoredFunction;
+use kyma_core::{Column, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
@@ -33,6 +34,32 @@ pub trait SchemaSource: Send + Sync {
 
     /// Names of the databases, sorted.
     fn databases(&self) -> Vec<String>;
+
+    /// The stored function `name` of `database`. Names compare with case.
+    fn function(&self, _database: &str, _name: &str) -> Option<StoredFunction> {
+        None
+    }
+
+    /// Names of the stored functions of `database`, sorted.
+    fn functions(&self, _database: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The rows of a table that is not stored: the result of a command that a query goes on with.
+    fn rows(&self, _database: &str, _name: &str) -> Option<Vec<Vec<Value>>> {
+        None
+    }
+}
+
+/// A parameter of a stored function, as tools show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its type; `None` of a table.
+    pub ty: Option<Type>,
+    /// The columns that a table must have.
+    pub columns: Vec<Column>,
 }
 
 /// What a frontend may know beside the text.
@@ -94,6 +121,16 @@ pub trait QueryFrontend: Send + Sync + fmt::Debug {
 
     /// Reads a text.
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Query, Diagnostics>;
+
+    /// Whether a function can be stored: its text is read and bound as far as that does not depend on its arguments.
+    fn check_function(&self, _function: &StoredFunction, _context: &PlanContext<'_>) -> Result<(), Diagnostics> {
+        Ok(())
+    }
+
+    /// What a stored function takes; `None` when its parameters cannot be read.
+    fn parameters(&self, _function: &StoredFunction) -> Option<Vec<Parameter>> {
+        None
+    }
 
     /// Reads a management command; `None` when the text is not one.
     fn command(&self, _text: &str) -> Option<Result<Command, Diagnostics>> {

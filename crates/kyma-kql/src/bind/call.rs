@@ -24,6 +24,11 @@ impl Binder<'_> {
         if let Some(bound) = self.special(name, call, span, row)? {
             return Ok(bound);
         }
+        if !is_builtin(name)
+            && let Some(bound) = self.invoke_stored(name, None, &call.args, None, span, row)?
+        {
+            return Ok(bound);
+        }
         self.builtin(name, call, span, row).map(Bound::Scalar)
     }
 
@@ -33,6 +38,13 @@ impl Binder<'_> {
             let database = self.database_of(base, row.scope)?;
             let name = self.text_arg(call, 0, row)?;
             return self.stored(&name, database.as_deref(), span).map(Bound::Table);
+        }
+        if self.is_database(base) {
+            let database = self.database_of(base, row.scope)?;
+            let name = call.name.text.as_str();
+            if let Some(bound) = self.invoke_stored(name, database.as_deref(), &call.args, None, span, row)? {
+                return Ok(bound);
+            }
         }
         fail("kql.unknown_function", format!("unknown function '{}'", call.name.text), call.name.span)
     }
@@ -69,7 +81,7 @@ impl Binder<'_> {
             "not" => not(truth(self.scalar(arg(0)?, row)?)?),
             "column_ifexists" | "columnifexists" => return self.column_ifexists(call, span, row).map(Some),
             "pack_all" | "bag_pack_columns" => self.pack(name, call, span, row)?,
-            "current_database" => Expr::literal(Value::String(self.context.database.to_owned()), span),
+            "current_database" => Expr::literal(Value::String(self.database().to_owned()), span),
             "ingestion_time" => match column(&row.schema, kyma_core::schema::INGESTION_TIME_COLUMN, span) {
                 Some(column) => column,
                 None => Expr::literal(Value::Null(Type::Datetime), span),
@@ -224,6 +236,8 @@ impl Binder<'_> {
             .map(|function| function.name)
             .chain(functions::aggregates().map(|function| function.name))
             .chain(functions::windows().map(|function| function.name));
+        let stored = self.context.schemas.functions(self.database());
+        let known = known.chain(stored.iter().map(String::as_str));
         let near = nearest(name, known.chain(self.names_in(row.scope))).map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_function", format!("unknown function '{name}'"), span, near)
     }
@@ -288,6 +302,14 @@ impl Binder<'_> {
         };
         Ok(AggregateCall { function, args, types, span })
     }
+}
+
+/// Whether the language has a function of this name, which then counts.
+fn is_builtin(name: &str) -> bool {
+    functions::scalar(name).is_some()
+        || functions::aggregate(name).is_some()
+        || functions::window(name).is_some()
+        || super::several::bag_of(name).is_some()
 }
 
 fn is_week(part: Option<&Expr>) -> bool {

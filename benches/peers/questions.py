@@ -103,3 +103,55 @@ NEZHA = [
              "SELECT toStartOfMinute(timestamp), count() FROM {t} GROUP BY 1",
              "SELECT date_trunc('minute', timestamp), count(*) FROM {t} GROUP BY 1", ahead=3.0),
 ]
+
+DAY = "from datetime(2026-11-19) to datetime(2026-11-20) step 1m"
+
+# Operators whose cost is in computing, not in finding: every row takes part.
+OPERATORS = [
+    Question("K1", "join: every row with the rows of its trace",
+             "{t} | join kind=inner ({t} | project trace_id, other = status) on trace_id | summarize n = count(), s = sum(other)",
+             "",
+             "SELECT count(*), sum(b.status) FROM {t} a JOIN {t} b USING (trace_id)"),
+    Question("K2", "join: Kusto's default, one left row a key",
+             "{t} | project trace_id | join ({t} | project trace_id, other = status) on trace_id | summarize n = count(), s = sum(other)",
+             "",
+             "SELECT count(*), sum(b.status) FROM (SELECT DISTINCT trace_id FROM {t}) a JOIN {t} b USING (trace_id)"),
+    Question("K3", "summarize: 48,000 groups",
+             "{t} | summarize n = count(), mean = avg(latency_ms), most = max(status) by service, host, level, hour = bin(timestamp, 1h)"
+             " | summarize groups = count(), n = sum(n), most = max(most), mean = round(sum(mean), 3)",
+             "",
+             "SELECT count(*), sum(n), max(most), round(sum(mean), 3) FROM (SELECT count(*) n, avg(latency_ms) mean, max(status) most FROM {t} "
+             "GROUP BY service, host, level, date_trunc('hour', timestamp))",
+             approximate=True, tolerance=1e-6),
+    Question("K4", "make-series: a day by minutes for every host",
+             "{t} | make-series v = avg(latency_ms) default = 0.0 on timestamp " + DAY + " by host"
+             " | project host, bins = array_length(v), total = round(array_sum(v), 3)",
+             "",
+             "WITH g AS (SELECT host, datediff('minute', TIMESTAMP '2026-11-19', timestamp) b, avg(latency_ms) v FROM {t} "
+             "WHERE timestamp >= '2026-11-19' AND timestamp < '2026-11-20' GROUP BY ALL), "
+             "a AS (SELECT host, range b FROM (SELECT DISTINCT host FROM {t}), range(1440)), "
+             "s AS (SELECT a.host, list(coalesce(g.v, 0.0) ORDER BY a.b) v FROM a LEFT JOIN g ON a.host = g.host AND a.b = g.b GROUP BY a.host) "
+             "SELECT host, len(v), round(list_sum(v), 3) FROM s",
+             approximate=True, tolerance=1e-6),
+    Question("K5", "mv-expand: every word of every line",
+             "{t} | project words = split(message, ' ') | mv-expand word = words to typeof(string)"
+             " | summarize n = count() by word | top 20 by n desc, word asc",
+             "",
+             "SELECT word, count(*) n FROM (SELECT unnest(string_split(message, ' ')) word FROM {t}) GROUP BY word ORDER BY n DESC, word LIMIT 20"),
+    Question("K6", "parse: four columns of every line that fits",
+             "{t} | parse-where message with 'request finished method=' method ' path=' path ' client=' client ' duration=' took:real 'ms' *"
+             " | summarize n = count(), took = round(sum(took), 2), longest = max(strlen(path)) by method",
+             "",
+             "SELECT p.method, count(*), round(sum(CAST(p.took AS DOUBLE)), 2), max(length(p.path)) FROM (SELECT regexp_extract(message, "
+             "'^request finished method=(.*?) path=(.*?) client=(.*?) duration=(.*?)ms', ['method', 'path', 'client', 'took']) p FROM {t} "
+             "WHERE message LIKE 'request finished method=%') GROUP BY 1",
+             approximate=True, tolerance=1e-6),
+    Question("K7", "scan: the longest run of errors of every host",
+             "{t} | project host, timestamp, trace_id, level | sort by host asc, timestamp asc, trace_id asc"
+             " | scan declare (run: long = 0) with (step s: true => run = iff(level == 'ERROR', iff(host == s.host, s.run, 0) + 1, 0);)"
+             " | summarize longest = max(run), total = sum(run)",
+             "",
+             "WITH o AS (SELECT host, level, row_number() OVER (PARTITION BY host ORDER BY timestamp, trace_id) r FROM {t}) "
+             "SELECT max(run), sum(run) FROM (SELECT CASE WHEN level = 'ERROR' THEN r - coalesce(max(CASE WHEN level <> 'ERROR' THEN r END) "
+             "OVER (PARTITION BY host ORDER BY r ROWS UNBOUNDED PRECEDING), 0) ELSE 0 END run FROM o)"),
+]

@@ -3,6 +3,8 @@
 
   python3 benches/peers/run.py [--rows 2000000] [--repeat 7] [--victorialogs BINARY] [--flat] [--out docs/benchmarks.md] [--json FILE]
   python3 benches/peers/run.py --engines kyma --only Q1,Q10 --no-cold      (while working on one question)
+  python3 benches/peers/run.py --sets operators --engines kyma,duckdb --rows 1000000 --out docs/benchmarks-kql.md
+                                                                           (KQL's operators beside DuckDB's SQL)
 
 The rows are made by the shared generator (KYMA_SHARED, default ../shared; seed 42) and kept in --data for the next run; the real
 logs come from the shared data. Engines run one after the other, each in a process of its own with every core; each is loaded with
@@ -25,7 +27,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import engines as known  # noqa: E402
-from questions import GENERATED, NEZHA  # noqa: E402
+from questions import GENERATED, NEZHA, OPERATORS  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SHARED = pathlib.Path(os.environ.get("KYMA_SHARED", ROOT.parent / "shared"))
@@ -230,7 +232,7 @@ def main():
     parser.add_argument("--data", default=os.path.join(tempfile.gettempdir(), "kyma-bench-format"), help="folder that keeps the rows (default %(default)s)")
     parser.add_argument("--engines", default="kyma,clickhouse,clickhouse-text,duckdb", help="which to run (default %(default)s)")
     parser.add_argument("--only", default="", help="questions, such as Q1,Q10")
-    parser.add_argument("--sets", default="generated,nezha", help="which rows (default %(default)s)")
+    parser.add_argument("--sets", default="generated,nezha", help="which rows and questions: generated, nezha, operators (default %(default)s)")
     parser.add_argument("--victorialogs", help="path of its binary; not run without")
     parser.add_argument("--no-cold", action="store_true", help="skip the runs in fresh processes")
     parser.add_argument("--settle", type=float, default=0, help="seconds to wait after the load for background work")
@@ -242,8 +244,10 @@ def main():
     libraries()
     pathlib.Path(args.data).mkdir(parents=True, exist_ok=True)
     run, wanted = Run(args), args.engines.split(",") + (["victorialogs"] if args.victorialogs else [])
-    sets = {"generated": (f"{args.rows:,} generated rows", GENERATED), "nezha": ("nezha: real logs of microservices", NEZHA)}
-    sources = {"generated": (lambda: generated(args.data, args.rows), LOGS, GENERATED), "nezha": (lambda: real_logs(args.data), REAL, NEZHA)}
+    sets = {"generated": (f"{args.rows:,} generated rows", GENERATED), "nezha": ("nezha: real logs of microservices", NEZHA),
+            "operators": (f"Operators over {args.rows:,} generated rows", OPERATORS)}
+    sources = {"generated": (lambda: generated(args.data, args.rows), LOGS, GENERATED),
+               "operators": (lambda: generated(args.data, args.rows), LOGS, OPERATORS), "nezha": (lambda: real_logs(args.data), REAL, NEZHA)}
     differ = []
     with tempfile.TemporaryDirectory(prefix="kyma-peers-") as folder:
         for name in args.sets.split(","):
@@ -253,7 +257,7 @@ def main():
                 place = f"{folder}/{name}-{engine}"
                 make = {"kyma": lambda: known.Kyma(place, KYMA), "clickhouse": lambda: known.ClickHouse(place), "clickhouse-text": lambda: known.ClickHouseText(place),
                         "duckdb": lambda: known.DuckDB(place), "victorialogs": lambda: known.VictoriaLogs(place, args.victorialogs)}[engine]
-                run.data(name, engine, make, "logs" if name == "generated" else "nezha", path, meta, schema, questions)
+                run.data(name, engine, make, "nezha" if name == "nezha" else "logs", path, meta, schema, questions)
             differ += run.compare(name, questions)
     lines = report(run, sets, differ)
     if "flat" in run.figures:

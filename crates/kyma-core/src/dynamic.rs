@@ -42,13 +42,24 @@ fn member<'a>(json: &'a str, key: &str) -> Option<Cow<'a, str>> {
 /// `tostring(dynamic)`: a JSON string without its quotes and escapes; null is `""`; anything else is its JSON text.
 pub fn to_text(json: &str) -> Cow<'_, str> {
     match json.as_bytes().first() {
-        Some(b'"') => match sonic_rs::from_str::<String>(json) {
-            Ok(text) => Cow::Owned(text),
-            Err(_) => Cow::Borrowed(json),
+        Some(b'"') => match plain_string(json) {
+            Some(text) => Cow::Borrowed(text),
+            None => sonic_rs::from_str::<String>(json).map_or(Cow::Borrowed(json), Cow::Owned),
         },
         _ if json == "null" => Cow::Borrowed(""),
         _ => Cow::Borrowed(json),
     }
+}
+
+/// What stands between the quotes of a JSON string, when it means just itself: no escapes, no control characters.
+fn plain_string(json: &str) -> Option<&str> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    is_plain(inner).then_some(inner)
+}
+
+/// Whether a text stands in a JSON string as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| !matches!(byte, b'\\' | b'"' | 0..0x20))
 }
 
 /// `tolong(dynamic)`: an integral number, a real truncated towards zero, a truth value as 0 or 1, or a string
@@ -204,6 +215,17 @@ fn number_to_long(text: &str) -> Option<i64> {
     let real: f64 = if starts_like_number { text.parse().ok()? } else { return None };
     let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&real);
     fits.then_some(real as i64)
+}
+
+/// Appends `text` as a JSON string.
+pub fn quote_into(text: &str, out: &mut String) {
+    if is_plain(text) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&quote(text));
+    }
 }
 
 /// Quotes `text` as a JSON string.

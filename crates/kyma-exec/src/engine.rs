@@ -6,6 +6,7 @@
 //!    all drop the running plan, which stops at its next await.
 //! 4. Whoever waits sees the query's scope ([`Watch`]): what a query cost that failed or was stopped is known, too.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -18,7 +19,7 @@ use kyma_core::explain::Explanation;
 use kyma_core::format::Formats;
 use kyma_core::profile::{PhaseName, Profile};
 use kyma_core::{Error, Value};
-use kyma_plan::{Diagnostic, Plan, PlanContext, Query, QueryFrontend, Severity};
+use kyma_plan::{Diagnostic, Plan, PlanContext, Planned, Query, QueryFrontend, Severity, StoredFunction};
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Handle, Runtime};
@@ -31,9 +32,9 @@ use crate::metrics::QueryMetrics;
 use crate::request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
 use crate::scan::footers::Footers;
 use crate::scope::{QueryScope, Shared};
-use crate::settings::ExecSettings;
+use crate::settings::{ANSWER_ROWS_MAX, ExecSettings, QUESTIONS_MAX};
 use crate::size::batch_bytes;
-use crate::snapshot::Snapshots;
+use crate::snapshot::{GivenTable, Snapshot, Snapshots};
 use crate::timeline::Timeline;
 
 /// Stack of a CPU thread: plans nest.
@@ -86,7 +87,7 @@ struct Work {
 type Watch = Arc<OnceLock<Arc<QueryScope>>>;
 
 /// A query that was read.
-struct Planned {
+struct Ready {
     scope: Arc<QueryScope>,
     query: Query,
     limits: Limits,
@@ -133,10 +134,44 @@ impl Engine {
         request: QueryRequest,
         cancel: CancellationToken,
     ) -> (Result<Answer, QueryError>, Profile) {
+        self.run_watched(request, None, cancel).await
+    }
+
+    /// Answers a query that reads rows which are not stored: those of a command's result.
+    pub async fn run_over(
+        &self,
+        request: QueryRequest,
+        given: GivenTable,
+        cancel: CancellationToken,
+    ) -> Result<Answer, QueryError> {
+        self.run_watched(request, Some(given), cancel).await.0
+    }
+
+    /// Whether a stored function's text is right, as of now.
+    pub async fn check_function(
+        &self,
+        language: &str,
+        database: &str,
+        function: &StoredFunction,
+    ) -> Result<(), QueryError> {
+        let frontend = self.frontend(language).ok_or_else(nothing_asked)?;
+        let snapshot = self.work.snapshots.take(database, &function.body).await?;
+        let parameters = BTreeMap::new();
+        let now = self.work.clock.now();
+        let context = PlanContext { schemas: &snapshot, database, now, parameters: &parameters, answers: &[] };
+        Ok(frontend.check_function(function, &context)?)
+    }
+
+    async fn run_watched(
+        &self,
+        request: QueryRequest,
+        given: Option<GivenTable>,
+        cancel: CancellationToken,
+    ) -> (Result<Answer, QueryError>, Profile) {
         let (started, watch) = (Instant::now(), Watch::default());
         let (language, timeout) = (request.language.clone(), request.limits.timeout);
         let (work, io, inner) = (Arc::clone(&self.work), Handle::current(), Arc::clone(&watch));
-        let mut task = match self.spawn(async move { work.run(request, io, &inner).await }) {
+        let mut task = match self.spawn(async move { work.run(request, given, io, &inner).await }) {
             Ok(task) => task,
             Err(error) => return (Err(error.into()), Profile::default()),
         };
@@ -163,7 +198,7 @@ impl Engine {
         let watch = Watch::default();
         let inner = Arc::clone(&watch);
         let task = self.spawn(async move {
-            let mut planned = work.plan(request, &io, &inner).await?;
+            let mut planned = work.plan(request, None, &io, &inner).await?;
             planned.query.statements.truncate(1);
             let runner = Runner::new(&planned.scope)?;
             let statement = planned.query.statements.pop().ok_or_else(nothing_asked)?;
@@ -208,7 +243,7 @@ impl Engine {
     pub async fn explain(&self, request: QueryRequest) -> Result<Explanation, QueryError> {
         let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
         let task = self.spawn(async move {
-            let planned = work.plan(request, &io, &Watch::default()).await?;
+            let planned = work.plan(request, None, &io, &Watch::default()).await?;
             let runner = Runner::explaining(&planned.scope)?;
             let mut explanation = Explanation::default();
             for statement in &planned.query.statements {
@@ -256,7 +291,13 @@ impl Work {
         self.frontends.iter().find(|frontend| frontend.language() == language).cloned()
     }
 
-    async fn plan(&self, request: QueryRequest, io: &Handle, watch: &Watch) -> Result<Planned, QueryError> {
+    async fn plan(
+        &self,
+        request: QueryRequest,
+        given: Option<GivenTable>,
+        io: &Handle,
+        watch: &Watch,
+    ) -> Result<Ready, QueryError> {
         let (started, timeline) = (Instant::now(), Timeline::start());
         let frontend = self.frontend(&request.language).ok_or_else(|| {
             let known: Vec<&str> = self.frontends.iter().map(|frontend| frontend.language()).collect();
@@ -266,27 +307,30 @@ impl Work {
         let now = request.now.unwrap_or_else(|| self.clock.now());
         let pinning = timeline.enter(PhaseName::Snapshot);
         let snapshot = self.snapshots.take(&request.database, &request.text).await?;
+        let snapshot = Snapshot { given, ..snapshot };
         drop(pinning);
-        let parsing = timeline.enter(PhaseName::Parse);
-        let context =
-            PlanContext { schemas: &snapshot, database: &request.database, now, parameters: &request.parameters };
-        let query = frontend.plan(&request.text, &context)?;
-        drop(parsing);
         let shared = Arc::clone(&self.shared);
         let scope = QueryScope::new(shared, snapshot, now, &request.database, io.clone(), timeline);
-        scope.note(|profile| profile.parse_micros = micros(started));
         // Nobody else sets it.
         let _ = watch.set(Arc::clone(&scope));
+        let query = read(&scope, &*frontend, &request).await?;
+        scope.note(|profile| profile.parse_micros = micros(started));
         let unlimited = matches!(query.options.get("notruncation"), Some(Value::Bool(true)));
         let limits = match unlimited {
             true => Limits { rows: None, bytes: None, ..request.limits },
             false => request.limits,
         };
-        Ok(Planned { scope, query, limits, truncate: request.truncate })
+        Ok(Ready { scope, query, limits, truncate: request.truncate })
     }
 
-    async fn run(&self, request: QueryRequest, io: Handle, watch: &Watch) -> Result<Answer, QueryError> {
-        let Planned { scope, query, limits, truncate } = self.plan(request, &io, watch).await?;
+    async fn run(
+        &self,
+        request: QueryRequest,
+        given: Option<GivenTable>,
+        io: Handle,
+        watch: &Watch,
+    ) -> Result<Answer, QueryError> {
+        let Ready { scope, query, limits, truncate } = self.plan(request, given, &io, watch).await?;
         let runner = Runner::new(&scope)?;
         let mut meter = Meter::new(&limits, truncate);
         let mut tables = Vec::with_capacity(query.statements.len());
@@ -313,7 +357,7 @@ impl Work {
 
 /// Sends the rows of a stream, within its limits.
 async fn pump(
-    planned: Planned,
+    planned: Ready,
     mut rows: Rows,
     send: &tokio::sync::mpsc::Sender<Result<RecordBatch, QueryError>>,
 ) -> Result<(), QueryError> {
@@ -327,6 +371,56 @@ async fn pump(
         }
     }
     Ok(())
+}
+
+/// Reads a text; questions that its plan depends on are run.
+async fn read(
+    scope: &Arc<QueryScope>,
+    frontend: &dyn QueryFrontend,
+    request: &QueryRequest,
+) -> Result<Query, QueryError> {
+    let mut answers: Vec<kyma_plan::frontend::Rows> = Vec::new();
+    loop {
+        let parsing = scope.enter(PhaseName::Parse);
+        let context = PlanContext {
+            schemas: &scope.snapshot,
+            database: &request.database,
+            now: scope.now,
+            parameters: &request.parameters,
+            answers: &answers,
+        };
+        let question = match frontend.plan(&request.text, &context)? {
+            Planned::Query(query) => return Ok(query),
+            Planned::Asks(question) => question,
+        };
+        drop(parsing);
+        if answers.len() == QUESTIONS_MAX {
+            let message = format!("too many columns depend on rows: questions_max={QUESTIONS_MAX}");
+            return Err(Error::exhausted("query.too_many_questions", message).at(question.span).into());
+        }
+        answers.push(answer(scope, &question).await?);
+    }
+}
+
+/// The rows that a frontend asked for.
+async fn answer(scope: &Arc<QueryScope>, question: &Plan) -> Result<kyma_plan::frontend::Rows, Error> {
+    let runner = Runner::new(scope)?;
+    let Rows { schema, mut batches } = start(scope, &runner, question).await?;
+    let _running = Running::begin(scope);
+    let mut rows = Vec::new();
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        if rows.len() + batch.num_rows() > ANSWER_ROWS_MAX {
+            let message = format!("the columns depend on too many rows: rows_max={ANSWER_ROWS_MAX}");
+            return Err(Error::exhausted("query.too_many_columns", message).at(question.span));
+        }
+        let value = |row: usize| {
+            let cells = batch.columns().iter().zip(schema.columns());
+            cells.map(|(array, column)| kyma_functions::array_value(&**array, row, column.ty)).collect()
+        };
+        rows.extend((0..batch.num_rows()).map(value));
+    }
+    Ok(rows)
 }
 
 /// Plans a statement and starts it.

@@ -14,6 +14,10 @@ pub const IN_LIST_MAX: usize = 1_000;
 pub const BATCH_ROWS: usize = 8_192;
 /// Values that `range` may give.
 pub const RANGE_ROWS_MAX: usize = 100_000_000;
+/// Questions that the columns of one query may depend on.
+pub const QUESTIONS_MAX: usize = 32;
+/// Rows of the answer to such a question.
+pub const ANSWER_ROWS_MAX: usize = 10_000;
 /// Sub-queries that `partition` and `mv-apply` may run.
 pub const BODIES_MAX: usize = 100_000;
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use kyma_core::catalog::{Catalog, DatabasePin, StoredFunction, Table, TableChange};
 use kyma_core::ids::{DatabaseId, Sequence, TableId};
-use kyma_core::{Error, Result};
+use kyma_core::{Error, Result, Schema, Value};
 use kyma_plan::{SchemaSource, TableSchema};
 use parking_lot::Mutex;
 
@@ -46,6 +46,19 @@ pub struct Snapshot {
     pub databases: BTreeMap<String, PinnedDatabase>,
     /// Names of all databases.
     pub names: Vec<String>,
+    /// A table that is not stored.
+    pub given: Option<GivenTable>,
+}
+
+/// Rows that a query reads instead of stored ones, by a name that no stored table has.
+#[derive(Debug, Clone)]
+pub struct GivenTable {
+    /// How the query names it.
+    pub name: String,
+    /// Its columns.
+    pub schema: Schema,
+    /// Its rows.
+    pub rows: Vec<Vec<Value>>,
 }
 
 impl Snapshot {
@@ -59,6 +72,10 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    fn given(&self, name: &str) -> Option<&GivenTable> {
+        self.given.as_ref().filter(|given| given.name == name)
+    }
+
     /// Bodies of the stored functions that may be called by these texts, and by each other.
     fn bodies(&self, texts: &[String]) -> Vec<String> {
         let all = self.databases.values().flat_map(|pinned| pinned.functions.values());
@@ -82,6 +99,10 @@ impl Snapshot {
 
 impl SchemaSource for Snapshot {
     fn table(&self, database: &str, name: &str) -> Option<TableSchema> {
+        if let Some(given) = self.given(name) {
+            let (database, name, schema) = (database.to_owned(), name.to_owned(), given.schema.clone());
+            return Some(TableSchema { database, name, schema, time_column: String::new() });
+        }
         let table = self.databases.get(database)?.tables.get(name)?;
         Some(TableSchema {
             database: database.to_owned(),
@@ -97,6 +118,10 @@ impl SchemaSource for Snapshot {
 
     fn databases(&self) -> Vec<String> {
         self.names.clone()
+    }
+
+    fn rows(&self, _database: &str, name: &str) -> Option<Vec<Vec<Value>>> {
+        self.given(name).map(|given| given.rows.clone())
     }
 
     fn function(&self, database: &str, name: &str) -> Option<StoredFunction> {

@@ -17,6 +17,7 @@ use kyma_core::{Result, Type, Value};
 pub mod aggregate;
 mod build;
 pub mod convert;
+pub mod eval;
 mod json;
 pub mod limits;
 pub mod operators;

@@ -14,6 +14,8 @@ pub const DISTINCT_EXACT_MAX: usize = 4_096;
 pub const PERCENTILE_EXACT_MAX: usize = 4_096;
 /// Bins of one series.
 pub const SERIES_BINS_MAX: usize = 1_048_576;
+/// Bins of all series of one `make-series` together.
+pub const SERIES_ELEMENTS_MAX: usize = 64 * 1024 * 1024;
 /// Rows that `mv-expand` makes of one row unless asked otherwise.
 pub const EXPANDED_ROWS_MAX: usize = 2_147_483_647;
 /// Networks that `ipv4_range_to_cidr_list` gives at most (a range needs at most 62).

@@ -30,8 +30,9 @@ use std::rc::Rc;
 
 use kyma_core::error::Span;
 use kyma_core::{Schema, Type, Value};
+use kyma_plan::frontend::Rows;
 use kyma_plan::{
-    AggregateCall, Diagnostic, Diagnostics, Expr, Node, Plan, PlanContext, Query, Statement as PlanStatement,
+    AggregateCall, Diagnostic, Diagnostics, Expr, Node, Plan, PlanContext, Planned, Query, Statement as PlanStatement,
     Visualization, WindowCall,
 };
 
@@ -130,20 +131,28 @@ pub(crate) struct Binder<'a> {
     calling: Vec<(String, String)>,
     /// Stored functions that were read.
     functions: BTreeMap<(String, String), Rc<Lambda>>,
+    /// Questions asked so far.
+    asked: usize,
+    /// The first question that has no answer yet.
+    question: Option<Plan>,
     /// The label of the rows that the first operator of a pipeline is about to get.
     piped_label: Option<String>,
 }
 
 /// Binds the statements of a text.
-pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
+pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
     let mut binder = Binder::new(context);
     let query = binder.query(statements);
+    // What was found after it was asked may follow from it.
+    if let Some(question) = binder.question {
+        return Ok(Planned::Asks(question));
+    }
     if query.statements.is_empty() && binder.errors.is_empty() {
         let message = "the query has no tabular statement";
         binder.errors.push(Diagnostic::error("kql.no_result", message, Span::default()));
     }
     if binder.errors.is_empty() {
-        return Ok(Query { warnings: binder.warnings, ..query });
+        return Ok(Planned::Query(Query { warnings: binder.warnings, ..query }));
     }
     binder.errors.truncate(ERRORS_MAX);
     Err(Diagnostics(binder.errors))
@@ -175,6 +184,18 @@ fn check_plan_height(plan: &Plan) -> Bind<()> {
     Ok(())
 }
 
+/// Whether a plan stands on the rows that an operator around it feeds in.
+fn is_fed(plan: &Plan) -> bool {
+    let mut stack = vec![plan];
+    while let Some(at) = stack.pop() {
+        if matches!(at.node, Node::Input) {
+            return true;
+        }
+        stack.extend(at.inputs());
+    }
+    false
+}
+
 /// An error at a place.
 fn fail<T>(code: &str, message: impl Into<String>, span: Span) -> Bind<T> {
     Err(Box::new(Diagnostic::error(code, message, span)))
@@ -204,6 +225,8 @@ impl<'a> Binder<'a> {
             call_depth: 0,
             calling: Vec::new(),
             functions: BTreeMap::new(),
+            asked: 0,
+            question: None,
             piped_label: None,
         }
     }
@@ -394,6 +417,26 @@ impl Binder<'_> {
         self.materialized += 1;
         let (schema, span) = (plan.schema.clone(), plan.span);
         Plan::new(Node::Materialize { id: self.materialized, input: Box::new(plan) }, schema, span)
+    }
+
+    /// The rows of a plan that the columns of what follows depend on.
+    ///
+    /// Until they are known, the statement ends here; it is bound again when they are.
+    fn ask(&mut self, plan: Plan) -> Bind<Rows> {
+        let known = self.context.answers.get(self.asked).cloned();
+        self.asked += 1;
+        if let Some(rows) = known {
+            return Ok(rows);
+        }
+        if is_fed(&plan) {
+            let hint = "declare them, as in: evaluate bag_unpack(d) : (a: long, b: string)".to_owned();
+            let message = "columns that depend on rows cannot be found inside a sub-pipeline";
+            return fail_with_hint("kql.unknown_schema", message, plan.span, Some(hint));
+        }
+        if self.errors.is_empty() && self.question.is_none() {
+            self.question = Some(plan);
+        }
+        fail(FOLLOWS, "depends on rows that are not known yet", Span::default())
     }
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {

@@ -109,7 +109,7 @@ const ABSENT: [(&str, &str); 17] = [
 /// Reads a command; `None` when the text does not begin with a dot.
 pub(crate) fn command(text: &str) -> Option<Result<Command, Diagnostics>> {
     let start = skip_comments(text);
-    let Some(after_dot) = text[start..].strip_prefix('.') else { return None };
+    let after_dot = text[start..].strip_prefix('.')?;
     let verb: String = after_dot.chars().take_while(|letter| letter.is_alphabetic()).collect();
     let verb = verb.to_ascii_lowercase();
     if text.len() > QUERY_TEXT_BYTES_MAX && verb != "ingest" {

@@ -16,7 +16,7 @@ mod tests;
 
 use kyma_core::error::Span;
 use kyma_core::limits::QUERY_TEXT_BYTES_MAX;
-use kyma_plan::{Command, Diagnostic, Diagnostics, Parameter, PlanContext, Query, QueryFrontend, StoredFunction};
+use kyma_plan::{Command, Diagnostic, Diagnostics, Parameter, PlanContext, Planned, QueryFrontend, StoredFunction};
 
 /// The Kusto query language.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,7 +27,7 @@ impl QueryFrontend for Kql {
         "kql"
     }
 
-    fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
+    fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
         check_length(text)?;
         let (statements, errors) = parse::parse(text);
         // What follows from a syntax error would only confuse.

@@ -11,7 +11,7 @@ mod soup;
 use std::collections::BTreeMap;
 
 use kyma_core::{Schema, Type};
-use kyma_plan::{Diagnostics, PlanContext, Query, QueryFrontend, SchemaSource, TableSchema};
+use kyma_plan::{Diagnostic, Diagnostics, PlanContext, Query, QueryFrontend, SchemaSource, TableSchema};
 
 use crate::Kql;
 
@@ -54,8 +54,9 @@ fn plan(text: &str) -> Result<Query, Diagnostics> {
 }
 
 fn plan_with(text: &str, parameters: &BTreeMap<String, serde_json::Value>) -> Result<Query, Diagnostics> {
-    let context = PlanContext { schemas: &Tables, database: "db", now: NOW, parameters };
-    let query = Kql.plan(text, &context)?;
+    let context = PlanContext { schemas: &Tables, database: "db", now: NOW, parameters, answers: &[] };
+    let asks = || Diagnostic::error("test.asks", "the query asks for rows", Default::default());
+    let query = Kql.plan(text, &context)?.query().ok_or_else(asks)?;
     for statement in &query.statements {
         check::valid(&statement.plan);
     }

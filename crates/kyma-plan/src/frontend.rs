@@ -72,6 +72,32 @@ pub struct PlanContext<'a> {
     pub now: i64,
     /// Values of declared query parameters, as literals of the language or plain text.
     pub parameters: &'a BTreeMap<String, serde_json::Value>,
+    /// The rows of the questions asked so far, in the order of asking ([`Planned::Asks`]).
+    pub answers: &'a [Rows],
+}
+
+/// Rows of one value per column.
+pub type Rows = Vec<Vec<Value>>;
+
+/// What a frontend makes of a text.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // One per text.
+pub enum Planned {
+    /// The query.
+    Query(Query),
+    /// The query's columns depend on rows (`bag_unpack` without declared columns, `pivot`): this is to be run, and the text
+    /// planned again with its rows as one more answer. Few rows, the same ones whenever it is run over one snapshot.
+    Asks(Plan),
+}
+
+impl Planned {
+    /// The query, where nothing is asked.
+    pub fn query(self) -> Option<Query> {
+        match self {
+            Planned::Query(query) => Some(query),
+            Planned::Asks(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for PlanContext<'_> {
@@ -113,14 +139,14 @@ pub struct Query {
 
 /// A query language.
 ///
-/// Promises: pure (same text and context, same plan); never panics or overflows the stack on any text; every error has a
+/// Promises: pure (same text and context, same plan, and the same questions in the same order); never panics or overflows the stack on any text; every error has a
 /// span inside the text.
 pub trait QueryFrontend: Send + Sync + fmt::Debug {
     /// The name clients ask for: `kql`, `sql`.
     fn language(&self) -> &'static str;
 
     /// Reads a text.
-    fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Query, Diagnostics>;
+    fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics>;
 
     /// Whether a function can be stored: its text is read and bound as far as that does not depend on its arguments.
     fn check_function(&self, _function: &StoredFunction, _context: &PlanContext<'_>) -> Result<(), Diagnostics> {

@@ -13,11 +13,13 @@ pub mod frontend;
 pub mod functions;
 pub mod node;
 mod show;
+pub mod table;
 
 pub use command::{Command, PolicyOwner, Put, SchemaForm, StoreMode, Texts};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use expr::{AggregateCall, BinaryOp, Expr, ExprKind, WindowCall};
 pub use frontend::{
-    Parameter, PlanContext, Query, QueryFrontend, SchemaSource, Statement, StoredFunction, TableSchema, Visualization,
+    Parameter, PlanContext, Planned, Query, QueryFrontend, SchemaSource, Statement, StoredFunction, TableSchema,
+    Visualization,
 };
 pub use node::{JoinKind, Node, Plan, SortKey};

@@ -8,6 +8,7 @@ use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
 
 use crate::expr::{AggregateCall, Expr, WindowCall};
+use crate::table::TableFunction;
 
 /// A relation.
 #[derive(Debug, Clone, PartialEq)]
@@ -202,6 +203,13 @@ pub enum Node {
         /// Outermost first.
         levels: Vec<TopNestedLevel>,
     },
+    /// A table function over whole inputs, in their order. Columns: as the function says.
+    Table {
+        /// What is computed.
+        function: Box<TableFunction>,
+        /// Its tables.
+        inputs: Vec<Plan>,
+    },
     /// `materialize`: computed once however often the id occurs in one query.
     Materialize {
         /// Same id, same rows.
@@ -356,7 +364,7 @@ impl Plan {
             | Node::Materialize { input, .. } => vec![input],
             Node::MvApply { input, body, .. } | Node::Partition { input, body, .. } => vec![input, body],
             Node::Join { left, right, .. } => vec![left, right],
-            Node::Union(inputs) => inputs.iter().collect(),
+            Node::Union(inputs) | Node::Table { inputs, .. } => inputs.iter().collect(),
         }
     }
 }

@@ -68,6 +68,7 @@ fn title(node: &Node) -> String {
         ),
         Node::MakeSeries { axis, keys, .. } => format!("make-series {axis} by={}", list(keys)),
         Node::TopNested { levels, .. } => format!("top-nested levels={}", levels.len()),
+        Node::Table { function, .. } => format!("table {}", function.name()),
         Node::Materialize { id, .. } => format!("materialize {id}"),
         Node::Sql(statement) => format!("sql {statement}"),
     }

@@ -11,9 +11,11 @@ use kyma_exec::Engine;
 use kyma_ingest::Ingester;
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
+use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::metrics::Metrics;
+use crate::queries::Queries;
 use crate::settings::{Role, Settings};
 
 /// The parts of a running node.
@@ -30,6 +32,10 @@ pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     pub(crate) admission: Admission,
+    /// What is asked here.
+    pub(crate) queries: Arc<Queries>,
+    /// Commands that were answered and still run.
+    pub(crate) operations: TaskTracker,
     pub(crate) node: Node,
     pub(crate) draining: AtomicBool,
 }

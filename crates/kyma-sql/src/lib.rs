@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use kyma_core::Schema;
 use kyma_core::error::Span;
 use kyma_core::limits::QUERY_TEXT_BYTES_MAX;
-use kyma_plan::{Diagnostic, Diagnostics, Node, Plan, PlanContext, Query, QueryFrontend, Statement};
+use kyma_plan::{Diagnostic, Diagnostics, Node, Plan, PlanContext, Planned, Query, QueryFrontend, Statement};
 use sqlparser::ast::{SetExpr, Statement as Ast};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -29,7 +29,7 @@ impl QueryFrontend for Sql {
         "sql"
     }
 
-    fn plan(&self, text: &str, _context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
+    fn plan(&self, text: &str, _context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
         let whole = Span::new(0, text.len());
         if text.len() > QUERY_TEXT_BYTES_MAX {
             let message = format!("query text is too long: bytes={}, limit={QUERY_TEXT_BYTES_MAX}", text.len());
@@ -51,7 +51,8 @@ impl QueryFrontend for Sql {
         }
         let plan = Plan::new(Node::Sql(Box::new(statement)), Schema::default(), whole);
         let statement = Statement { name: None, plan, visualization: None };
-        Ok(Query { statements: vec![statement], options: BTreeMap::new(), warnings: Vec::new() })
+        let query = Query { statements: vec![statement], options: BTreeMap::new(), warnings: Vec::new() };
+        Ok(Planned::Query(query))
     }
 }
 
@@ -143,9 +144,11 @@ mod tests {
         }
     }
 
-    fn plan(text: &str) -> Result<Query, Diagnostics> {
+    fn plan(text: &str) -> Result<Planned, Diagnostics> {
         let parameters = BTreeMap::new();
-        Sql.plan(text, &PlanContext { schemas: &NoTables, database: "default", now: 0, parameters: &parameters })
+        let context =
+            PlanContext { schemas: &NoTables, database: "default", now: 0, parameters: &parameters, answers: &[] };
+        Sql.plan(text, &context)
     }
 
     fn check(text: &str, code: &str, place: &str) {

@@ -14,7 +14,9 @@ use kyma_core::{NodeId, Type, Value};
 use kyma_exec::{Engine, EngineParts, ExecSettings, QueryRequest};
 use kyma_ingest::{BodyFormat, Encoding, IngestParts, IngestRequest, IngestSettings, Ingester, LocalRouter};
 use kyma_plan::node::Scan;
-use kyma_plan::{BinaryOp, Diagnostic, Diagnostics, Expr, Node, Plan, PlanContext, Query, QueryFrontend, Statement};
+use kyma_plan::{
+    BinaryOp, Diagnostic, Diagnostics, Expr, Node, Plan, PlanContext, Planned, Query, QueryFrontend, Statement,
+};
 use kyma_storage::Store;
 use kyma_testkit::toy_format::ToyFormat;
 use prometheus_client::registry::Registry;
@@ -29,7 +31,7 @@ impl QueryFrontend for AtLeast {
         "at-least"
     }
 
-    fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Query, Diagnostics> {
+    fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
         let whole = Span::new(0, text.len());
         let fail = |message: &str| Diagnostics::from(Diagnostic::error("at-least.syntax", message, whole));
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -42,7 +44,8 @@ impl QueryFrontend for AtLeast {
         let (left, right) = (Expr::column(place, Type::Long, whole), Expr::literal(Value::Long(number), whole));
         let plan = Plan::filter(rows, Expr::binary(BinaryOp::GreaterOrEqual, left, right, Type::Bool));
         let statement = Statement { name: None, plan, visualization: None };
-        Ok(Query { statements: vec![statement], options: BTreeMap::new(), warnings: Vec::new() })
+        let query = Query { statements: vec![statement], options: BTreeMap::new(), warnings: Vec::new() };
+        Ok(Planned::Query(query))
     }
 }
 

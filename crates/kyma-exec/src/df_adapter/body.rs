@@ -86,7 +86,7 @@ fn input_schema(body: &Plan) -> Option<Schema> {
 }
 
 /// The batch with exactly the columns of `schema`, in their Arrow types.
-fn typed(batch: &RecordBatch, schema: &Schema) -> Result<RecordBatch> {
+pub(crate) fn typed(batch: &RecordBatch, schema: &Schema) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.columns());
     let columns = columns.map(|(array, column)| as_type(Arc::clone(array), column.ty).map_err(from_df));
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

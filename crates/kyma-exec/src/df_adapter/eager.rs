@@ -16,7 +16,8 @@ use crate::df_adapter::error::from_df;
 use crate::df_adapter::expr::IN_SET;
 use crate::df_adapter::literal::{as_type, value_of};
 use crate::df_adapter::lower::{Lowering, Place, limit};
-use crate::df_adapter::paths::{map_children, push_paths};
+use crate::df_adapter::narrow::prepared;
+use crate::df_adapter::paths::map_children;
 use crate::df_adapter::scalar::ValueSet;
 use crate::df_adapter::watch::watch;
 use crate::settings::{IN_LIST_MAX, IN_ROWS_MAX};
@@ -74,7 +75,7 @@ impl Lowering {
     }
 
     async fn scalar(&self, plan: &Plan, ty: Type, place: Place<'_>) -> Result<Value> {
-        let plan = push_paths(plan.clone());
+        let plan = prepared(plan.clone());
         let lowered = self.lower(&plan, place).await?;
         let batches = self.collect(&limit(lowered, 1), 1).await?;
         let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(Value::Null(ty)) };
@@ -90,7 +91,7 @@ impl Lowering {
         ignore_case: bool,
         place: Place<'_>,
     ) -> Result<Expr> {
-        let plan = push_paths(plan.clone());
+        let plan = prepared(plan.clone());
         let lowered = self.lower(&plan, place).await?;
         let batches = self.collect(&lowered, IN_ROWS_MAX).await?;
         if self.explained.is_some() {

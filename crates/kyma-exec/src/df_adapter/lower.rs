@@ -193,6 +193,7 @@ impl Lowering {
                 self.series(input, keys, aggregates, axis, axis_of, &plan.schema, place).await
             }
             Node::TopNested { input, levels } => self.top_nested(input, levels, &plan.schema, place).await,
+            Node::Table { function, inputs } => self.table(function, inputs, &plan.schema, place).await,
             Node::Materialize { id, input } => self.materialize(*id, input, place).await,
             Node::Sql(statement) => self.sql(statement).await,
         }
@@ -245,7 +246,11 @@ impl Lowering {
         schema: SchemaRef,
     ) -> Result<LogicalPlan> {
         let input = self.state.create_physical_plan(&input).await.map_err(from_df)?;
-        let exec = OperatorExec::new(input, operator, schema);
+        self.finished(OperatorExec::new(input, operator, schema))
+    }
+
+    /// A finished operator as a plan.
+    fn finished(&self, exec: OperatorExec) -> Result<LogicalPlan> {
         self.provider("operator", Arc::new(Finished(Arc::new(exec))))
     }
 

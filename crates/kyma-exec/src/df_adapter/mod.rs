@@ -1,6 +1,6 @@
 //! The only place that knows DataFusion: our plan becomes its plan, our scan its source, our kernels its functions.
 //!
-//! Read in the order of a query: [`run`] (what the engine calls), [`paths`] (dynamic paths become columns of the scan),
+//! Read in the order of a query: [`run`] (what the engine calls), [`narrow`] (columns that nobody uses), [`paths`] (dynamic paths become columns of the scan),
 //! [`eager`] (sub-queries that must be known before), [`lower`] (plan by plan), [`expr`] (expression by expression),
 //! [`table`] (a table's scan is planned and pruned), [`source`] (and run), [`grouped`] (aggregation joined to the scan), [`late`]
 //! (columns read for few rows). [`extract`] turns filters back into predicates that
@@ -20,6 +20,7 @@ pub(crate) mod late;
 pub(crate) mod literal;
 pub(crate) mod lower;
 pub(crate) mod memory;
+pub(crate) mod narrow;
 pub(crate) mod operators;
 pub(crate) mod paths;
 pub mod run;

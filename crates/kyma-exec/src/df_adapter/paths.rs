@@ -264,7 +264,7 @@ fn inputs_exact(mut node: Node) -> Node {
             redo(left);
             redo(right);
         }
-        Node::Union(inputs) => {
+        Node::Union(inputs) | Node::Table { inputs, .. } => {
             inputs.iter_mut().for_each(|input| *input = exact(std::mem::replace(input, placeholder())));
         }
         _ => {}

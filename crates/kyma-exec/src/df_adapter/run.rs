@@ -17,7 +17,7 @@ use crate::df_adapter::error::from_df;
 use crate::df_adapter::explain::explain;
 use crate::df_adapter::literal::as_type;
 use crate::df_adapter::lower::{Lowering, Place};
-use crate::df_adapter::paths::push_paths;
+use crate::df_adapter::narrow::prepared;
 use crate::df_adapter::session::session;
 use crate::df_adapter::watch::{Watched, watch};
 use crate::scope::QueryScope;
@@ -85,7 +85,7 @@ impl Runner {
     }
 
     async fn plan(&self, plan: &Plan) -> Result<(Arc<dyn ExecutionPlan>, Schema)> {
-        let plan = push_paths(plan.clone());
+        let plan = prepared(plan.clone());
         let logical = self.lowering.lower(&plan, Place { input: None, depth: 0 }).await?;
         let physical = self.lowering.state.create_physical_plan(&logical).await.map_err(from_df)?;
         let schema = match plan.node {

@@ -58,7 +58,7 @@ pub(crate) fn walk(root: &Arc<dyn ExecutionPlan>, mut visit: impl FnMut(&Arc<dyn
     let mut open = vec![(Arc::clone(root), 0)];
     while let Some((plan, depth)) = open.pop() {
         visit(&plan, depth);
-        let hidden = plan.downcast_ref::<OperatorExec>().map(OperatorExec::input);
+        let hidden = plan.downcast_ref::<OperatorExec>().map(OperatorExec::inputs).unwrap_or_default();
         let inputs = plan.children().into_iter().chain(hidden).cloned().collect::<Vec<_>>();
         open.extend(inputs.into_iter().rev().map(|input| (input, depth + 1)));
     }

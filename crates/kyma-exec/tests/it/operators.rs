@@ -222,3 +222,48 @@ async fn series_and_windows() {
     )
     .await;
 }
+
+/// What an operator gives is the same whichever of its columns are used above it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_column_alone_is_as_in_the_whole_answer() {
+    let world = World::start().await;
+    let columns = [("n", Type::Long), ("s", Type::String), ("d", Type::Dynamic), ("k", Type::String)];
+    let table = world.table("T", &columns).await;
+    let row = |at: i64| -> Row {
+        let bag = Value::Dynamic(format!(r#"[{at},"x{at}"]"#));
+        vec![time(at), long(at), text(&format!("user=u{at} took={}ms", at % 7)), bag, text(["a", "b"][at as usize % 2])]
+    };
+    world.extent(&table, "tlm", &(0..12).map(row).collect::<Vec<_>>(), 5).await;
+    world.extent(&table, "toy", &(12..20).map(row).collect::<Vec<_>>(), 5).await;
+    let answer = |query: String| {
+        let world = &world;
+        async move {
+            let mut rows = world.rows(&query).await;
+            rows.sort();
+            rows
+        }
+    };
+    for (pipeline, columns) in [
+        ("parse s with 'user=' user ' took=' took:long 'ms'", "n,s,d,k,user,took"),
+        ("parse s with 'user=' n ' ' *", "n,s,k"),
+        ("parse-where s with * 'took=' took:long 'ms' | where took > 3", "n,k,took"),
+        ("parse-kv s as (user: string, took: string) with (pair_delimiter=' ', kv_delimiter='=')", "n,k,user,took"),
+        ("mv-expand with_itemindex=at d, e = range(n, n + 2)", "n,s,d,k,e,at"),
+        ("extend w = split(s, ' ') | mv-expand w to typeof(string)", "n,w,k"),
+        ("sort by n asc | extend before = prev(n), r = row_number()", "n,k,before,r"),
+        ("make-series total = sum(n), rows = count() on n from 0 to 20 step 5 by k", "k,total,rows,n"),
+        ("top-nested 1 of k by sum(n), top-nested 2 of s by max(n)", "k,aggregated_k,s,aggregated_s"),
+        ("where k == 'a' | union (T | where n > 15) | parse s with * 'took=' took 'ms'", "n,took"),
+        ("join kind=leftouter (T | parse s with * 'took=' took 'ms' | project n, took) on n", "n,s,took"),
+    ] {
+        let whole = answer(format!("T | {pipeline} | project {columns}")).await;
+        assert!(!whole.is_empty(), "{pipeline}");
+        for (at, column) in columns.split(',').enumerate() {
+            let mut expected: Vec<&str> = whole.iter().filter_map(|row| row.split('|').nth(at)).collect();
+            expected.sort_unstable();
+            assert_eq!(answer(format!("T | {pipeline} | project {column}")).await, expected, "{pipeline}: {column}");
+        }
+        let counted = world.rows(&format!("T | {pipeline} | count")).await;
+        assert_eq!(counted, [whole.len().to_string()], "{pipeline}");
+    }
+}

@@ -164,6 +164,15 @@ async fn columns_and_paths_that_are_not_asked_for_are_not_read() {
     assert!(whole > 200_000, "{whole}");
     assert!(narrow.store_bytes < whole / 10, "{} of {whole}", narrow.store_bytes);
     assert!(path.store_bytes < whole / 10, "{} of {whole}", path.store_bytes);
+    for operator in [
+        "make-series sum(n) on Timestamp step 1h",
+        "serialize r = row_number() | summarize max(r)",
+        "extend s = strcat('x', n + 1) | parse s with 'x' y:long | summarize sum(y)",
+        "mv-expand e = range(n + 1, n + 3) to typeof(long) | summarize sum(e)",
+    ] {
+        let read = world.profile(&format!("T | {operator}")).await.store_bytes;
+        assert!(read < whole / 10, "{operator}: {read} of {whole}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use arrow::array::ArrayRef;
-use kyma_core::dynamic::quote;
+use kyma_core::dynamic::{quote, quote_into};
 use kyma_core::{Error, Result, Type};
 use serde_json::Value as Json;
 
@@ -142,12 +142,15 @@ fn split(call: &Call<'_>) -> Result<ArrayRef> {
     let one = call.has(2);
     Ok(build::jsons(call.rows, |row| {
         let (text, delimiter) = (texts.get(row), delimiters.get(row));
+        if !one && !delimiter.is_empty() {
+            return Some(quoted(text.split(delimiter)));
+        }
         let parts: Vec<&str> = match delimiter {
             "" => text.split("").filter(|part| !part.is_empty()).collect(),
             delimiter => text.split(delimiter).collect(),
         };
         if !one {
-            return Some(quoted(parts.iter().copied()));
+            return Some(quoted(parts.into_iter()));
         }
         let index = wanted.get(row)?;
         let index = if index < 0 {
@@ -164,8 +167,15 @@ fn split(call: &Call<'_>) -> Result<ArrayRef> {
 
 /// A JSON array of strings.
 pub(super) fn quoted<'t>(parts: impl Iterator<Item = &'t str>) -> String {
-    let parts: Vec<String> = parts.map(quote).collect();
-    format!("[{}]", parts.join(","))
+    let mut array = String::from("[");
+    for (at, part) in parts.enumerate() {
+        if at > 0 {
+            array.push(',');
+        }
+        quote_into(part, &mut array);
+    }
+    array.push(']');
+    array
 }
 
 /// Everything that matches at the start or the end goes, in one pass over the text: what is left is not looked at again.

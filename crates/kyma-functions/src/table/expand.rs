@@ -1,31 +1,43 @@
 //! `mv-expand`: a row per element of arrays or bags.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, StringViewBuilder, UInt32Array};
 use arrow::datatypes::{Field, Schema as ArrowSchema};
 use kyma_core::dynamic::quote;
 use kyma_core::{Error, Result, Type};
 use kyma_plan::node::MvExpandColumn;
 use serde_json::{Map, Value as Json};
-use std::sync::Arc;
 
 use crate::limits::EXPANDED_ROWS_MAX;
-use crate::{Arg, build, json};
+use crate::{Arg, json};
 
-/// The elements that a dynamic expands to, as JSON text. What is neither array nor bag stands for itself; nothing for null.
-fn elements(text: &str, bags_as_arrays: bool) -> Vec<String> {
-    match text.as_bytes().first() {
+/// The elements of one value, as JSON text, each borrowed where it stands in the value as it is.
+type Elements<'a> = Vec<Cow<'a, str>>;
+
+/// Puts the elements that a dynamic expands to into `found`. What is neither array nor bag stands for itself.
+fn elements<'a>(text: &'a str, bags_as_arrays: bool, found: &mut Elements<'a>) {
+    let whole = match text.as_bytes().first() {
         Some(b'[') => {
-            let items = sonic_rs::to_array_iter(text).map(|item| item.map(|item| item.as_raw_str().to_owned()));
-            items.collect::<Result<_, _>>().unwrap_or_else(|_| vec![text.to_owned()])
+            let items = sonic_rs::to_array_iter(text);
+            items.into_iter().try_for_each(|item| item.map(|item| found.push(item.as_raw_cow()))).is_err()
         }
         Some(b'{') => {
             let member = |(key, value): (String, Json)| match bags_as_arrays {
                 true => format!("[{},{value}]", quote(&key)),
                 false => Json::Object(Map::from_iter([(key, value)])).to_string(),
             };
-            json::bag(text).map_or_else(|| vec![text.to_owned()], |bag| bag.into_iter().map(member).collect())
+            let bag = json::bag(text);
+            let whole = bag.is_none();
+            found.extend(bag.into_iter().flatten().map(member).map(Cow::Owned));
+            whole
         }
-        _ => vec![text.to_owned()],
+        _ => true,
+    };
+    if whole {
+        found.clear();
+        found.push(Cow::Borrowed(text));
     }
 }
 
@@ -45,44 +57,47 @@ pub fn mv_expand(
     let limit = row_limit.map_or(EXPANDED_ROWS_MAX, |limit| usize::try_from(limit).unwrap_or(EXPANDED_ROWS_MAX));
     let mut sources: Vec<u32> = Vec::new();
     let mut positions: Vec<i64> = Vec::new();
-    let mut expanded: Vec<Vec<Option<String>>> = vec![Vec::new(); columns.len()];
+    let values: Vec<ArrayRef> = columns
+        .iter()
+        .map(|column| {
+            let array = Arg::Array(Arc::clone(batch.column(column.index)));
+            crate::convert(&array, input_types[column.index], Type::Dynamic, batch.num_rows())
+        })
+        .collect::<Result<_>>()?;
+    let texts = values.iter().map(|array| crate::view::strings(&**array)).collect::<Result<Vec<_>>>()?;
+    let mut lists: Vec<Elements<'_>> = vec![Vec::new(); columns.len()];
+    let mut expanded: Vec<StringViewBuilder> = columns.iter().map(|_| StringViewBuilder::new()).collect();
     for row in 0..batch.num_rows() {
-        let lists: Vec<Option<Vec<String>>> = columns
-            .iter()
-            .map(|column| {
-                let array = batch.column(column.index);
-                let text = text_at(array, row, input_types[column.index])?;
-                Ok(text.map(|text| elements(&text, bags_as_arrays)))
-            })
-            .collect::<Result<_>>()?;
-        let all_null = lists.iter().all(Option::is_none);
-        let count = lists.iter().flatten().map(Vec::len).max().unwrap_or(usize::from(all_null)).min(limit);
+        let mut all_null = true;
+        for (list, texts) in lists.iter_mut().zip(&texts) {
+            list.clear();
+            if texts.is_valid(row) && texts.value(row) != "null" {
+                all_null = false;
+                elements(texts.value(row), bags_as_arrays, list);
+            }
+        }
+        let longest = lists.iter().map(Vec::len).max().unwrap_or_default();
+        let count = if all_null { 1 } else { longest }.min(limit);
         let source = u32::try_from(row).map_err(|_| Error::internal("a batch has too many rows"))?;
         sources.extend(std::iter::repeat_n(source, count));
         positions.extend(0..count as i64);
-        for (column, list) in expanded.iter_mut().zip(lists) {
-            let mut items = list.unwrap_or_default().into_iter();
-            column.extend((0..count).map(|_| items.next()));
+        for (column, list) in expanded.iter_mut().zip(&lists) {
+            for at in 0..count {
+                let element = list.get(at).filter(|element| *element != "null");
+                column.append_option(element.map(Cow::as_ref));
+            }
         }
     }
+    let expanded: Vec<ArrayRef> =
+        expanded.into_iter().map(|mut column| Arc::new(column.finish()) as ArrayRef).collect();
     let batch = assemble(batch, columns, &expanded, &sources, item_index.then_some(positions))?;
     Ok((batch, sources))
-}
-
-fn text_at(array: &ArrayRef, row: usize, ty: Type) -> Result<Option<String>> {
-    if array.is_null(row) {
-        return Ok(None);
-    }
-    match (ty, array.as_string_view_opt()) {
-        (Type::Dynamic, Some(texts)) => Ok(Some(texts.value(row)).filter(|text| *text != "null").map(str::to_owned)),
-        _ => Ok(Some(crate::value::json_at(array.as_ref(), row, ty))),
-    }
 }
 
 fn assemble(
     batch: &RecordBatch,
     columns: &[MvExpandColumn],
-    expanded: &[Vec<Option<String>>],
+    expanded: &[ArrayRef],
     sources: &[u32],
     positions: Option<Vec<i64>>,
 ) -> Result<RecordBatch> {
@@ -93,9 +108,8 @@ fn assemble(
         match columns.iter().position(|column| column.index == index) {
             Some(at) => {
                 let ty = columns[at].ty;
-                let texts = &expanded[at];
-                let items = Arg::Array(build::jsons(texts.len(), |row| texts[row].as_deref()));
-                arrays.push(crate::convert(&items, Type::Dynamic, ty, texts.len())?);
+                let items = Arg::Array(Arc::clone(&expanded[at]));
+                arrays.push(crate::convert(&items, Type::Dynamic, ty, sources.len())?);
                 fields.push(Arc::new(ty.field(field.name())));
             }
             None => {
@@ -115,6 +129,7 @@ fn assemble(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build;
 
     #[test]
     fn expands_in_parallel() {

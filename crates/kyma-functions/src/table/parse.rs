@@ -4,10 +4,13 @@
 //! gaps alternate, plain searching decides; otherwise, and in regex mode, the pattern becomes a regular expression. In regex
 //! mode gaps are greedy (`U` turns that around, as for the rest of the expression) and need not reach the end.
 
-use arrow::array::ArrayRef;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringViewBuilder};
 use arrow::buffer::BooleanBuffer;
 use kyma_core::{Result, Type, Value};
 use kyma_plan::node::{ParseMode, ParsePart};
+use memchr::memmem::Finder;
 use regex::Regex;
 
 use crate::view::Texts;
@@ -29,21 +32,22 @@ pub fn parse(
             _ => None,
         })
         .collect();
-    let mut captured: Vec<Vec<Option<&str>>> = vec![Vec::with_capacity(rows); types.len()];
+    let mut captured: Vec<StringViewBuilder> = types.iter().map(|_| StringViewBuilder::with_capacity(rows)).collect();
+    let mut matched: Vec<bool> = Vec::with_capacity(rows);
+    let mut found = Vec::with_capacity(types.len());
     for row in 0..rows {
-        let found = matcher.captures(texts.get(row));
+        found.clear();
+        let fits = matcher.captures(texts.get(row), &mut found);
+        matched.push(fits);
         for (at, column) in captured.iter_mut().enumerate() {
-            column.push(found.as_ref().map(|found| found[at]));
+            let text = found.get(at).copied().filter(|_| fits).unwrap_or_default();
+            column.try_append_value(text)?;
         }
     }
-    let mut matched: Vec<bool> = (0..rows).map(|row| matches_row(&captured, &matcher, texts.get(row), row)).collect();
     let columns: Vec<ArrayRef> = captured
-        .iter()
+        .into_iter()
         .zip(&types)
-        .map(|(column, ty)| {
-            let strings = crate::build::texts(rows, |row| column[row].unwrap_or(""));
-            convert(&Arg::Array(strings), Type::String, *ty, rows)
-        })
+        .map(|(mut column, ty)| convert(&Arg::Array(Arc::new(column.finish())), Type::String, *ty, rows))
         .collect::<Result<_>>()?;
     if *mode == ParseMode::Relaxed {
         return Ok((columns, BooleanBuffer::from(matched)));
@@ -54,13 +58,6 @@ pub fn parse(
     }
     let columns = columns.iter().zip(&types).map(|(column, ty)| keep(column, *ty, &matched)).collect::<Result<_>>()?;
     Ok((columns, BooleanBuffer::from(matched)))
-}
-
-fn matches_row(captured: &[Vec<Option<&str>>], matcher: &Matcher, text: &str, row: usize) -> bool {
-    match captured.first() {
-        Some(first) => first[row].is_some(),
-        None => matcher.captures(text).is_some(),
-    }
 }
 
 /// Nulls where a row did not match.
@@ -75,8 +72,29 @@ fn keep(column: &ArrayRef, ty: Type, matched: &[bool]) -> Result<ArrayRef> {
 }
 
 enum Matcher {
-    Plain(Vec<ParsePart>),
+    Plain(Vec<Step>),
     Regex(Regex, usize),
+}
+
+/// A part of a plain pattern.
+enum Step {
+    /// This text, which is searched for after a gap.
+    Text(Box<Finder<'static>>),
+    /// Any text; taken, if it is captured.
+    Gap {
+        /// Whether it is.
+        captured: bool,
+    },
+}
+
+impl Step {
+    fn of(part: &ParsePart) -> Step {
+        match part {
+            ParsePart::Text(text) => Step::Text(Box::new(Finder::new(text.as_bytes()).into_owned())),
+            ParsePart::Skip => Step::Gap { captured: false },
+            ParsePart::Capture(_) => Step::Gap { captured: true },
+        }
+    }
 }
 
 impl Matcher {
@@ -86,51 +104,54 @@ impl Matcher {
         match mode {
             ParseMode::Regex(flags) => expression(pattern, Some(flags)),
             _ if adjacent => expression(pattern, None),
-            _ => Ok(Matcher::Plain(pattern.to_vec())),
+            _ => Ok(Matcher::Plain(pattern.iter().map(Step::of).collect())),
         }
     }
 
-    /// The captured texts, if the text matches.
-    fn captures<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
+    /// Whether the text matches; if so, what it captures is put into `found`.
+    fn captures<'t>(&self, text: &'t str, found: &mut Vec<&'t str>) -> bool {
         match self {
-            Matcher::Plain(parts) => search(parts, text),
+            Matcher::Plain(steps) => search(steps, text, found).is_some(),
             Matcher::Regex(regex, count) => {
-                let captures = regex.captures(text)?;
-                let capture = |at: usize| captures.name(&group(at)).map_or("", |found| found.as_str());
-                Some((0..*count).map(capture).collect())
+                let Some(captures) = regex.captures(text) else { return false };
+                // Groups stand in the order of their captures, but for those of the pattern's own expressions.
+                found.extend((0..*count).map(|at| captures.name(&group(at)).map_or("", |found| found.as_str())));
+                true
             }
         }
     }
 }
 
-fn search<'t>(parts: &[ParsePart], text: &'t str) -> Option<Vec<&'t str>> {
-    let mut captures = Vec::new();
-    let (mut rest, mut gap): (&str, Option<&ParsePart>) = (text, None);
-    let mut fill = |gap: Option<&ParsePart>, text: &'t str| {
-        if let Some(ParsePart::Capture(_)) = gap {
+fn search<'t>(steps: &[Step], text: &'t str, captures: &mut Vec<&'t str>) -> Option<()> {
+    let (mut rest, mut gap): (&str, Option<bool>) = (text, None);
+    let mut fill = |captured: bool, text: &'t str| {
+        if captured {
             captures.push(text);
         }
     };
-    for (at, part) in parts.iter().enumerate() {
-        let ParsePart::Text(wanted) = part else {
-            gap = Some(part);
-            continue;
+    for (at, step) in steps.iter().enumerate() {
+        let finder = match step {
+            Step::Gap { captured } => {
+                gap = Some(*captured);
+                continue;
+            }
+            Step::Text(finder) => finder,
         };
-        let last = at + 1 == parts.len();
+        let (wanted, last) = (finder.needle(), at + 1 == steps.len());
         let found = match gap {
-            None => rest.starts_with(wanted.as_str()).then_some(0)?,
-            Some(_) if last => rest.ends_with(wanted.as_str()).then(|| rest.len() - wanted.len())?,
-            Some(_) => rest.find(wanted.as_str())?,
+            None => rest.as_bytes().starts_with(wanted).then_some(0)?,
+            Some(_) if last => rest.as_bytes().ends_with(wanted).then(|| rest.len() - wanted.len())?,
+            Some(_) => finder.find(rest.as_bytes())?,
         };
-        fill(gap.take(), &rest[..found]);
+        fill(gap.take().unwrap_or_default(), &rest[..found]);
         rest = &rest[found + wanted.len()..];
     }
     match gap {
-        Some(_) => fill(gap, rest),
+        Some(captured) => fill(captured, rest),
         None if rest.is_empty() => {}
         None => return None,
     }
-    Some(captures)
+    Some(())
 }
 
 fn group(at: usize) -> String {

@@ -11,7 +11,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::row::{RowConverter, SortField};
 use kyma_core::{Error, Result, Type, Value};
 
-use crate::limits::SERIES_BINS_MAX;
+use crate::limits::{SERIES_BINS_MAX, SERIES_ELEMENTS_MAX};
 use crate::value::{json_at, to_json};
 use crate::view::{Longs, Reals};
 use crate::{Arg, build};
@@ -173,22 +173,53 @@ pub fn make_series(
     positive(step)?;
     let axis = all_bins(bins, ty, from, to, step)?;
     let (groups, sources) = group_rows(keys, bins.len())?;
-    let defaults: Vec<String> = values.iter().map(|value| to_json(&value.default)).collect();
-    let mut texts: Vec<Vec<Vec<String>>> =
-        defaults.iter().map(|default| vec![vec![default.clone(); axis.len()]; sources.len()]).collect();
+    let elements = axis.len().saturating_mul(sources.len());
+    if elements > SERIES_ELEMENTS_MAX {
+        let text = format!("the series would have too many elements: elements={elements}, limit={SERIES_ELEMENTS_MAX}");
+        return Err(Error::exhausted("query.series_too_large", text).hint("use a larger step, or fewer groups"));
+    }
     let arg = Arg::Array(bins.clone());
+    let mut cells: Vec<Cell> = Vec::with_capacity(groups.len());
     for (row, &group) in groups.iter().enumerate() {
-        let Some(place) = place_of(&arg, row, &axis, step)? else { continue };
-        for (column, value) in texts.iter_mut().zip(values) {
-            column[group][place] = json_at(value.array.as_ref(), row, value.ty);
+        if let Some(place) = place_of(&arg, row, &axis, step)? {
+            cells.push(Cell { group, place, row });
         }
     }
-    let join = |items: &Vec<String>| format!("[{}]", items.join(","));
-    let axis_text = join(&axis.iter().map(to_json).collect());
+    cells.sort_unstable_by_key(|cell| (cell.group, cell.place));
+    let axis_text = format!("[{}]", axis.iter().map(to_json).collect::<Vec<_>>().join(","));
     Ok(Series {
-        values: texts.iter().map(|column| build::jsons(column.len(), |group| Some(join(&column[group])))).collect(),
+        values: values.iter().map(|value| lay_out(value, &cells, axis.len(), sources.len())).collect(),
         axis: build::jsons(sources.len(), |_| Some(axis_text.as_str())),
         sources,
+    })
+}
+
+/// An aggregated row: its series, and its place there.
+struct Cell {
+    group: usize,
+    place: usize,
+    row: usize,
+}
+
+/// An array per group: the values of `cells`, which are in order, and the default elsewhere.
+fn lay_out(value: &SeriesValue, cells: &[Cell], bins: usize, groups: usize) -> ArrayRef {
+    let default = to_json(&value.default);
+    let mut cells = cells.iter().peekable();
+    let mut text = String::new();
+    build::jsons(groups, |group| {
+        text.clear();
+        for place in 0..bins {
+            text.push(if place == 0 { '[' } else { ',' });
+            match cells.next_if(|cell| (cell.group, cell.place) == (group, place)) {
+                Some(cell) => text.push_str(&json_at(value.array.as_ref(), cell.row, value.ty)),
+                None => text.push_str(&default),
+            }
+        }
+        if bins == 0 {
+            text.push('[');
+        }
+        text.push(']');
+        Some(text.clone())
     })
 }
 

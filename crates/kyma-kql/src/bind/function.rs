@@ -108,6 +108,10 @@ pub(crate) fn check(function: &StoredFunction, context: &PlanContext<'_>) -> Res
     if let Err(error) = binder.body(&lambda, scope, Span::default(), &mut row) {
         binder.report(*error);
     }
+    // What stands after columns that depend on rows cannot be known before a call.
+    if binder.question.is_some() {
+        return Ok(());
+    }
     let is_open = |signature: &Signature| signature.0.iter().any(|(_, shape)| matches!(shape, Shape::AnyTable));
     let depends = |error: &Diagnostic| {
         (error.code == "kql.unknown_table" && error.message.contains(ANY_TEXT))

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use kyma_core::error::Span;
 use kyma_core::{Schema, Type, Value};
-use kyma_plan::{BinaryOp, Expr, ExprKind, Node, Plan, WindowCall};
+use kyma_plan::table::{Plugin, PluginArg, TableFunction};
+use kyma_plan::{Expr, ExprKind, Node, Plan};
 
 use super::operators::{Columns, all_columns};
 use super::{Bind, Binder, ScopeId, fail, fail_with_hint, fold, unsupported};
@@ -152,21 +153,12 @@ fn merged_type(a: Type, b: Type) -> Type {
 
 /// One row per cell: row number, column name, value as text.
 fn narrow(input: Plan, span: Span) -> Plan {
-    let number = WindowCall { function: "row_number", args: Vec::new(), ty: Type::Long, span };
-    let width = input.schema.len();
-    let columns = input.schema.columns().to_vec();
-    let numbered = super::operators::with_windows(input, vec![number]);
     let schema = Schema::from([("Row", Type::Long), ("Column", Type::String), ("Value", Type::String)]);
-    let one = Expr::literal(Value::Long(1), span);
-    let row = Expr::binary(BinaryOp::Subtract, Expr::column(width, Type::Long, span), one, Type::Long);
-    let parts = columns.iter().enumerate().map(|(at, column)| {
-        let value = fold::convert(Expr::column(at, column.ty, span), Type::String);
-        let cells: Columns = vec![
-            ("Row".to_owned(), row.clone()),
-            ("Column".to_owned(), Expr::literal(Value::String(column.name.clone()), span)),
-            ("Value".to_owned(), value),
-        ];
-        Plan::project(numbered.clone(), cells, span)
-    });
-    Plan::new(Node::Union(parts.collect()), schema, span)
+    plugin("narrow", Vec::new(), vec![input], schema, span)
+}
+
+/// A plugin that a kernel computes.
+fn plugin(name: &'static str, args: Vec<PluginArg>, inputs: Vec<Plan>, schema: Schema, span: Span) -> Plan {
+    let function = Box::new(TableFunction::Plugin(Plugin { name, args }));
+    Plan::new(Node::Table { function, inputs }, schema, span)
 }

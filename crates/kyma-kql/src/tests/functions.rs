@@ -72,8 +72,8 @@ fn stored() -> Stored {
 /// The plan, or codes, messages and places of what is wrong.
 fn plan(text: &str) -> String {
     let (stored, parameters) = (stored(), BTreeMap::new());
-    let context = PlanContext { schemas: &stored, database: "db", now: NOW, parameters: &parameters };
-    match Kql.plan(text, &context) {
+    let context = PlanContext { schemas: &stored, database: "db", now: NOW, parameters: &parameters, answers: &[] };
+    match Kql.plan(text, &context).map(|planned| planned.query().expect("a query that asks nothing")) {
         Ok(query) => query.statements.iter().map(|statement| statement.plan.to_string()).collect(),
         Err(errors) => {
             let line = |error: &kyma_plan::Diagnostic| {
@@ -135,7 +135,7 @@ fn an_error_inside_says_where_and_points_at_the_call() {
 #[test]
 fn what_is_stored_is_checked_as_far_as_arguments_do_not_matter() {
     let (stored, parameters) = (stored(), BTreeMap::new());
-    let context = PlanContext { schemas: &stored, database: "db", now: NOW, parameters: &parameters };
+    let context = PlanContext { schemas: &stored, database: "db", now: NOW, parameters: &parameters, answers: &[] };
     let check = |parameters: &str, body: &str| {
         let checked = Kql.check_function(&function("f", parameters, body), &context);
         checked.err().map_or_else(String::new, |errors| errors.0[0].code.clone())

@@ -68,10 +68,15 @@ fn bind_guessing(text: &str) -> Result<(), String> {
     let mut guessed = Guessed::default();
     let parameters = BTreeMap::new();
     for _ in 0..GUESSES_MAX {
-        let context = PlanContext { schemas: &guessed, database: "db", now: super::NOW, parameters: &parameters };
+        let context =
+            PlanContext { schemas: &guessed, database: "db", now: super::NOW, parameters: &parameters, answers: &[] };
         let errors = match Kql.plan(text, &context) {
-            Ok(query) => {
-                query.statements.iter().for_each(|statement| super::check::valid(&statement.plan));
+            Ok(planned) => {
+                planned
+                    .query()
+                    .iter()
+                    .flat_map(|query| &query.statements)
+                    .for_each(|statement| super::check::valid(&statement.plan));
                 return Ok(());
             }
             Err(errors) => errors,

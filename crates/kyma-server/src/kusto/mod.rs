@@ -143,7 +143,8 @@ async fn run(state: &Shared, request: KustoRequest) -> Outcome<Answer> {
     state.require(Role::Query)?;
     let text = request.text.clone();
     let request = request.into_query(state)?;
-    let turn = Turn::take(state).await?;
-    let ran = state.engine.run(request, turn.cancel.clone()).await;
+    let turn = Turn::take_for(state, &request).await?;
+    let (ran, profile) = state.engine.run_profiled(request, turn.cancel.clone()).await;
+    turn.note(&ran, &profile);
     ran.map_err(|error| Failure::of_query(error, &text))
 }

@@ -1,17 +1,21 @@
-//! Operators that stand on a finished plan: `parse`, window functions, `top-nested`, `make-series`, `mv-expand`.
+//! Operators that stand on a finished plan: `parse`, window functions, `top-nested`, `make-series`, `mv-expand`, table functions.
 
 use std::sync::Arc;
 
 use datafusion::logical_expr::LogicalPlan;
 use kyma_core::{Result, Schema, Type, Value};
 use kyma_plan::node::{MvExpandColumn, TopNestedLevel};
+use kyma_plan::table::TableFunction;
 use kyma_plan::{AggregateCall, Expr, Plan, WindowCall};
 
 use super::{Lowering, Place, columns_of};
+use crate::df_adapter::error::from_df;
+use crate::df_adapter::operators::OperatorExec;
 use crate::df_adapter::operators::identity::Identity;
 use crate::df_adapter::operators::mv_expand::MvExpand;
 use crate::df_adapter::operators::parse::Parse;
 use crate::df_adapter::operators::series::{Axis, Bins, LayOut};
+use crate::df_adapter::operators::table::Table;
 use crate::df_adapter::operators::top_nested::{Level, TopNested};
 use crate::df_adapter::operators::window::{Call, Window};
 use crate::df_adapter::summarize;
@@ -93,6 +97,23 @@ impl Lowering {
         let rows = self.with_columns(rows, &extra)?;
         let operator = TopNested { levels: nested, schema: schema.arrow() };
         self.operator(rows, Arc::new(operator), schema.arrow()).await
+    }
+
+    pub(super) async fn table(
+        &self,
+        function: &TableFunction,
+        inputs: &[Plan],
+        out: &Schema,
+        place: Place<'_>,
+    ) -> Result<LogicalPlan> {
+        let mut finished = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let rows = self.lower(input, place).await?;
+            finished.push(self.state.create_physical_plan(&rows).await.map_err(from_df)?);
+        }
+        let inputs = inputs.iter().map(|input| input.schema.clone()).collect();
+        let operator = Table { function: function.clone(), inputs, out: out.clone(), context: self.context() };
+        self.finished(OperatorExec::over(finished, Arc::new(operator), out.arrow()))
     }
 
     #[allow(clippy::too_many_arguments)] // The parts of one node.

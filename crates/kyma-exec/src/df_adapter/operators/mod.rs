@@ -10,6 +10,7 @@ pub(crate) mod mv_expand;
 pub(crate) mod parse;
 pub(crate) mod range;
 pub(crate) mod series;
+pub(crate) mod table;
 pub(crate) mod top_nested;
 pub(crate) mod window;
 
@@ -42,7 +43,7 @@ use crate::df_adapter::error::to_df;
 use crate::df_adapter::memory::too_much;
 use crate::size::batch_bytes;
 
-/// One operator over one input.
+/// One operator over one input, or over several whole ones.
 pub(crate) trait Operator: Send + Sync + fmt::Debug {
     /// Its name in explanations.
     fn name(&self) -> &'static str;
@@ -52,12 +53,18 @@ pub(crate) trait Operator: Send + Sync + fmt::Debug {
 
     /// Maps a batch (all rows, when [`Operator::whole`]) to a batch of the output schema.
     fn apply(&self, batch: RecordBatch) -> kyma_core::Result<RecordBatch>;
+
+    /// Maps all rows of every input to a batch of the output schema, when [`Operator::whole`].
+    fn apply_all(&self, batches: Vec<RecordBatch>) -> kyma_core::Result<RecordBatch> {
+        let one = batches.into_iter().next();
+        self.apply(one.ok_or_else(|| kyma_core::Error::internal("an operator without an input"))?)
+    }
 }
 
 /// An operator in a physical plan: a leaf, as far as the optimizer can see.
 #[derive(Debug)]
 pub(crate) struct OperatorExec {
-    input: Arc<dyn ExecutionPlan>,
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
     operator: Arc<dyn Operator>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -66,13 +73,23 @@ pub(crate) struct OperatorExec {
 impl OperatorExec {
     /// `operator` over a finished plan, giving rows of `schema`.
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>, operator: Arc<dyn Operator>, schema: SchemaRef) -> Self {
-        let metrics = ExecutionPlanMetricsSet::new();
-        OperatorExec { input, operator, properties: Arc::new(leaf(schema)), metrics }
+        OperatorExec::over(vec![input], operator, schema)
     }
 
-    /// The finished plan that it stands on.
-    pub(crate) fn input(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.input
+    /// `operator`, a whole one, over finished plans, giving rows of `schema`.
+    pub(crate) fn over(inputs: Vec<Arc<dyn ExecutionPlan>>, operator: Arc<dyn Operator>, schema: SchemaRef) -> Self {
+        let metrics = ExecutionPlanMetricsSet::new();
+        // Rows of one partition keep their order; where the input's order is one over all rows, it has one partition.
+        let partitions = match &inputs[..] {
+            [input] if !operator.whole() => input.properties().output_partitioning().partition_count(),
+            _ => 1,
+        };
+        OperatorExec { inputs, operator, properties: Arc::new(leaf(schema, partitions)), metrics }
+    }
+
+    /// The finished plans that it stands on.
+    pub(crate) fn inputs(&self) -> &[Arc<dyn ExecutionPlan>] {
+        &self.inputs
     }
 
     /// Its name in explanations.
@@ -82,18 +99,18 @@ impl OperatorExec {
 }
 
 /// Applies an operator; its time and rows are counted.
-fn apply(operator: &dyn Operator, batch: RecordBatch, metrics: &BaselineMetrics) -> Result<RecordBatch> {
+fn metered(metrics: &BaselineMetrics, apply: impl FnOnce() -> kyma_core::Result<RecordBatch>) -> Result<RecordBatch> {
     let timer = metrics.elapsed_compute().timer();
-    let applied = operator.apply(batch).map_err(to_df);
+    let applied = apply().map_err(to_df);
     drop(timer);
     applied.map(|batch| batch.record_output(metrics))
 }
 
-/// Properties of a leaf with one partition.
-pub(crate) fn leaf(schema: SchemaRef) -> PlanProperties {
+/// Properties of a leaf.
+fn leaf(schema: SchemaRef, partitions: usize) -> PlanProperties {
     PlanProperties::new(
         EquivalenceProperties::new(schema),
-        Partitioning::UnknownPartitioning(1),
+        Partitioning::UnknownPartitioning(partitions),
         EmissionType::Incremental,
         Boundedness::Bounded,
     )
@@ -101,8 +118,10 @@ pub(crate) fn leaf(schema: SchemaRef) -> PlanProperties {
 
 impl DisplayAs for OperatorExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = displayable(&*self.input).indent(false).to_string();
-        write!(f, "OperatorExec: {} over [{}]", self.operator.name(), inner.trim().replace('\n', " <"))
+        let shown =
+            |input: &Arc<dyn ExecutionPlan>| displayable(&**input).indent(false).to_string().trim().replace('\n', " <");
+        let inner: Vec<String> = self.inputs.iter().map(shown).collect();
+        write!(f, "OperatorExec: {} over [{}]", self.operator.name(), inner.join("; "))
     }
 }
 
@@ -136,31 +155,37 @@ impl ExecutionPlan for OperatorExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let consumer = MemoryConsumer::new(self.operator.name()).register(context.memory_pool());
-        let input = execute_stream(Arc::clone(&self.input), context)?;
         let (operator, schema) = (Arc::clone(&self.operator), self.schema());
         let metrics = Arc::new(BaselineMetrics::new(&self.metrics, partition));
-        if !operator.whole() {
+        if let [input] = &self.inputs[..]
+            && !operator.whole()
+        {
+            let input = input.execute(partition, context)?;
             let rows = input.then(move |batch| {
                 let (operator, metrics) = (Arc::clone(&operator), Arc::clone(&metrics));
                 async move {
                     // However much work a batch is above, whoever cancels waits for one at most.
                     tokio::task::yield_now().await;
-                    apply(&*operator, batch?, &metrics)
+                    let batch = batch?;
+                    metered(&metrics, || operator.apply(batch))
                 }
             });
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
         }
+        let inputs = self.inputs.iter().map(|input| execute_stream(Arc::clone(input), Arc::clone(&context)));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let whole = async move {
-            let (input_schema, mut batches) = (input.schema(), Vec::new());
-            let mut input = input;
-            while let Some(batch) = input.try_next().await? {
-                consumer.try_grow(batch_bytes(&batch).saturating_mul(2))?;
-                batches.push(batch);
+            let mut whole = Vec::with_capacity(inputs.len());
+            for mut input in inputs {
+                let (input_schema, mut batches) = (input.schema(), Vec::new());
+                while let Some(batch) = input.try_next().await? {
+                    consumer.try_grow(batch_bytes(&batch).saturating_mul(2))?;
+                    batches.push(batch);
+                }
+                let batch = concat_batches(&input_schema, &batches);
+                whole.push(batch.map_err(|_| too_much(operator.name(), consumer.size()))?);
             }
-            let batch =
-                concat_batches(&input_schema, &batches).map_err(|_| too_much(operator.name(), consumer.size()))?;
-            drop(batches);
-            apply(&*operator, batch, &metrics)
+            metered(&metrics, || operator.apply_all(whole))
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(whole))))
     }

@@ -6,6 +6,8 @@
 //!    all drop the running plan, which stops at its next await.
 //! 4. Whoever waits sees the query's scope ([`Watch`]): what a query cost that failed or was stopped is known, too.
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +27,8 @@ use prometheus_client::registry::Registry;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+
+pub use self::parts::{AnswerParts, Part, TableHead};
 
 use crate::df_adapter::run::{Rows, Runner};
 use crate::manifest::Manifests;

@@ -21,6 +21,6 @@ pub mod size;
 pub mod snapshot;
 pub mod timeline;
 
-pub use engine::{Engine, EngineParts};
+pub use engine::{AnswerParts, Engine, EngineParts, Part, TableHead};
 pub use request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
 pub use settings::ExecSettings;

@@ -20,3 +20,21 @@ pub const SERIES_ELEMENTS_MAX: usize = 64 * 1024 * 1024;
 pub const EXPANDED_ROWS_MAX: usize = 2_147_483_647;
 /// Networks that `ipv4_range_to_cidr_list` gives at most (a range needs at most 62).
 pub const CIDR_LIST_MAX: usize = 64;
+/// Positions of one geometry, given or built.
+pub const GEO_VERTICES_MAX: usize = 1_048_576;
+/// Cells of one answer of `geo_line_to_s2cells` and `geo_polygon_to_s2cells`.
+pub const GEO_S2_CELLS_MAX: usize = 65_536;
+/// Cells of one answer of `geo_polygon_to_h3cells`.
+pub const GEO_H3_CELLS_MAX: usize = 61_680;
+/// Levels between an H3 cell and the children asked for.
+pub const GEO_H3_CHILD_LEVELS_MAX: u8 = 5;
+/// Distance of the outermost ring around an H3 cell.
+pub const GEO_H3_RINGS_MAX: i64 = 142;
+/// Shapes kept parsed during one call.
+pub const GEO_SHAPES_CACHED_MAX: usize = 256;
+/// Periods that `series_periods_detect` and `series_periods_validate` give.
+pub const SERIES_PERIODS_MAX: usize = 16;
+/// Degree of the polynomials of `series_fit_poly`.
+pub const SERIES_POLY_DEGREE_MAX: usize = 15;
+/// Bytes of a user agent that are looked at.
+pub const USER_AGENT_BYTES_MAX: usize = 2_048;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use kyma_core::{Error, ExtentId, Result, Sequence};
 use serde::{Deserialize, Serialize};
 
+use crate::mapping::{Mapping, MappingKind};
+
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +19,52 @@ pub enum BodyFormat {
     Csv,
     /// Comma-separated values without names: the fields are the table's columns in order. The table must exist.
     CsvPositional,
+    /// The same with tabs.
+    TsvPositional,
+    /// The same with tabs, where `\t`, `\n`, `\r` and `\\` are escapes and quotes mean nothing.
+    TsvEscapedPositional,
+    /// The same with `|`.
+    PsvPositional,
+    /// The same with `;`.
+    ScsvPositional,
+    /// The same with the character 1.
+    SohsvPositional,
+    /// Each line is the one field of a record.
+    TextLines,
+    /// The whole body is the one field of one record.
+    Raw,
+}
+
+impl BodyFormat {
+    /// The format that Kusto calls so. Kusto's `json` is one object per line; `multijson` is anything that JSON can be.
+    pub fn of_kusto(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "csv" => BodyFormat::CsvPositional,
+            "tsv" => BodyFormat::TsvPositional,
+            "tsve" => BodyFormat::TsvEscapedPositional,
+            "psv" => BodyFormat::PsvPositional,
+            "scsv" => BodyFormat::ScsvPositional,
+            "sohsv" => BodyFormat::SohsvPositional,
+            "txt" => BodyFormat::TextLines,
+            "raw" => BodyFormat::Raw,
+            "json" => BodyFormat::NdJson,
+            "multijson" | "singlejson" => BodyFormat::Json,
+            _ => return None,
+        })
+    }
+
+    /// What a mapping for it reads.
+    pub fn mapping_kind(self) -> MappingKind {
+        match self {
+            BodyFormat::NdJson | BodyFormat::Json => MappingKind::Json,
+            _ => MappingKind::Csv,
+        }
+    }
+
+    /// Whether its records are fields in order, without names.
+    pub(crate) fn is_positional(self) -> bool {
+        !matches!(self, BodyFormat::NdJson | BodyFormat::Json | BodyFormat::Csv)
+    }
 }
 
 impl FromStr for BodyFormat {
@@ -92,6 +140,15 @@ pub struct IngestRequest {
     pub idempotency_key: Option<String>,
     /// Where the body came from, for rejected rows: an address, a file, a protocol.
     pub source: String,
+}
+
+/// How a body is read, where there is a choice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IngestOptions {
+    /// Which parts of a record become which columns; without it fields have their names or the table's order.
+    pub mapping: Option<Mapping>,
+    /// Whether the first record names the fields and is no row. For positional formats.
+    pub skip_first: bool,
 }
 
 /// The answer to a write: everything in it is durable and visible.

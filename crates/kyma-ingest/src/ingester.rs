@@ -27,7 +27,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit};
 
 use crate::accept::Body;
-use crate::answer::{BodyFormat, IngestAnswer, IngestRequest};
+use crate::answer::{IngestAnswer, IngestOptions, IngestRequest};
 use crate::append::client::{self, Sender};
 use crate::append::once::Once;
 use crate::append::service::{AppendService, check_batch};
@@ -35,8 +35,10 @@ use crate::buffer::{Buffer, stopping};
 use crate::commit::Committer;
 use crate::cpu::Cpu;
 use crate::decode::cells::Cells;
-use crate::decode::split::{Chunk, Rows, Split, splitter};
+use crate::decode::mapped::Fields;
+use crate::decode::split::{Chunk, Layout, Rows, Split, splitter};
 use crate::decode::{Rejected, build, csv, infer, json};
+use crate::mapping::Mapping;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::route::{Channels, IngestRouter};
@@ -168,7 +170,17 @@ impl Ingester {
     /// Stores a body. Everything in the answer is durable and visible; after an error nothing of the body is stored,
     /// except that `ingest.outcome_unknown` leaves it open.
     pub async fn ingest(&self, request: &IngestRequest, body: BoxStream<'_, Result<Bytes>>) -> Result<IngestAnswer> {
-        let answer = self.ingest_inner(request, body).await;
+        self.ingest_with(request, &IngestOptions::default(), body).await
+    }
+
+    /// Stores a body like [`Ingester::ingest`], read as `options` say.
+    pub async fn ingest_with(
+        &self,
+        request: &IngestRequest,
+        options: &IngestOptions,
+        body: BoxStream<'_, Result<Bytes>>,
+    ) -> Result<IngestAnswer> {
+        let answer = self.ingest_inner(request, options, body).await;
         self.metrics.buffer_bytes.set(i64::try_from(self.memory.used()).unwrap_or(i64::MAX));
         if answer.is_err() {
             self.metrics.failures.inc();
@@ -176,21 +188,24 @@ impl Ingester {
         answer
     }
 
-    async fn ingest_inner(&self, request: &IngestRequest, body: BoxStream<'_, Result<Bytes>>) -> Result<IngestAnswer> {
+    async fn ingest_inner(
+        &self,
+        request: &IngestRequest,
+        options: &IngestOptions,
+        body: BoxStream<'_, Result<Bytes>>,
+    ) -> Result<IngestAnswer> {
         let _slot = self.enter(request)?;
         if let Some(first) = self.first_answer(request).await? {
             return Ok(first);
         }
         self.check_exists(request).await?;
         let settings = &self.parts.settings;
-        let columns = match request.format {
-            BodyFormat::CsvPositional => Some(self.positional_columns(request).await?),
-            _ => None,
-        };
+        let layout = self.layout(request, options).await?;
         let body = Body::new(body, settings.body_bytes_max, settings.body_idle_timeout);
         let (mut sender, call) = self.open(request).await?;
         let produce = async {
-            self.send_body(request, body, splitter(request.format, columns), &mut sender).await?;
+            let fields = layout.fields.clone();
+            self.send_body(request, body, splitter(request.format, layout), fields, &mut sender).await?;
             sender.end().await
         };
         join_call(call, produce).await
@@ -300,6 +315,42 @@ impl Ingester {
         })
     }
 
+    /// How the body's fields become columns. A mapping's columns are added to the table, so that their types are those
+    /// that it says.
+    async fn layout(&self, request: &IngestRequest, options: &IngestOptions) -> Result<Layout> {
+        let skip_first = options.skip_first;
+        let Some(mapping) = &options.mapping else {
+            let columns = match request.format.is_positional() {
+                true => self.positional_columns(request).await?,
+                false => Vec::new(),
+            };
+            return Ok(Layout { columns, fields: None, skip_first });
+        };
+        if mapping.kind() != request.format.mapping_kind() {
+            let message = format!("the mapping does not fit the body's format: kind={}", mapping.kind().name());
+            return Err(Error::invalid("ingest.mapping_invalid", message));
+        }
+        let fields = mapping.fields_for(&self.mapped_columns(request, mapping).await?);
+        Ok(Layout { columns: Vec::new(), fields: Some(Fields::new(fields)), skip_first })
+    }
+
+    /// The table's columns after a mapping's were added; none if the table is still to be made from the rows.
+    async fn mapped_columns(&self, request: &IngestRequest, mapping: &Mapping) -> Result<Vec<Column>> {
+        let typed = mapping.typed_columns();
+        let table = match self.tables.table(&request.database, &request.table).await? {
+            Some(table) => table,
+            None if !mapping.is_typed() => return Ok(Vec::new()),
+            None => {
+                let new = infer::new_table_of(&Schema::new(typed.clone()), &self.parts.settings.format);
+                self.tables.ensure(&request.database, &request.table, &new).await?
+            }
+        };
+        let missing: Vec<Column> =
+            typed.into_iter().filter(|column| table.schema.column(&column.name).is_none()).collect();
+        let table = if missing.is_empty() { table } else { self.tables.grow(&table, &missing).await? };
+        Ok(table.schema.columns().to_vec())
+    }
+
     /// The columns that a sender of positional rows knows: not the ones that kyma fills.
     async fn positional_columns(&self, request: &IngestRequest) -> Result<Vec<String>> {
         let table = self.existing(request).await?;
@@ -326,15 +377,18 @@ impl Ingester {
         request: &IngestRequest,
         body: Body<'_>,
         split: Box<dyn Split>,
+        fields: Option<Fields>,
         sender: &mut Sender,
     ) -> Result<()> {
+        let fields = fields.as_ref();
         let mut chunks = chunks(body, split).boxed();
         // The first chunk goes alone: it makes the table that the others are decoded for.
         if let Some(first) = chunks.next().await {
-            let decoded = self.decode(request, first?).await?;
+            let decoded = self.decode(request, first?, fields).await?;
             self.send(request, decoded, sender).await?;
         }
-        let mut decoded = chunks.map(|chunk| async { self.decode(request, chunk?).await }).buffered(CHUNKS_IN_FLIGHT);
+        let mut decoded =
+            chunks.map(|chunk| async { self.decode(request, chunk?, fields).await }).buffered(CHUNKS_IN_FLIGHT);
         while let Some(decoded) = decoded.try_next().await? {
             self.send(request, decoded, sender).await?;
         }
@@ -361,9 +415,10 @@ impl Ingester {
     }
 
     /// Decodes one chunk, and makes or grows the table on the way.
-    async fn decode(&self, request: &IngestRequest, chunk: Chunk) -> Result<Decoded> {
+    async fn decode(&self, request: &IngestRequest, chunk: Chunk, fields: Option<&Fields>) -> Result<Decoded> {
         let raw_bytes = chunk.raw_bytes;
-        let (groups, mut rejected) = self.cpu.run(move || decode_cells(chunk)).await?;
+        let fields = fields.cloned();
+        let (groups, mut rejected) = self.cpu.run(move || decode_cells(chunk, fields.as_ref())).await?;
         let rows: u64 = groups.iter().map(|cells| u64::from(cells.rows)).sum();
         let refused: u64 = rejected.len() as u64 + groups.iter().map(|cells| cells.rejected.len() as u64).sum::<u64>();
         let share = |count: u64| (raw_bytes * count).checked_div(rows + refused).unwrap_or(0);
@@ -482,12 +537,20 @@ fn chunks<'a>(body: Body<'a>, split: Box<dyn Split>) -> impl futures::Stream<Ite
 }
 
 /// Decodes a chunk into groups of rows that each make one batch of bounded size.
-pub(crate) fn decode_cells(chunk: Chunk) -> (Vec<Cells>, Vec<Rejected>) {
+pub(crate) fn decode_cells(chunk: Chunk, fields: Option<&Fields>) -> (Vec<Cells>, Vec<Rejected>) {
     let mut rejected = chunk.rejected;
     let spans = match chunk.rows {
         Rows::Records(header) => {
             let cells = csv::decode(&chunk.bytes, &header);
             return (vec![cells], rejected);
+        }
+        Rows::Fields(header) => {
+            let lines = lines(&chunk.bytes);
+            return (vec![csv::decode_lines(&chunk.bytes, &lines, &header)], rejected);
+        }
+        Rows::Whole(header) => {
+            let whole = 0..chunk.bytes.len();
+            return (vec![csv::decode_lines(&chunk.bytes, &[whole], &header)], rejected);
         }
         Rows::At(spans) => spans,
         Rows::Lines => lines(&chunk.bytes),
@@ -495,19 +558,19 @@ pub(crate) fn decode_cells(chunk: Chunk) -> (Vec<Cells>, Vec<Rejected>) {
     let (text, spans) = utf8_rows(chunk.bytes, spans, &mut rejected);
     let mut groups = Vec::new();
     for rows in spans.chunks(BATCH_ROWS_MAX) {
-        decode_group(&text, rows, &mut groups);
+        decode_group(&text, rows, fields, &mut groups);
     }
     (groups, rejected)
 }
 
 /// Decodes rows, in halves when they are so unlike that their batch would be mostly empty.
-fn decode_group(text: &Bytes, rows: &[std::ops::Range<usize>], groups: &mut Vec<Cells>) {
-    let cells = json::decode(text, rows);
+fn decode_group(text: &Bytes, rows: &[std::ops::Range<usize>], fields: Option<&Fields>, groups: &mut Vec<Cells>) {
+    let cells = json::decode(text, rows, fields);
     let sparse = cells.columns.len().saturating_mul(cells.rows as usize) > BATCH_CELLS_MAX;
     if sparse && rows.len() > 1 {
         let (first, second) = rows.split_at(rows.len() / 2);
-        decode_group(text, first, groups);
-        decode_group(text, second, groups);
+        decode_group(text, first, fields, groups);
+        decode_group(text, second, fields, groups);
         return;
     }
     groups.push(cells);

@@ -12,6 +12,7 @@
 //! | `ingest.body_too_large` | invalid (HTTP 413) | the body has more bytes than `body_bytes_max` after decompression |
 //! | `ingest.body_broken` | invalid, cancelled | the body cannot be decompressed, or stopped coming |
 //! | `ingest.header_invalid` | invalid | the CSV header cannot be read |
+//! | `ingest.mapping_invalid` | invalid | the mapping cannot be read, or does not fit the body's format |
 //! | `ingest.key_invalid` | invalid | the idempotency key is too long |
 //! | `ingest.format_unknown`, `ingest.encoding_unknown` | invalid | the body's format or encoding is not known |
 //! | `ingest.database_missing`, `ingest.table_missing` | not found | and `create_on_write` is off |
@@ -32,6 +33,7 @@ mod decode;
 mod ingester;
 mod ipc;
 pub mod loopback;
+mod mapping;
 mod memory;
 mod metrics;
 mod route;
@@ -39,8 +41,9 @@ mod seal;
 mod settings;
 mod tables;
 
-pub use answer::{BodyFormat, Encoding, IngestAnswer, IngestRequest};
+pub use answer::{BodyFormat, Encoding, IngestAnswer, IngestOptions, IngestRequest};
 pub use append::service::AppendService;
 pub use ingester::{IngestParts, Ingester};
+pub use mapping::{MAPPING_BYTES_MAX, Mapping, MappingKind};
 pub use route::{IngestRouter, LocalRouter};
 pub use settings::{IDEMPOTENCY_KEY_BYTES_MAX, IngestSettings, LINE_BYTES_MAX, RAW_BYTES_MAX};

@@ -13,19 +13,21 @@ mod expand;
 mod expr;
 mod fold;
 mod function;
+mod geo_lookup;
 mod join;
 mod lambda;
 mod naming;
 mod nested;
 mod operators;
 mod plugin;
+mod recover;
 mod search;
 mod series;
 mod several;
 mod sources;
 mod summarize;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use kyma_core::error::Span;
@@ -51,9 +53,6 @@ type ScopeId = usize;
 
 /// No names.
 const ROOT: ScopeId = usize::MAX;
-
-/// Code of errors that follow from one already reported.
-const FOLLOWS: &str = "kql.follows";
 
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)] // One per name of a query.
@@ -119,6 +118,10 @@ pub(crate) struct Binder<'a> {
     context: &'a PlanContext<'a>,
     scopes: Vec<Entry>,
     errors: Vec<Diagnostic>,
+    /// Whether there was an error, of which some follow from others and are not in `errors`.
+    failed: bool,
+    /// Columns whose values are errors.
+    poisoned: HashSet<String>,
     warnings: Vec<Diagnostic>,
     visualization: Option<Visualization>,
     result_name: Option<String>,
@@ -139,23 +142,29 @@ pub(crate) struct Binder<'a> {
     piped_label: Option<String>,
 }
 
-/// Binds the statements of a text.
-pub(crate) fn bind(statements: &[ast::Statement], context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
-    let mut binder = Binder::new(context);
+/// Binds the statements of a text, which were read with these errors.
+pub(crate) fn bind(
+    statements: &[ast::Statement],
+    errors: Vec<Diagnostic>,
+    context: &PlanContext<'_>,
+) -> Result<Planned, Diagnostics> {
+    let mut binder = Binder::new(context, errors);
     let query = binder.query(statements);
     // What was found after it was asked may follow from it.
     if let Some(question) = binder.question {
         return Ok(Planned::Asks(question));
     }
-    if query.statements.is_empty() && binder.errors.is_empty() {
+    if binder.errors.is_empty() && (query.statements.is_empty() || binder.failed) {
         let message = "the query has no tabular statement";
         binder.errors.push(Diagnostic::error("kql.no_result", message, Span::default()));
     }
     if binder.errors.is_empty() {
         return Ok(Planned::Query(Query { warnings: binder.warnings, ..query }));
     }
-    binder.errors.truncate(ERRORS_MAX);
-    Err(Diagnostics(binder.errors))
+    let mut errors = binder.errors;
+    errors.sort_by_key(|error| error.span.start);
+    errors.truncate(ERRORS_MAX);
+    Err(Diagnostics(errors))
 }
 
 /// Refuses an expression that became too tall by what was put in for names.
@@ -196,6 +205,11 @@ fn is_fed(plan: &Plan) -> bool {
     false
 }
 
+/// An option among the names of a scope: no name of a query is spelled so.
+fn setting_name(option: &str) -> String {
+    format!("set {option}")
+}
+
 /// An error at a place.
 fn fail<T>(code: &str, message: impl Into<String>, span: Span) -> Bind<T> {
     Err(Box::new(Diagnostic::error(code, message, span)))
@@ -210,11 +224,13 @@ fn unsupported<T>(what: &str, span: Span) -> Bind<T> {
 }
 
 impl<'a> Binder<'a> {
-    fn new(context: &'a PlanContext<'a>) -> Self {
+    fn new(context: &'a PlanContext<'a>, errors: Vec<Diagnostic>) -> Self {
         Binder {
             context,
             scopes: Vec::new(),
-            errors: Vec::new(),
+            failed: !errors.is_empty(),
+            errors,
+            poisoned: HashSet::new(),
             warnings: Vec::new(),
             visualization: None,
             result_name: None,
@@ -240,6 +256,8 @@ impl Binder<'_> {
             let bound = match &statement.kind {
                 StatementKind::Query(expr) => self.results(expr, scope).map(|results| query.statements.extend(results)),
                 StatementKind::Set(name, value) => self.option(name, value.as_ref()).map(|value| {
+                    let expr = Expr::literal(value.clone(), statement.span);
+                    scope = self.declare(&setting_name(&name.text), Binding::Scalar { expr, row: 0 }, scope);
                     query.options.insert(name.text.clone(), value);
                 }),
                 other => self.declaration(other, statement.span, &mut scope),
@@ -249,12 +267,6 @@ impl Binder<'_> {
             }
         }
         query
-    }
-
-    fn report(&mut self, error: Diagnostic) {
-        if error.code != FOLLOWS && !self.errors.contains(&error) {
-            self.errors.push(error);
-        }
     }
 
     /// A statement that is not a query: adds to the scope.
@@ -292,6 +304,14 @@ impl Binder<'_> {
     fn declare(&mut self, name: &str, binding: Binding, parent: ScopeId) -> ScopeId {
         self.scopes.push(Entry { name: name.to_owned(), binding, parent });
         self.scopes.len() - 1
+    }
+
+    /// The value that a `set` statement gave an option.
+    fn setting(&self, option: &str, scope: ScopeId) -> Option<Value> {
+        match self.lookup(&setting_name(option), scope)? {
+            Binding::Scalar { expr, .. } => expr.as_literal().cloned(),
+            _ => None,
+        }
     }
 
     /// What `name` means in `scope`, and that scope's entry.
@@ -436,7 +456,7 @@ impl Binder<'_> {
         if self.errors.is_empty() && self.question.is_none() {
             self.question = Some(plan);
         }
-        fail(FOLLOWS, "depends on rows that are not known yet", Span::default())
+        recover::follows(Span::default())
     }
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {
@@ -482,7 +502,7 @@ impl Binder<'_> {
                 Ok(Bound::Table(plan))
             }
             Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, span, row),
-            _ => fail(FOLLOWS, "follows from an earlier error", span),
+            _ => recover::follows(span),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::parse::Parser;
 type Parsed<T> = Result<T, Box<Diagnostic>>;
 
 /// How commands begin, to tell what was meant; `T` stands for any name.
-const KNOWN: [&str; 63] = [
+const KNOWN: [&str; 64] = [
     ".show version",
     ".show cluster",
     ".show capacity",
@@ -76,6 +76,7 @@ const KNOWN: [&str; 63] = [
     ".drop extents",
     ".drop table T ingestion csv mapping",
     ".delete table T policy",
+    ".delete table T records",
     ".clear table T data",
     ".set T",
     ".append T",
@@ -86,10 +87,8 @@ const KNOWN: [&str; 63] = [
 ];
 
 /// What Kusto has and kyma does not, with what can be done instead.
-const ABSENT: [(&str, &str); 17] = [
-    (".purge", "write what is to stay anew: .set-or-replace T <| T | where not(...)"),
-    (".delete table records", "write what is to stay anew: .set-or-replace T <| T | where not(...)"),
-    (".delete async", "write what is to stay anew: .set-or-replace T <| T | where not(...)"),
+const ABSENT: [(&str, &str); 15] = [
+    (".purge", "write .delete table T records <| T | where ...; the bytes go when garbage is collected"),
     (".export", "read the rows with a query; /v1/query answers CSV, NDJSON and Arrow, too"),
     (".ingest into", "send the data itself to /v1/ingest/{database}/{table}, or write .ingest inline"),
     (".ingest async", "send the data itself to /v1/ingest/{database}/{table}, or write .ingest inline"),
@@ -181,7 +180,7 @@ fn dispatch(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Option<Comman
         "create" | "create-or-alter" | "create-merge" | "alter" | "alter-merge" => table::change(parser, verb),
         "rename" => table::rename(parser),
         "drop" => table::drop(parser),
-        "delete" => define::delete(parser),
+        "delete" => store::delete(parser, data),
         "clear" => table::clear(parser),
         "ingest" => store::ingest(parser, data),
         "cancel" => store::cancel(parser),

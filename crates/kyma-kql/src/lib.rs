@@ -1,7 +1,7 @@
 //! KQL: text to AST to typed plan, with diagnostics that carry places and hints.
 //!
 //! Start with [`Kql`]. A text goes through `lex` (tokens), `parse` (syntax tree), `bind` (names, types, plan);
-//! management commands (`.show tables`) through `command`. Limits are in [`limits`].
+//! management commands (`.show tables`) through `command`. [`reference`] says what there is. Limits are in [`limits`].
 //!
 //! This crate must not know about storage, DataFusion or any clock but the one in the `PlanContext`.
 
@@ -11,6 +11,7 @@ mod command;
 mod lex;
 pub mod limits;
 mod parse;
+pub mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -30,11 +31,11 @@ impl QueryFrontend for Kql {
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
         check_length(text)?;
         let (statements, errors) = parse::parse(text);
-        // What follows from a syntax error would only confuse.
-        if !errors.is_empty() {
-            return Err(Diagnostics(errors));
-        }
-        bind::bind(&statements, context)
+        bind::bind(&statements, errors, context)
+    }
+
+    fn reference(&self) -> serde_json::Value {
+        serde_json::to_value(reference::entries()).unwrap_or_default()
     }
 
     fn check_function(&self, function: &StoredFunction, context: &PlanContext<'_>) -> Result<(), Diagnostics> {

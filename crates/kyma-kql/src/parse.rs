@@ -16,6 +16,8 @@ mod tables;
 
 use kyma_core::error::Span;
 use kyma_plan::Diagnostic;
+#[cfg(test)]
+pub(crate) use operators::NAMES as OPERATOR_NAMES;
 
 use crate::ast::{Name, Statement};
 use crate::lex::{Kind, Token, lex};
@@ -293,12 +295,14 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Skips to the next of `stops` outside brackets, without reading it.
+    /// Skips to the next of `stops` outside brackets, without reading it; to a bracket that closes one that was open
+    /// before, inside brackets.
     fn recover(&mut self, stops: &[&str]) {
         let mut open = 0_usize;
         while !self.at_end() {
             match self.kind() {
                 Kind::Punct(found) if open == 0 && stops.contains(found) => return,
+                Kind::Punct(")" | "]" | "}") if open == 0 && self.depth > 1 => return,
                 Kind::Punct("(" | "[" | "{") => open += 1,
                 Kind::Punct(")" | "]" | "}") => open = open.saturating_sub(1),
                 _ => {}

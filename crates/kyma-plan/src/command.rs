@@ -265,7 +265,7 @@ pub enum Command {
         /// What kind.
         kind: String,
     },
-    /// `.set`, `.append`, `.set-or-append`, `.set-or-replace`
+    /// `.set`, `.append`, `.set-or-append`, `.set-or-replace`; `.delete table T records` stores what stays
     Store {
         /// The table.
         table: String,
@@ -345,6 +345,8 @@ pub enum StoreMode {
     SetOrAppend,
     /// Rows go.
     SetOrReplace,
+    /// The table must be there; its rows go.
+    Replace,
 }
 
 /// Whose policy.

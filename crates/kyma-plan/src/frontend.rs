@@ -158,6 +158,11 @@ pub trait QueryFrontend: Send + Sync + fmt::Debug {
         None
     }
 
+    /// What the language has, for completion: an array of objects with `name`, `kind`, `syntax`, `doc` and `example`.
+    fn reference(&self) -> serde_json::Value {
+        serde_json::Value::Array(Vec::new())
+    }
+
     /// Reads a management command; `None` when the text is not one.
     fn command(&self, _text: &str) -> Option<Result<Command, Diagnostics>> {
         None

@@ -31,6 +31,7 @@ use kyma_storage::Store;
 use kyma_worker::Worker;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Admission;
 use crate::metrics::Metrics;
 use crate::queries::Queries;
-use crate::settings::{Role, Settings};
+use crate::settings::{BLOB_UPLOADS_MAX, Role, Settings};
 use crate::state::{Shared, State};
 use crate::{heartbeat, http};
 
@@ -163,6 +164,7 @@ impl Node {
             admission,
             queries: Queries::new(clock.clone()),
             operations: TaskTracker::new(),
+            uploads: Semaphore::new(BLOB_UPLOADS_MAX),
             node,
             draining,
         });

@@ -33,6 +33,14 @@ pub const STORE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a refused body is read.
 pub const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
+/// Bytes of an uploaded blob that are held in memory and stored as one object.
+pub const BLOB_PART_BYTES: usize = 8 * 1024 * 1024;
+/// Uploads of blobs at a time; more are answered 503.
+pub const BLOB_UPLOADS_MAX: usize = 32;
+/// Blocks of one blob.
+pub const BLOB_BLOCKS_MAX: usize = 50_000;
+/// Longest name of a blob or of a block, in bytes.
+pub const BLOB_NAME_BYTES_MAX: usize = 1_024;
 /// How long `/readyz` waits for a part to answer.
 pub const READY_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long leaving the catalog may take at shutdown.

@@ -11,6 +11,7 @@ use kyma_exec::Engine;
 use kyma_ingest::Ingester;
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(crate) queries: Arc<Queries>,
     /// Commands that were answered and still run.
     pub(crate) operations: TaskTracker,
+    /// Turns of uploads.
+    pub(crate) uploads: Semaphore,
     pub(crate) node: Node,
     pub(crate) draining: AtomicBool,
 }

@@ -1,20 +1,23 @@
 //! `mv-apply` and `partition`: a sub-pipeline over the rows of every input row, or of every distinct key.
 //!
-//! The input is run first; then the body is planned and run once per group, in the order in which groups first appear.
+//! The input is run first; then the body is planned and run once per group, in the order in which groups first appear;
+//! most bodies of `mv-apply` are one plan over all rows instead ([`apply`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{concat_batches, take, take_record_batch};
 use arrow::row::{RowConverter, SortField};
 use datafusion::logical_expr::LogicalPlan;
 use kyma_core::{Error, Result, Schema};
 use kyma_plan::{Node, Plan};
 
+use crate::df_adapter::apply;
 use crate::df_adapter::error::from_df;
 use crate::df_adapter::literal::as_type;
-use crate::df_adapter::lower::{InputRows, Lowering, Place, mv_expand};
+use crate::df_adapter::lower::{InputRows, Lowering, Place, is_ordered, mv_expand};
+use crate::df_adapter::narrow::prepared;
 use crate::settings::BODIES_MAX;
 
 impl Lowering {
@@ -41,6 +44,9 @@ impl Lowering {
                 let inner = input_schema(body).unwrap_or_else(|| input.schema.clone());
                 let expand = mv_expand(&input.schema, &inner, columns, item_index.is_some(), false, *row_limit);
                 let (expanded, sources) = expand.expand(&batch)?;
+                if let Some(rows) = self.apply_flat(plan, &inner, &batch, &expanded, &sources, place).await? {
+                    return Ok(rows);
+                }
                 let mut out = Vec::new();
                 for (source, rows) in
                     self.bounded(runs(&sources))?.into_iter().map(|rows| (sources[rows[0] as usize], rows))
@@ -55,6 +61,33 @@ impl Lowering {
             _ => return Err(Error::internal("this operator has no body")),
         };
         self.rows(batches, plan.schema.arrow())
+    }
+
+    /// `mv-apply` as one plan over the elements of all rows, where its body allows that.
+    async fn apply_flat(
+        &self,
+        plan: &Plan,
+        inner: &Schema,
+        batch: &RecordBatch,
+        expanded: &RecordBatch,
+        sources: &[u32],
+        place: Place<'_>,
+    ) -> Result<Option<LogicalPlan>> {
+        let Node::MvApply { input, body, keep, .. } = &plan.node else { return Ok(None) };
+        let kept: Vec<_> = keep.iter().filter_map(|at| input.schema.columns().get(*at).cloned()).collect();
+        let leaf = apply::leaf(inner, &kept);
+        let flat = apply::flat(body, &leaf, kept.len(), is_ordered(input), &plan.schema);
+        let Some(flat) = flat.filter(|_| self.scope.shared.settings.prune) else { return Ok(None) };
+        let mut columns = expanded.columns().to_vec();
+        let source = UInt32Array::from(sources.to_vec());
+        for at in keep {
+            columns.push(take(batch.column(*at), &source, None)?);
+        }
+        columns.push(Arc::new(Int64Array::from_iter_values(sources.iter().copied().map(i64::from))));
+        let rows = typed(&RecordBatch::try_new(leaf.arrow(), columns)?, &leaf)?;
+        let input = InputRows { schema: rows.schema(), batches: vec![rows] };
+        let place = Place { input: Some(&input), depth: place.depth };
+        self.lower(&prepared(flat), place).await.map(Some)
     }
 
     fn bounded(&self, groups: Vec<Vec<u32>>) -> Result<Vec<Vec<u32>>> {

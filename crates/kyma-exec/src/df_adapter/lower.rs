@@ -353,7 +353,7 @@ pub(crate) fn limit(input: LogicalPlan, count: u64) -> LogicalPlan {
 }
 
 /// Whether the rows of a plan have an order that a Kusto pipeline keeps.
-fn is_ordered(plan: &Plan) -> bool {
+pub(crate) fn is_ordered(plan: &Plan) -> bool {
     match &plan.node {
         Node::Sort { .. } | Node::Values(_) | Node::Range { .. } | Node::Input => true,
         Node::Filter { input, .. }

@@ -8,6 +8,7 @@
 //! down by [`watch`], what would run by [`explain`].
 
 pub(crate) mod aggregate;
+pub(crate) mod apply;
 pub(crate) mod body;
 pub(crate) mod eager;
 pub(crate) mod error;

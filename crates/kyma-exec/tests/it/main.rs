@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // Tasks of a test end with its runtime.
 
+mod examples;
 mod limits;
 mod manifest;
 mod operators;

@@ -267,3 +267,50 @@ async fn every_column_alone_is_as_in_the_whole_answer() {
         assert_eq!(counted, [whole.len().to_string()], "{pipeline}");
     }
 }
+
+/// `mv-apply` runs most bodies as one plan; an engine without that runs them row by row.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_over_all_rows_are_as_row_by_row() {
+    let world = World::start().await;
+    let table = world.table("T", &[("k", Type::Long), ("d", Type::Dynamic), ("s", Type::String)]).await;
+    let arrays = ["[1,2,3]", "[]", "[5]", "null", "[9,8,9,-1]", r#"["x",4]"#, "[2,2]"];
+    let row = |at: i64| -> Row {
+        let d = match arrays[at as usize % arrays.len()] {
+            "null" => Value::Null(Type::Dynamic),
+            text => Value::Dynamic(text.to_owned()),
+        };
+        vec![time(at), long(at), d, text(&format!("s{at}"))]
+    };
+    world.extent(&table, "tlm", &(0..15).map(row).collect::<Vec<_>>(), 4).await;
+    world.extent(&table, "toy", &(15..30).map(row).collect::<Vec<_>>(), 4).await;
+    let by_row = world.engine(kyma_exec::ExecSettings { prune: false, ..crate::world::settings() });
+    for body in [
+        "where x > 2",
+        "where x > 100 | summarize n = count(), most = max(x), all = make_list(x), names = take_any(s)",
+        "summarize total = sum(x)",
+        "summarize n = count() by even = x % 2 == 0",
+        "where x != 9 | summarize n = count() by even = x % 2 == 0 | where n > 1 | summarize groups = count(), sum(n)",
+        "extend y = x * k | project y, k2 = k + 1",
+        "top 2 by x asc",
+        "sort by x desc | take 1 | project best = x",
+        "take 0 | count",
+        "where x > 1 | take 1 | extend z = strcat(s, x)",
+        "sort by x desc | summarize in_order = make_list(x)",
+        "distinct x",
+        "where x in (toscalar(T | summarize min(k)), 9) | project x",
+    ] {
+        for with in ["", "with_itemindex = i "] {
+            let query = format!("T | mv-apply {with}x = d to typeof(long) on ({body})");
+            let (mut fast, slow) = (world.rows(&query).await, crate::world::run(&by_row, "kql", &query).await.unwrap());
+            let mut slow = crate::world::shown(&slow);
+            fast.sort();
+            slow.sort();
+            assert_eq!(fast, slow, "{query}");
+        }
+        let ordered = format!("T | sort by k desc | mv-apply x = d to typeof(long) on ({body}) | project k");
+        if !body.contains("k2") {
+            let keys: Vec<i64> = world.rows(&ordered).await.iter().map(|key| key.parse().unwrap()).collect();
+            assert!(keys.is_sorted_by(|a, b| a >= b), "{ordered}: {keys:?}");
+        }
+    }
+}

@@ -111,11 +111,44 @@ impl Distinct {
         }
     }
 
-    fn count(&self) -> i64 {
+    /// How many there are, or about how many.
+    pub(super) fn count(&self) -> i64 {
         match self {
             Distinct::Exact(set) => set.len() as i64,
             Distinct::Sketch(registers) => estimate(registers, PRECISION).round() as i64,
         }
+    }
+}
+
+impl Distinct {
+    /// The portable form: a byte that says which, then hashes ascending, or registers.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Distinct::Exact(set) => {
+                let mut hashes: Vec<u64> = set.iter().copied().collect();
+                hashes.sort_unstable();
+                let mut bytes = vec![EXACT];
+                hashes.iter().for_each(|hash| bytes.extend(hash.to_le_bytes()));
+                bytes
+            }
+            Distinct::Sketch(registers) => [&[SKETCH], registers.as_ref()].concat(),
+        }
+    }
+
+    /// Reads the portable form; `None` when the bytes are not one.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Distinct> {
+        match bytes {
+            [EXACT, hashes @ ..] => {
+                let hashes = hashes.chunks_exact(8).map(|bytes| bytes.try_into().map(u64::from_le_bytes).ok());
+                Some(Distinct::Exact(hashes.collect::<Option<_>>()?))
+            }
+            [SKETCH, registers @ ..] if registers.len() == 1 << PRECISION => Some(Distinct::Sketch(registers.into())),
+            _ => None,
+        }
+    }
+
+    pub(super) fn save_each<'s>(slots: impl Iterator<Item = &'s Distinct>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(BinaryArray::from_iter_values(slots.map(Distinct::to_bytes)))])
     }
 }
 
@@ -150,30 +183,13 @@ impl Slot for Distinct {
     }
 
     fn save(slots: &[Self], _: &Config) -> Result<Vec<ArrayRef>> {
-        let bytes = slots.iter().map(|slot| match slot {
-            Distinct::Exact(set) => {
-                let mut hashes: Vec<u64> = set.iter().copied().collect();
-                hashes.sort_unstable();
-                let mut bytes = vec![EXACT];
-                hashes.iter().for_each(|hash| bytes.extend(hash.to_le_bytes()));
-                bytes
-            }
-            Distinct::Sketch(registers) => [&[SKETCH], registers.as_ref()].concat(),
-        });
-        Ok(vec![Arc::new(BinaryArray::from_iter_values(bytes))])
+        Distinct::save_each(slots.iter())
     }
 
     fn load(state: &[ArrayRef], row: usize, _: &Config) -> Result<Self> {
         let damaged = || Error::internal("an aggregate's state is damaged");
         let array = state.first().and_then(|array| array.as_binary_opt::<i32>()).ok_or_else(damaged)?;
-        match if array.is_null(row) { &[EXACT] } else { array.value(row) } {
-            [EXACT, hashes @ ..] => {
-                let hashes = hashes.chunks_exact(8).map(|bytes| bytes.try_into().map(u64::from_le_bytes));
-                Ok(Distinct::Exact(hashes.collect::<Result<_, _>>().map_err(|_| damaged())?))
-            }
-            [SKETCH, registers @ ..] if registers.len() == 1 << PRECISION => Ok(Distinct::Sketch(registers.into())),
-            _ => Err(damaged()),
-        }
+        Distinct::from_bytes(if array.is_null(row) { &[EXACT] } else { array.value(row) }).ok_or_else(damaged)
     }
 
     fn absorb(&mut self, other: Self, config: &Config) -> usize {

@@ -10,6 +10,7 @@
 
 mod arg;
 mod bag;
+pub(crate) mod digest;
 mod distinct;
 mod list;
 mod moment;
@@ -193,7 +194,9 @@ fn filtered(function: &str) -> Option<(&'static str, usize)> {
         "make_set_if" => ("make_set", 1),
         "make_bag_if" => ("make_bag", 1),
         "take_anyif" | "anyif" => ("take_any", 1),
+        "hll_if" => ("hll", 1),
         "stdevif" => ("stdev", 1),
+        "stdevpif" => ("stdevp", 1),
         "varianceif" => ("variance", 1),
         "variancepif" => ("variancep", 1),
         "covarianceif" => ("covariance", 2),
@@ -245,6 +248,10 @@ pub fn aggregate(
         "stdev" | "stdevp" | "variance" | "variancep" | "covariance" | "covariancep" => {
             Grouped::<moment::Moments>::boxed(moment::Config::named(function))
         }
+        "hll" => Grouped::<digest::Hll>::boxed(distinct::Config { ty: first, exact: false }),
+        "hll_merge" => Grouped::<digest::HllMerge>::boxed(()),
+        "tdigest" => Grouped::<digest::Tdigest>::boxed(percentile::Config::digest(first, arg_types.len() > 1)),
+        "merge_tdigest" => Grouped::<digest::TdigestMerge>::boxed(()),
         "buildschema" => Grouped::<schema::Schema>::boxed(()),
         other => return Err(Error::internal(format!("an aggregate has no kernel: function={other}"))),
     })

@@ -52,7 +52,18 @@ impl Config {
         Ok(Config { ty, percents, weighted, as_array })
     }
 
-    fn value(&self, key: i64) -> Value {
+    /// For samples that leave as they are.
+    pub(super) fn digest(ty: Type, weighted: bool) -> Config {
+        Config { ty, percents: Vec::new(), weighted, as_array: false }
+    }
+
+    /// The type of the values.
+    pub(super) fn ty(&self) -> Type {
+        self.ty
+    }
+
+    /// The value of a key.
+    pub(super) fn value(&self, key: i64) -> Value {
         match self.ty {
             Type::Int => Value::Int(key as i32),
             Type::Long => Value::Long(key),
@@ -76,6 +87,17 @@ fn real_of(key: i64) -> f64 {
     f64::from_bits((key ^ (((key >> 63) as u64) >> 1) as i64) as u64)
 }
 
+/// The key of a value; nulls, NaN and what has no percentiles have none.
+pub(super) fn key_of_value(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(value) => Some(i64::from(*value)),
+        Value::Long(value) | Value::Datetime(value) | Value::Timespan(value) => Some(*value),
+        Value::Real(value) if !value.is_nan() => Some(key_of(*value)),
+        Value::Decimal(value) => Some(key_of(crate::view::decimal_to_real(*value))),
+        _ => None,
+    }
+}
+
 /// Samples of one group.
 #[derive(Default)]
 pub(super) struct Percentiles {
@@ -95,6 +117,40 @@ enum Keys<'a> {
 }
 
 impl Percentiles {
+    /// From samples; `None` of too many to be from here.
+    pub(super) fn of(samples: Vec<(i64, u64)>) -> Option<Percentiles> {
+        (samples.len() <= 2 * PERCENTILE_EXACT_MAX).then_some(Percentiles { samples })
+    }
+
+    /// The samples in the order of their keys.
+    pub(super) fn sorted(&mut self) -> &[(i64, u64)] {
+        self.samples.sort_unstable();
+        &self.samples
+    }
+
+    /// The key at a percentage.
+    pub(super) fn at(&mut self, percent: f64) -> Option<i64> {
+        let samples = self.sorted();
+        at_rank(samples, rank_of(percent, total_of(samples)))
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.samples.capacity() * size_of::<(i64, u64)>()
+    }
+
+    pub(super) fn copy(&self) -> Percentiles {
+        Percentiles { samples: self.samples.clone() }
+    }
+
+    pub(super) fn save_each<'s>(slots: impl Iterator<Item = &'s Percentiles>) -> Result<Vec<ArrayRef>> {
+        let bytes = slots.map(|slot| {
+            let pairs = slot.samples.iter().flat_map(|(key, weight)| [key.to_le_bytes(), weight.to_le_bytes()]);
+            pairs.flatten().collect::<Vec<u8>>()
+        });
+        Ok(vec![Arc::new(BinaryArray::from_iter_values(bytes))])
+    }
+
     fn push(&mut self, key: i64, weight: u64) -> usize {
         let before = self.samples.capacity();
         self.samples.push((key, weight));
@@ -108,7 +164,7 @@ impl Percentiles {
     /// Merges neighbours while the cluster's share of all stays below `4 q (1 - q) / CLUSTERS`.
     fn compress(&mut self) {
         self.samples.sort_unstable();
-        let total: u64 = self.samples.iter().map(|(_, weight)| weight).sum();
+        let total = total_of(&self.samples);
         let mut merged: Vec<(i64, u64)> = Vec::with_capacity(PERCENTILE_EXACT_MAX);
         let (mut cluster, mut weight, mut before) = (Vec::new(), 0_u64, 0_u64);
         let close = |cluster: &mut Vec<(i64, u64)>, weight: u64, merged: &mut Vec<(i64, u64)>| {
@@ -118,19 +174,30 @@ impl Percentiles {
             cluster.clear();
         };
         for &(key, more) in &self.samples {
-            let q = (before as f64 + (weight + more) as f64 / 2.0) / total as f64;
+            let both = weight.saturating_add(more);
+            let q = (before as f64 + both as f64 / 2.0) / total as f64;
             let room = 4.0 * q * (1.0 - q) / CLUSTERS * total as f64;
-            if weight > 0 && (weight + more) as f64 > room {
+            if weight > 0 && both as f64 > room {
                 close(&mut cluster, weight, &mut merged);
-                before += weight;
+                before = before.saturating_add(weight);
                 weight = 0;
             }
             cluster.push((key, more));
-            weight += more;
+            weight = weight.saturating_add(more);
         }
         close(&mut cluster, weight, &mut merged);
         self.samples = merged;
     }
+}
+
+/// The weight of all samples, saturated.
+pub(super) fn total_of(samples: &[(i64, u64)]) -> u64 {
+    samples.iter().fold(0, |sum, (_, weight)| sum.saturating_add(*weight))
+}
+
+/// The rank, from 1, of a percentage of all weight.
+fn rank_of(percent: f64, total: u64) -> u64 {
+    (percent / 100.0 * total as f64 - 1e-9).ceil().max(1.0) as u64
 }
 
 /// The key of the sample at `rank`, from 1, of samples in any order.
@@ -141,11 +208,11 @@ fn nth(samples: &mut [(i64, u64)], rank: u64) -> Option<i64> {
 
 /// The key whose cumulative weight reaches `rank`.
 fn at_rank(sorted: &[(i64, u64)], rank: u64) -> Option<i64> {
-    let mut reached = 0;
+    let mut reached = 0_u64;
     sorted
         .iter()
         .find(|(_, weight)| {
-            reached += weight;
+            reached = weight.saturating_add(reached);
             reached >= rank
         })
         .map(|(key, _)| *key)
@@ -188,11 +255,7 @@ impl Slot for Percentiles {
     }
 
     fn save(slots: &[Self], _: &Config) -> Result<Vec<ArrayRef>> {
-        let bytes = slots.iter().map(|slot| {
-            let pairs = slot.samples.iter().flat_map(|(key, weight)| [key.to_le_bytes(), weight.to_le_bytes()]);
-            pairs.flatten().collect::<Vec<u8>>()
-        });
-        Ok(vec![Arc::new(BinaryArray::from_iter_values(bytes))])
+        Percentiles::save_each(slots.iter())
     }
 
     fn load(state: &[ArrayRef], row: usize, _: &Config) -> Result<Self> {
@@ -213,14 +276,14 @@ impl Slot for Percentiles {
     fn finish(mut slots: Vec<Self>, config: &Config) -> Result<Vec<ArrayRef>> {
         let mut columns: Vec<Vec<Value>> = config.percents.iter().map(|_| Vec::with_capacity(slots.len())).collect();
         for slot in &mut slots {
-            let total: u64 = slot.samples.iter().map(|(_, weight)| weight).sum();
+            let total = total_of(&slot.samples);
             // Few ranks of single samples are found without an order of all.
             let is_selected = total == slot.samples.len() as u64 && config.percents.len() <= SELECTED_MAX;
             if !is_selected {
                 slot.samples.sort_unstable();
             }
             for (column, percent) in columns.iter_mut().zip(&config.percents) {
-                let rank = (percent / 100.0 * total as f64 - 1e-9).ceil().max(1.0) as u64;
+                let rank = rank_of(*percent, total);
                 let key = match is_selected {
                     true => nth(&mut slot.samples, rank),
                     false => at_rank(&slot.samples, rank),

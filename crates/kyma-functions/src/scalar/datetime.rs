@@ -40,8 +40,6 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("datetime_part", datetime_part),
     kernel("datetime_add", datetime_add),
     kernel("datetime_diff", datetime_diff),
-    kernel("datetime_utc_to_local", |call| local(call, 1)),
-    kernel("datetime_local_to_utc", |call| local(call, -1)),
     kernel("make_datetime", make_datetime),
     kernel("make_timespan", make_timespan),
     kernel("unixtime_seconds_todatetime", |call| unixtime(call, time::SECOND)),
@@ -229,30 +227,6 @@ fn ordinal(nanos: i64, unit: Unit) -> i64 {
             months.div_euclid(unit.months())
         }
     }
-}
-
-/// Nanoseconds east of UTC of `UTC`, `Z`, `+02:00`-like names.
-fn zone_offset(name: &str) -> Result<i64> {
-    let text = name.trim();
-    let bare = text.strip_prefix("UTC").or_else(|| text.strip_prefix("GMT")).unwrap_or(text);
-    if bare.is_empty() || bare.eq_ignore_ascii_case("Z") || matches!(text, "Etc/UTC" | "Universal" | "Zulu") {
-        return Ok(0);
-    }
-    let parsed = time::parse_iso(&format!("1970-01-01T00:00:00{bare}"));
-    parsed.map(|nanos| -nanos).filter(|_| bare.starts_with(['+', '-'])).ok_or_else(|| {
-        Error::invalid("function.timezone", format!("the time zone is not known: zone={name}"))
-            .hint("only UTC and fixed offsets such as \"+02:00\" are supported")
-    })
-}
-
-fn local(call: &Call<'_>, sign: i64) -> Result<ArrayRef> {
-    let (times, zones) = (call.longs(0)?, call.texts(1)?);
-    let mut found = Vec::with_capacity(call.rows);
-    for row in 0..call.rows {
-        let offset = zone_offset(zones.get(row))?;
-        found.push(times.get(row).map(|nanos| nanos.saturating_add(sign * offset)));
-    }
-    build::longs(Type::Datetime, call.rows, |row| found[row])
 }
 
 fn make_datetime(call: &Call<'_>) -> Result<ArrayRef> {

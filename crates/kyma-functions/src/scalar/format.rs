@@ -53,11 +53,13 @@ fn chunks(runs: &[Piece]) -> Vec<Piece> {
     chunks
 }
 
-/// Digits of the fraction of a second; `F` drops trailing zeros.
+/// Digits of the fraction of a second; `F` gives none when all of them are zero.
 fn push_fraction(out: &mut String, ticks: u64, letter: char, count: usize) {
     let digits = format!("{ticks:07}");
     let digits = &digits[..count.min(7)];
-    out.push_str(if letter == 'F' { digits.trim_end_matches('0') } else { digits });
+    if letter != 'F' || digits.bytes().any(|digit| digit != b'0') {
+        out.push_str(digits);
+    }
 }
 
 const DATETIME_LETTERS: &str = "dfFhHmMstyK";

@@ -3,6 +3,7 @@
 mod compress;
 mod conversion;
 mod datetime;
+mod digest;
 mod dynamic;
 mod encode;
 mod format;
@@ -12,12 +13,15 @@ mod logic;
 mod math;
 mod network;
 mod parse;
+mod principal;
 mod punycode;
 mod series;
 mod set;
 mod special;
 mod text;
 mod texttest;
+mod user_agent;
+mod zone;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -74,6 +78,16 @@ static TABLES: &[&[Kernel]] = &[
     hash::KERNELS,
     geo::KERNELS,
     series::KERNELS,
+    series::decompose::KERNELS,
+    series::filter::KERNELS,
+    series::fit::KERNELS,
+    series::fourier::KERNELS,
+    series::outliers::KERNELS,
+    series::periods::KERNELS,
+    digest::KERNELS,
+    principal::KERNELS,
+    user_agent::KERNELS,
+    zone::KERNELS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Kernel>> =

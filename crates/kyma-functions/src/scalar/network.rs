@@ -56,7 +56,7 @@ pub(super) static KERNELS: &[Kernel] = &[
             let masked = || {
                 let text = texts.get(row);
                 let mask = masks.get(row)?;
-                let extra = if text.contains(':') || mask > 32 { 0 } else { 96 };
+                let extra = if (text.contains(':') && !text.contains('.')) || mask > 32 { 0 } else { 96 };
                 Some(full(Net6::parse(text)?.within(prefix(mask + extra, 128)?).network()))
             };
             masked().unwrap_or_default()
@@ -146,6 +146,8 @@ impl Net6 {
             Some((address, bits)) => (address, prefix(bits.parse().ok()?, 128)?),
             None => (text, 128),
         };
+        // A short prefix beside an address that ends in IPv4 notation is one of that part.
+        let bits = if address.contains('.') && bits <= 32 { bits + 96 } else { bits };
         let address = address.split_once('%').map_or(address, |(address, _zone)| address);
         Some(Net6 { address: u128::from(address.parse::<Ipv6Addr>().ok()?), bits })
     }

@@ -8,7 +8,7 @@ use super::{Kernel, kernel};
 pub(super) static KERNELS: &[Kernel] = &[
     kernel("punycode_from_string", |call| map(call, |text| Cow::Owned(encode(text).unwrap_or_default()))),
     kernel("punycode_to_string", |call| map(call, |text| Cow::Owned(decode(text).unwrap_or_default()))),
-    kernel("punycode_domain_from_string", |call| {
+    kernel("punycode_domain_to_string", |call| {
         map(call, |text| {
             labels(text, |label| match label.is_ascii() {
                 true => Some(label.to_owned()),
@@ -16,7 +16,7 @@ pub(super) static KERNELS: &[Kernel] = &[
             })
         })
     }),
-    kernel("punycode_domain_to_string", |call| {
+    kernel("punycode_domain_from_string", |call| {
         map(call, |text| {
             labels(text, |label| match label.strip_prefix("xn--") {
                 None => Some(label.to_owned()),
@@ -32,8 +32,11 @@ const TMAX: u32 = 26;
 /// Longest text, in characters: encoding takes time quadratic in it.
 const CHARS_MAX: usize = 1_024;
 
+/// What separates labels: the full stop and its forms in other scripts (IDNA, RFC 3490).
+const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
+
 fn labels(text: &str, convert: impl Fn(&str) -> Option<String>) -> Cow<'_, str> {
-    let converted: Option<Vec<String>> = text.split('.').map(convert).collect();
+    let converted: Option<Vec<String>> = text.split(DOTS).map(convert).collect();
     Cow::Owned(converted.map(|labels| labels.join(".")).unwrap_or_default())
 }
 

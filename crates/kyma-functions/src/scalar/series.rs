@@ -1,5 +1,12 @@
 //! Series: arrays of numbers, null where a value is missing.
 
+pub(super) mod decompose;
+pub(super) mod filter;
+pub(super) mod fit;
+pub(super) mod fourier;
+pub(super) mod outliers;
+pub(super) mod periods;
+
 use arrow::array::ArrayRef;
 use kyma_core::{Result, Type};
 use serde_json::{Value as Json, json};
@@ -10,7 +17,6 @@ use crate::{Call, build, json as helpers};
 
 pub(super) static KERNELS: &[Kernel] = &[
     kernel("series_stats_dynamic", series_stats),
-    kernel("series_fit_line_dynamic", series_fit_line),
     kernel("series_fill_const", |call| {
         fill(call, 2, |items, missing, argument| {
             let constant = argument(1);
@@ -65,6 +71,27 @@ fn number(value: f64) -> Json {
 /// The elements with nulls where they are no numbers.
 fn reals(items: &[Json]) -> Vec<Option<f64>> {
     items.iter().map(helpers::real).collect()
+}
+
+/// The numbers of a JSON array of nothing else.
+fn whole_series(json: &str) -> Option<Vec<f64>> {
+    reals(&helpers::array(json)?).into_iter().collect()
+}
+
+/// A JSON array of floats.
+fn json_reals(values: impl IntoIterator<Item = f64>) -> Json {
+    values.into_iter().map(helpers::from_real).collect()
+}
+
+/// The value below which a share of the normal distribution lies, by bisection: exact to the last few bits.
+fn normal_quantile(share: f64) -> f64 {
+    let below = |x: f64| super::special::erfc(-x / std::f64::consts::SQRT_2) / 2.0;
+    let (mut low, mut high) = (-40.0, 40.0);
+    for _ in 0..100 {
+        let middle = (low + high) / 2.0;
+        if below(middle) < share { low = middle } else { high = middle }
+    }
+    low
 }
 
 /// Whether any element is written as a float.
@@ -250,32 +277,5 @@ fn series_stats(call: &Call<'_>) -> Result<ArrayRef> {
             "sum": mean * count, "len": values.len(),
         });
         Some(stats.to_string())
-    }))
-}
-
-fn series_fit_line(call: &Call<'_>) -> Result<ArrayRef> {
-    let jsons = call.jsons(0)?;
-    Ok(build::jsons(call.rows, |row| {
-        let values: Vec<f64> = reals(&helpers::array(jsons.get(row)?)?).into_iter().collect::<Option<_>>()?;
-        let n = values.len() as f64;
-        if values.len() < 2 {
-            return None;
-        }
-        let mean_x = (n - 1.0) / 2.0;
-        let mean_y = values.iter().sum::<f64>() / n;
-        let xx: f64 = (0..values.len()).map(|x| (x as f64 - mean_x).powi(2)).sum();
-        let xy: f64 = values.iter().enumerate().map(|(x, y)| (x as f64 - mean_x) * (y - mean_y)).sum();
-        let slope = xy / xx;
-        let interception = mean_y - slope * mean_x;
-        let fit: Vec<f64> = (0..values.len()).map(|x| interception + slope * x as f64).collect();
-        let spread = |of: &dyn Fn(usize) -> f64| (0..values.len()).map(|at| of(at).powi(2)).sum::<f64>();
-        let residual = spread(&|at| values[at] - fit[at]);
-        let total = spread(&|at| values[at] - mean_y);
-        let result = json!({
-            "rsquare": if total == 0.0 { 1.0 } else { 1.0 - residual / total },
-            "slope": slope, "variance": total / (n - 1.0), "rvariance": residual / (n - 1.0),
-            "interception": interception, "line_fit": fit,
-        });
-        Some(result.to_string())
     }))
 }

@@ -14,6 +14,8 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("erf", |call| partial(call, |x| Some(erf(x)))),
     kernel("erfc", |call| partial(call, |x| Some(erfc(x)))),
     kernel("beta_cdf", beta_cdf),
+    kernel("beta_inv", beta_inv),
+    kernel("beta_pdf", beta_pdf),
     kernel("welch_test", welch_test),
 ];
 
@@ -68,7 +70,7 @@ fn erf(x: f64) -> f64 {
     2.0 / std::f64::consts::PI.sqrt() * sum
 }
 
-fn erfc(x: f64) -> f64 {
+pub(super) fn erfc(x: f64) -> f64 {
     if x < 0.0 {
         return 2.0 - erfc(-x);
     }
@@ -129,6 +131,37 @@ fn beta_cdf(call: &Call<'_>) -> Result<ArrayRef> {
             true if a <= 0.0 || b <= 0.0 => 1.0,
             true => beta(x, a, b),
         })
+    }))
+}
+
+/// The `x` at which the cumulative distribution has a probability, by bisection: every step halves the interval. What lies
+/// outside of the domain is NaN.
+fn beta_inv(call: &Call<'_>) -> Result<ArrayRef> {
+    let (probability, a, b) = (call.reals(0)?, call.reals(1)?, call.reals(2)?);
+    Ok(build::reals(call.rows, |row| {
+        let (probability, a, b) = (probability.get(row)?, a.get(row)?, b.get(row)?);
+        if !(0.0..=1.0).contains(&probability) || a <= 0.0 || b <= 0.0 {
+            return Some(f64::NAN);
+        }
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..120 {
+            let middle = (low + high) / 2.0;
+            if beta(middle, a, b) < probability { low = middle } else { high = middle }
+        }
+        Some((low + high) / 2.0)
+    }))
+}
+
+/// What lies outside of the domain is NaN.
+fn beta_pdf(call: &Call<'_>) -> Result<ArrayRef> {
+    let (x, a, b) = (call.reals(0)?, call.reals(1)?, call.reals(2)?);
+    Ok(build::reals(call.rows, |row| {
+        let (x, a, b) = (x.get(row)?, a.get(row)?, b.get(row)?);
+        if x <= 0.0 || x >= 1.0 || a <= 0.0 || b <= 0.0 {
+            return Some(f64::NAN);
+        }
+        let log = ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + (a - 1.0) * x.ln() + (b - 1.0) * (1.0 - x).ln();
+        Some(log.exp())
     }))
 }
 

@@ -41,7 +41,8 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("trim_end", |call| trim(call, false, true)),
     kernel("replace_string", replace_string),
     kernel("replace_strings", replace_strings),
-    kernel("replace_regex", replace_regex),
+    kernel("replace_regex", |call| replace_regex(call, [0, 1, 2])),
+    kernel("replace", |call| replace_regex(call, [2, 0, 1])),
     kernel("extract", extract),
     kernel("extract_all", extract_all),
     kernel("indexof", indexof),
@@ -271,8 +272,9 @@ fn replaced<'t>(pieces: Vec<(Cow<'t, str>, bool)>, lookup: &str, rewrite: &str) 
     Ok(out)
 }
 
-fn replace_regex(call: &Call<'_>) -> Result<ArrayRef> {
-    let (texts, expressions, rewrites) = (call.texts(0)?, call.texts(1)?, call.texts(2)?);
+/// Text, expression and rewrite stand at these places.
+fn replace_regex(call: &Call<'_>, [text, expression, rewrite]: [usize; 3]) -> Result<ArrayRef> {
+    let (texts, expressions, rewrites) = (call.texts(text)?, call.texts(expression)?, call.texts(rewrite)?);
     let mut patterns = Patterns::default();
     let mut rewrite = (String::new(), String::new());
     build::try_texts(call.rows, |row| {

@@ -1,11 +1,44 @@
-//! CSV records to cells: RFC 4180 quoting, commas, any line ends. An empty field is null.
+//! Separated values to cells: RFC 4180 quoting, a separator, any line ends. An empty field is null.
+
+use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::Rejected;
 use super::cells::{Cells, Place, Shape};
+use super::mapped::{self, Fields};
+use crate::answer::BodyFormat;
 use crate::settings::LINE_BYTES_MAX;
+
+/// How fields are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    pub(crate) separator: u8,
+    /// Quotes mean nothing, and a backslash escapes a tab, a line end or itself.
+    pub(crate) escapes: bool,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Dialect { separator: b',', escapes: false }
+    }
+}
+
+impl Dialect {
+    pub(crate) fn of(format: BodyFormat) -> Self {
+        let quoted = |separator| Dialect { separator, escapes: false };
+        match format {
+            BodyFormat::TsvPositional => quoted(b'\t'),
+            BodyFormat::TsvEscapedPositional => Dialect { separator: b'\t', escapes: true },
+            BodyFormat::PsvPositional => quoted(b'|'),
+            BodyFormat::ScsvPositional => quoted(b';'),
+            BodyFormat::SohsvPositional => quoted(1),
+            _ => Dialect::default(),
+        }
+    }
+}
 
 /// What the fields of a record are called.
 #[derive(Debug, Clone, Default)]
@@ -13,11 +46,14 @@ pub(crate) struct Header {
     pub(crate) names: Vec<String>,
     /// The names are a table's columns, not the body's own: a record may be short, and what it lacks is null.
     pub(crate) is_given: bool,
+    /// Which field becomes which column, instead of the names.
+    pub(crate) fields: Option<Fields>,
+    pub(crate) dialect: Dialect,
 }
 
 impl Header {
     fn takes(&self, fields: usize) -> bool {
-        fields == self.names.len() || (self.is_given && fields < self.names.len())
+        self.fields.is_some() || fields == self.names.len() || (self.is_given && fields < self.names.len())
     }
 }
 
@@ -39,7 +75,12 @@ pub(crate) fn header(text: &[u8]) -> Result<Vec<String>, String> {
 /// Decodes whole records.
 pub(crate) fn decode(text: &Bytes, header: &Header) -> Cells {
     let mut cells = Cells::new(Bytes::new());
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&text[..]);
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(header.dialect.separator)
+        .quoting(!header.dialect.escapes)
+        .from_reader(&text[..]);
     let mut record = ByteRecord::new();
     loop {
         let start = reader.position().byte() as usize;
@@ -76,11 +117,70 @@ fn decode_record(cells: &mut Cells, header: &Header, record: &ByteRecord, raw: &
         return;
     }
     cells.begin();
-    for (position, (name, field)) in header.names.iter().zip(record).enumerate() {
+    let text = |field| {
         let field = std::str::from_utf8(field).unwrap_or_default();
-        if !field.is_empty() {
-            cells.add(position, name, Shape::Field, Place::Copy(field));
+        if header.dialect.escapes { unescape(field) } else { Cow::Borrowed(field) }
+    };
+    match &header.fields {
+        Some(fields) => mapped::add_record(cells, fields, |place| record.get(place).map(text)),
+        None => {
+            for (position, (name, field)) in header.names.iter().zip(record).enumerate() {
+                let field = text(field);
+                if !field.is_empty() {
+                    cells.add(position, name, Shape::Field, Place::Copy(&field));
+                }
+            }
         }
     }
     cells.keep();
+}
+
+/// Decodes lines that are the one field of a record each; blank ones do not count.
+pub(crate) fn decode_lines(text: &Bytes, lines: &[Range<usize>], header: &Header) -> Cells {
+    let mut cells = Cells::new(Bytes::new());
+    for line in lines {
+        let line = text.get(line.clone()).unwrap_or_default();
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match std::str::from_utf8(line) {
+            Ok("") => {}
+            Ok(line) => decode_line(&mut cells, header, line),
+            Err(_) => cells.rejected.push(Rejected::new("not utf-8", line, line.len() as u64)),
+        }
+    }
+    cells
+}
+
+fn decode_line(cells: &mut Cells, header: &Header, line: &str) {
+    cells.begin();
+    match (&header.fields, header.names.first()) {
+        (Some(fields), _) => {
+            mapped::add_record(cells, fields, |place| (place == 0).then_some(Cow::Borrowed(line)));
+        }
+        (None, Some(name)) => cells.add(0, name, Shape::Field, Place::Copy(line)),
+        (None, None) => {}
+    }
+    cells.keep();
+}
+
+/// A field without its backslashes.
+fn unescape(field: &str) -> Cow<'_, str> {
+    if !field.contains('\\') {
+        return Cow::Borrowed(field);
+    }
+    let mut out = String::with_capacity(field.len());
+    let mut characters = field.chars();
+    while let Some(character) = characters.next() {
+        out.push(match character {
+            '\\' => match characters.next() {
+                Some('t') => '\t',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some(other) => other,
+                None => '\\',
+            },
+            other => other,
+        });
+    }
+    Cow::Owned(out)
 }

@@ -12,6 +12,7 @@ use memchr::{memchr, memchr2_iter};
 
 use super::Rejected;
 use super::cells::{Cells, Place, Shape};
+use super::mapped::{self, Fields};
 use crate::settings::LINE_BYTES_MAX;
 
 /// Brackets that no stack minds.
@@ -19,8 +20,8 @@ const SHALLOW: usize = 12;
 /// Stack for a row that nests as deep as is allowed.
 const DEEP_STACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// Decodes rows of a chunk. `text` is UTF-8 and `rows` lie within it; blank rows do not count.
-pub(crate) fn decode(text: &Bytes, rows: &[Range<usize>]) -> Cells {
+/// Decodes rows of a chunk, as `fields` say if they do. `text` is UTF-8 and `rows` lie within it; blank rows do not count.
+pub(crate) fn decode(text: &Bytes, rows: &[Range<usize>], fields: Option<&Fields>) -> Cells {
     let mut cells = Cells::new(text.clone());
     let whole = std::str::from_utf8(text).unwrap_or_default();
     for row in rows {
@@ -30,7 +31,7 @@ pub(crate) fn decode(text: &Bytes, rows: &[Range<usize>]) -> Cells {
             continue;
         }
         cells.begin();
-        match decode_row(&mut cells, whole, line) {
+        match decode_row(&mut cells, whole, line, fields) {
             Ok(()) => cells.keep(),
             Err(reason) => {
                 cells.take_back();
@@ -42,42 +43,53 @@ pub(crate) fn decode(text: &Bytes, rows: &[Range<usize>]) -> Cells {
 }
 
 /// Adds one row's values, or says why it is no row.
-fn decode_row(cells: &mut Cells, whole: &str, line: &str) -> Result<(), String> {
+fn decode_row(cells: &mut Cells, whole: &str, line: &str, fields: Option<&Fields>) -> Result<(), String> {
     if line.len() > LINE_BYTES_MAX {
         return Err(format!("row is longer than {LINE_BYTES_MAX} bytes"));
     }
     if !line.starts_with('{') {
         return Err("not a json object".to_owned());
     }
+    let mut decode = || match fields {
+        Some(fields) => mapped::add_object(cells, whole, line, fields),
+        None => walk(cells, whole, line),
+    };
     if !opens_many(line) {
-        return walk(cells, whole, line);
+        return decode();
     }
     if dynamic::depth(line) > DEPTH_MAX {
         return Err(format!("nested deeper than {DEPTH_MAX}"));
     }
     // An unoptimised sonic-rs takes tens of KiB of stack per level.
-    stacker::maybe_grow(DEEP_STACK_BYTES, DEEP_STACK_BYTES, || walk(cells, whole, line))
+    stacker::maybe_grow(DEEP_STACK_BYTES, DEEP_STACK_BYTES, decode)
 }
 
 /// Adds the values of a row whose nesting the stack can bear.
 fn walk(cells: &mut Cells, whole: &str, line: &str) -> Result<(), String> {
-    let mut end = offset(line, line) + 1;
-    let base = offset(line, line);
+    for_each_member(line, |position, key, raw| add_value(cells, position, key, raw, offset(raw, whole)))
+}
+
+/// Visits the members of an object, and checks that it is one and nothing else.
+pub(super) fn for_each_member(
+    line: &str,
+    mut visit: impl FnMut(usize, &str, &str) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut end = 1;
     for (position, entry) in sonic_rs::to_object_iter(line).enumerate() {
         let (key, value) = entry.map_err(|error| broken(&error.to_string()))?;
         let raw = value.as_raw_str();
         end = offset(raw, line) + raw.len();
-        add_value(cells, position, &key, raw, offset(raw, whole))?;
+        visit(position, &key, raw)?;
     }
     // The iterator stops at the closing brace and does not look further.
-    match line.get(end - base..).map(str::trim_ascii) {
+    match line.get(end..).map(str::trim_ascii) {
         Some("}") => Ok(()),
         _ => Err("broken json: text after the object".to_owned()),
     }
 }
 
 /// The place of `part` within `whole`, of which it is a slice.
-fn offset(part: &str, whole: &str) -> usize {
+pub(super) fn offset(part: &str, whole: &str) -> usize {
     (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize)
 }
 
@@ -86,13 +98,13 @@ fn broken(why: &str) -> String {
     format!("broken json: {sentence}")
 }
 
-fn add_value(cells: &mut Cells, position: usize, key: &str, raw: &str, at: usize) -> Result<(), String> {
+pub(super) fn add_value(cells: &mut Cells, position: usize, key: &str, raw: &str, at: usize) -> Result<(), String> {
     let bytes = raw.as_bytes();
     let shape = match bytes.first() {
         Some(b'n') => return Ok(()),
         Some(b't') => Shape::True,
         Some(b'f') => Shape::False,
-        Some(b'"') => return add_string(cells, position, key, raw, at),
+        Some(b'"') => return add_string(cells, position, key, Shape::String, raw, at),
         Some(b'{' | b'[') => {
             if !escapes_are_sound(raw) {
                 return Err("broken json: an escape is not a character".to_owned());
@@ -105,10 +117,18 @@ fn add_value(cells: &mut Cells, position: usize, key: &str, raw: &str, at: usize
     Ok(())
 }
 
-fn add_string(cells: &mut Cells, position: usize, key: &str, raw: &str, at: usize) -> Result<(), String> {
+/// Adds a string's content, as a string or as a field whose type is not yet known.
+pub(super) fn add_string(
+    cells: &mut Cells,
+    position: usize,
+    key: &str,
+    shape: Shape,
+    raw: &str,
+    at: usize,
+) -> Result<(), String> {
     let content = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
     if memchr(b'\\', content.as_bytes()).is_none() {
-        cells.add(position, key, Shape::String, Place::Chunk(at + 1, content.len()));
+        cells.add(position, key, shape, Place::Chunk(at + 1, content.len()));
         return Ok(());
     }
     let arena = cells.arena();
@@ -116,7 +136,7 @@ fn add_string(cells: &mut Cells, position: usize, key: &str, raw: &str, at: usiz
     if !unescape(content, arena) {
         return Err("broken json: an escape is not a character".to_owned());
     }
-    cells.add_from_arena(position, key, Shape::String, start);
+    cells.add_from_arena(position, key, shape, start);
     Ok(())
 }
 
@@ -148,7 +168,7 @@ pub(crate) fn unescape(content: &str, out: &mut String) -> bool {
 }
 
 /// Whether every escape in a JSON text stands for a character.
-fn escapes_are_sound(json: &str) -> bool {
+pub(super) fn escapes_are_sound(json: &str) -> bool {
     let mut rest = json.as_bytes();
     while let Some(at) = memchr(b'\\', rest) {
         let Some((_, used)) = escape(&rest[at..]) else { return false };

@@ -4,6 +4,7 @@
 //!    away while it passes, but for its first bytes.
 //! 2. `json` and `csv` turn the rows of a chunk into [`cells::Cells`]: per key the places of its values in the text. A
 //!    row that cannot be decoded is taken back and becomes a [`Rejected`].
+//!    `mapped` does the same for rows that come with a mapping.
 //! 3. `infer` looks at all cells of a chunk and says which columns the table should have.
 //! 4. (The caller asks the catalog, whose answer is the truth about types.)
 //! 5. `build` turns cells into Arrow arrays of the table's types; what does not fit goes to `_unmapped`.
@@ -18,6 +19,7 @@ pub(crate) mod cells;
 pub(crate) mod csv;
 pub(crate) mod infer;
 pub(crate) mod json;
+pub(crate) mod mapped;
 pub(crate) mod split;
 
 use crate::settings::RAW_BYTES_MAX;

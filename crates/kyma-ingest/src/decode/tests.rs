@@ -13,16 +13,18 @@ use proptest::prelude::*;
 
 use super::build::{Built, build, epoch_nanos};
 use super::cells::Cells;
-use super::split::{Chunk, Rows, splitter};
+use super::mapped::Fields;
+use super::split::{Chunk, Layout, Rows, splitter};
 use super::{csv, infer, json};
 use crate::answer::BodyFormat;
+use crate::mapping::Mapping;
 use crate::settings::{CHUNK_BYTES, LINE_BYTES_MAX};
 
 const NOW: i64 = 1_700_000_000_000_000_000;
 
 /// The chunks of a body that comes in pieces of `piece` bytes.
 fn split(format: BodyFormat, body: &[u8], piece: usize) -> Vec<Chunk> {
-    let mut splitter = splitter(format, None);
+    let mut splitter = splitter(format, Layout::default());
     let mut chunks: Vec<Chunk> = body.chunks(piece).filter_map(|piece| splitter.push(piece).unwrap()).collect();
     chunks.extend(splitter.finish().unwrap());
     chunks
@@ -31,12 +33,13 @@ fn split(format: BodyFormat, body: &[u8], piece: usize) -> Vec<Chunk> {
 fn cells(chunk: &Chunk) -> Cells {
     match &chunk.rows {
         Rows::Records(header) => csv::decode(&chunk.bytes, header),
-        Rows::At(rows) => json::decode(&chunk.bytes, rows),
+        Rows::Fields(_) | Rows::Whole(_) => panic!("not split as text"),
+        Rows::At(rows) => json::decode(&chunk.bytes, rows, None),
         Rows::Lines => {
             let text = std::str::from_utf8(&chunk.bytes).unwrap();
             let start = |line: &str| line.as_ptr() as usize - text.as_ptr() as usize;
             let rows: Vec<_> = text.split('\n').map(|line| start(line)..start(line) + line.len()).collect();
-            json::decode(&chunk.bytes, &rows)
+            json::decode(&chunk.bytes, &rows, None)
         }
     }
 }
@@ -257,10 +260,10 @@ fn csv_bodies() {
     let open = split(BodyFormat::Csv, b"a\n1\n\"x\n2\n", 3);
     assert!(open[0].rejected[0].reason.contains("quote"));
     assert_eq!(
-        super::split::splitter(BodyFormat::Csv, None).push(b"a,a\n1,2\n").unwrap_err().code(),
+        super::split::splitter(BodyFormat::Csv, Layout::default()).push(b"a,a\n1,2\n").unwrap_err().code(),
         "ingest.header_invalid"
     );
-    let mut endless = super::split::splitter(BodyFormat::Csv, None);
+    let mut endless = super::split::splitter(BodyFormat::Csv, Layout::default());
     let header = vec![b'x'; LINE_BYTES_MAX + 1];
     assert_eq!(endless.push(&header).unwrap_err().code(), "ingest.header_invalid");
     assert!(split(BodyFormat::Csv, b"a,b", 10).iter().all(|chunk| cells_rows(chunk) == 0));
@@ -405,12 +408,12 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(body in proptest::collection::vec(any::<u8>(), 0..300), piece in 1_usize..40) {
         for format in [BodyFormat::NdJson, BodyFormat::Json, BodyFormat::Csv] {
-            let mut splitter = splitter(format, None);
+            let mut splitter = splitter(format, Layout::default());
             let pushed: Result<Vec<_>, _> = body.chunks(piece).map(|piece| splitter.push(piece)).collect();
             let Ok(pushed) = pushed else { continue };
             let Ok(last) = splitter.finish() else { continue };
             for chunk in pushed.into_iter().flatten().chain(last) {
-                let (groups, _) = crate::ingester::decode_cells(chunk);
+                let (groups, _) = crate::ingester::decode_cells(chunk, None);
                 for cells in groups {
                     build(&cells, &table_of(&cells), NOW).unwrap();
                 }
@@ -430,7 +433,7 @@ proptest! {
                     _ => Vec::new(),
                 }).collect(),
             };
-            let cells = json::decode(&bytes, &rows);
+            let cells = json::decode(&bytes, &rows, None);
             let built = build(&cells, &table_of(&cells), NOW).unwrap();
             prop_assert_eq!(built.batch.num_rows(), cells.rows as usize);
             // What sonic-rs takes, serde_json takes, and the other way round.
@@ -455,4 +458,103 @@ fn a_table_takes_only_so_many_columns() {
     assert_eq!(built.unmapped, 1_500 - columns);
     assert!(infer::growth(&decode(BodyFormat::NdJson, r#"{"new":1}"#), &table).len() <= 1);
     let _: Arc<Table> = Arc::new(table);
+}
+
+/// What a table of these columns gets from a body through a mapping.
+fn mapped(format: BodyFormat, mapping: &str, columns: &[(&str, Type)], body: &str) -> (Built, usize) {
+    let mapping = Mapping::parse(format.mapping_kind(), mapping).unwrap();
+    let columns: Vec<Column> = columns.iter().map(|(name, ty)| Column::new(*name, *ty)).collect();
+    let fields = Fields::new(mapping.fields_for(&columns));
+    let layout = Layout { fields: Some(fields.clone()), ..Layout::default() };
+    let mut splitter = splitter(format, layout);
+    let mut chunks: Vec<Chunk> = body.as_bytes().chunks(5).filter_map(|piece| splitter.push(piece).unwrap()).collect();
+    chunks.extend(splitter.finish().unwrap());
+    assert_eq!(chunks.len(), 1, "one chunk");
+    let (mut groups, rejected) = crate::ingester::decode_cells(chunks.remove(0), Some(&fields));
+    let cells = groups.remove(0);
+    let new = infer::new_table_of(&Schema::new(columns), "toy");
+    let table = Table { schema: new.schema, time_column: new.time_column, ..table_of(&cells) };
+    let refused = rejected.len() + cells.rejected.len();
+    (build(&cells, &table, NOW).unwrap(), refused)
+}
+
+#[test]
+fn a_json_mapping_picks_paths() {
+    let mapping = r#"[
+        {"column":"n","Properties":{"Path":"$.a.b[1]"}},
+        {"column":"s","Properties":{"Path":"$['x.y']"}},
+        {"column":"text","Properties":{"Path":"$.a"}},
+        {"column":"at","Properties":{"Path":"$.ms","Transform":"DateTimeFromUnixMilliseconds"}},
+        {"column":"bag","Properties":{"Path":"$.list","Transform":"PropertyBagArrayToDictionary"}},
+        {"column":"rest","Properties":{"Path":"$","Transform":"DropMappedFields"}},
+        {"column":"c","Properties":{"ConstValue":"7"}}
+    ]"#;
+    let columns = [
+        ("n", Type::Long),
+        ("s", Type::String),
+        ("text", Type::String),
+        ("at", Type::Datetime),
+        ("bag", Type::Dynamic),
+        ("rest", Type::Dynamic),
+        ("c", Type::Int),
+    ];
+    let body = concat!(
+        r#"{"a":{"b":[1,"22"]},"x.y":"q\"\u00e9","ms":1700000000123,"list":[{"k":1},{"l":"m"}],"more":true,"none":null}"#,
+        "\n",
+        r#"{"a":5,"x.y":null,"ms":"1700000000123","list":7}"#,
+        "\n[1]\n"
+    );
+    let (built, refused) = mapped(BodyFormat::NdJson, mapping, &columns, body);
+    assert_eq!((built.batch.num_rows(), refused), (2, 1));
+    assert_eq!(shown(&built.batch, "n"), ["22", "-"]);
+    assert_eq!(shown(&built.batch, "s"), ["q\"\u{e9}", "-"]);
+    assert_eq!(shown(&built.batch, "text"), [r#"{"b":[1,"22"]}"#, "5"]);
+    let at = 1_700_000_000_123_000_000_i64;
+    let times = built.batch.column_by_name("at").unwrap().as_primitive::<TimestampNanosecondType>().clone();
+    assert_eq!(times.values().to_vec(), [at, at]);
+    assert_eq!(shown(&built.batch, "bag"), [r#"{"k":1,"l":"m"}"#, "7"]);
+    assert_eq!(shown(&built.batch, "rest"), [r#"{"more":true,"none":null}"#, "{}"]);
+    assert_eq!(built.unmapped, 0);
+}
+
+#[test]
+fn a_csv_mapping_picks_fields() {
+    let mapping = r#"[{"Column":"b","Properties":{"Ordinal":"2"}},{"Column":"a","Properties":{"Ordinal":0}},
+        {"Column":"c","Properties":{"ConstValue":"k"}}]"#;
+    let columns = [("a", Type::Long), ("b", Type::String), ("c", Type::String)];
+    let bodies = [
+        (BodyFormat::CsvPositional, "1,x,\"p,q\"\n2\n3,,r,more\n"),
+        (BodyFormat::TsvPositional, "1\tx\tp,q\n2\n3\t\tr\tmore\n"),
+        (BodyFormat::TsvEscapedPositional, "1\tx\tp,q\n2\n3\t\tr\n"),
+        (BodyFormat::PsvPositional, "1|x|p,q\n2\n3||r\n"),
+        (BodyFormat::ScsvPositional, "1;x;p,q\n2\n3;;r\n"),
+        (BodyFormat::SohsvPositional, "1\u{1}x\u{1}p,q\n2\n3\u{1}\u{1}r\n"),
+    ];
+    for (format, body) in bodies {
+        let (built, refused) = mapped(format, mapping, &columns, body);
+        assert_eq!(refused, 0, "{format:?}");
+        assert_eq!(shown(&built.batch, "a"), ["1", "2", "3"], "{format:?}");
+        assert_eq!(shown(&built.batch, "b"), ["p,q", "-", "r"], "{format:?}");
+        assert_eq!(shown(&built.batch, "c"), ["k", "k", "k"], "{format:?}");
+    }
+}
+
+#[test]
+fn fields_without_names_take_the_columns_in_order() {
+    let rows = |format: BodyFormat, skip_first: bool, body: &str| {
+        let columns = vec!["a".to_owned(), "b".to_owned()];
+        let mut splitter = splitter(format, Layout { columns, fields: None, skip_first });
+        let mut chunks: Vec<Chunk> =
+            body.as_bytes().chunks(3).filter_map(|piece| splitter.push(piece).unwrap()).collect();
+        chunks.extend(splitter.finish().unwrap());
+        let (groups, _) = crate::ingester::decode_cells(chunks.remove(0), None);
+        let table = table_of(&groups[0]);
+        let batch = build(&groups[0], &table, NOW).unwrap().batch;
+        shown(&batch, "a")
+    };
+    assert_eq!(rows(BodyFormat::TextLines, false, "one, \"two\r\n\nthree"), ["one, \"two", "three"]);
+    assert_eq!(rows(BodyFormat::TextLines, true, "head\none\n"), ["one"]);
+    assert_eq!(rows(BodyFormat::Raw, false, "one\ntwo"), ["one\ntwo"]);
+    assert_eq!(rows(BodyFormat::TsvEscapedPositional, false, "a\\tb\\n\\\\\t\"x\n"), ["a\tb\n\\"]);
+    assert_eq!(rows(BodyFormat::CsvPositional, true, "\"h\n\",g\n1,2\n"), ["1"]);
 }

@@ -6,6 +6,7 @@ use kyma_plan::functions::{self, CallError, nearest, resolve_aggregate, resolve_
 use kyma_plan::{AggregateCall, BinaryOp, Expr, ExprKind, Node, Plan, WindowCall};
 
 use super::expr::{binary, column, converted, not, resolved, truth};
+use super::recover::follows;
 use super::{Bind, Binder, Binding, Bound, Row, fail, fail_with_hint, fold};
 use crate::ast::{self, Call};
 
@@ -81,12 +82,14 @@ impl Binder<'_> {
             "not" => not(truth(self.scalar(arg(0)?, row)?)?),
             "column_ifexists" | "columnifexists" => return self.column_ifexists(call, span, row).map(Some),
             "pack_all" | "bag_pack_columns" => self.pack(name, call, span, row)?,
+            "around" => self.around(call, span, row)?,
+            "bin_auto" => self.bin_auto(call, span, row)?,
             "current_database" => Expr::literal(Value::String(self.database().to_owned()), span),
             "ingestion_time" => match column(&row.schema, kyma_core::schema::INGESTION_TIME_COLUMN, span) {
                 Some(column) => column,
                 None => Expr::literal(Value::Null(Type::Datetime), span),
             },
-            "extract" | "extract_json" | "extractjson" if typed_by(call).is_some() => {
+            "extract" | "extract_json" | "extractjson" | "percentile_tdigest" if typed_by(call).is_some() => {
                 let position = call.args.len() - 1;
                 let args = self.args(&call.args[..position], row)?;
                 let found = resolved(name, args, span)?;
@@ -138,6 +141,9 @@ impl Binder<'_> {
         match self.value(expr, row)? {
             Bound::Scalar(expr) => Ok(expr),
             Bound::Table(plan) => {
+                if self.is_open(&plan.schema) {
+                    return follows(span);
+                }
                 let Some(first) = plan.schema.columns().first() else {
                     return fail("kql.type", "the table has no columns", plan.span);
                 };
@@ -149,6 +155,9 @@ impl Binder<'_> {
 
     /// The first column of a table as an array, computed before the query.
     pub(super) fn array_of(&mut self, plan: Plan, span: Span) -> Bind<Expr> {
+        if self.is_open(&plan.schema) {
+            return follows(span);
+        }
         let Some(first) = plan.schema.columns().first().cloned() else {
             return fail("kql.type", "the table has no columns", plan.span);
         };
@@ -174,6 +183,39 @@ impl Binder<'_> {
         }
     }
 
+    /// `around(value, centre, delta)`: a closed range, which pruning understands.
+    fn around(&mut self, call: &Call, span: Span, row: &mut Row) -> Bind<Expr> {
+        let args = self.args(&call.args, row)?;
+        let [value, centre, delta] = args.as_slice() else {
+            return fail("kql.arguments", "around() needs a value, a centre and a delta", span);
+        };
+        let low = binary(BinaryOp::Subtract, centre.clone(), delta.clone())?;
+        let high = binary(BinaryOp::Add, centre.clone(), delta.clone())?;
+        let above = binary(BinaryOp::GreaterOrEqual, value.clone(), low)?;
+        let below = binary(BinaryOp::LessOrEqual, value.clone(), high)?;
+        Ok(Expr { kind: ExprKind::And(vec![above, below]), ty: Type::Bool, span })
+    }
+
+    /// `bin_auto(x)`: a bin whose size, and optionally start, `set` statements before the query give.
+    fn bin_auto(&mut self, call: &Call, span: Span, row: &mut Row) -> Bind<Expr> {
+        let mut args = self.args(&call.args, row)?;
+        if args.len() != 1 {
+            return fail("kql.arguments", "bin_auto() takes 1 argument", span);
+        }
+        let Some(size) = self.setting("query_bin_auto_size", row.scope) else {
+            let hint = Some("put 'set query_bin_auto_size = 1h;' before the query".to_owned());
+            return fail_with_hint("kql.arguments", "bin_auto() needs the option query_bin_auto_size", span, hint);
+        };
+        args.push(Expr::literal(size, span));
+        match self.setting("query_bin_auto_at", row.scope) {
+            Some(at) => {
+                args.push(Expr::literal(at, span));
+                resolved("bin_at", args, span)
+            }
+            None => resolved("bin", args, span),
+        }
+    }
+
     /// `pack_all()`, `bag_pack_columns(a, b)`: names and values alternating.
     fn pack(&mut self, name: &str, call: &Call, span: Span, row: &mut Row) -> Bind<Expr> {
         let mut args = Vec::new();
@@ -194,16 +236,14 @@ impl Binder<'_> {
     }
 
     pub(super) fn args(&mut self, args: &[ast::Arg], row: &mut Row) -> Bind<Vec<Expr>> {
-        let mut bound = Vec::with_capacity(args.len());
-        for arg in args {
-            if matches!(arg.value.kind, ast::ExprKind::Star) {
-                let columns = row.schema.columns().iter().enumerate();
-                bound.extend(columns.map(|(index, column)| Expr::column(index, column.ty, arg.value.span)));
-            } else {
-                bound.push(self.scalar(&arg.value, row)?);
+        let bound = self.every(args, |binder, arg| {
+            if !matches!(arg.value.kind, ast::ExprKind::Star) {
+                return Ok(vec![binder.scalar(&arg.value, row)?]);
             }
-        }
-        Ok(bound)
+            let columns = row.schema.columns().iter().enumerate();
+            Ok(columns.map(|(index, column)| Expr::column(index, column.ty, arg.value.span)).collect())
+        })?;
+        Ok(bound.into_iter().flatten().collect())
     }
 
     fn builtin(&mut self, name: &str, call: &Call, span: Span, row: &mut Row) -> Bind<Expr> {
@@ -222,6 +262,10 @@ impl Binder<'_> {
             return resolved(bag, args, span);
         }
         if functions::scalar(name).is_none() {
+            // What is wrong in its arguments is wrong anyway.
+            if let Err(error) = self.args(&call.args, row) {
+                self.report(*error);
+            }
             return self.unknown_function(name, call.name.span, row);
         }
         let args = self.args(&call.args, row)?;

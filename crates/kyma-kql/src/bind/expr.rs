@@ -5,7 +5,8 @@ use kyma_core::{Schema, Type, Value};
 use kyma_plan::functions::{common_type, nearest, resolve_scalar};
 use kyma_plan::{BinaryOp, Expr, ExprKind};
 
-use super::{Bind, Binder, Binding, Bound, FOLLOWS, Row, fail, fail_with_hint, fold};
+use super::recover::follows;
+use super::{Bind, Binder, Binding, Bound, Row, fail, fail_with_hint, fold};
 use crate::ast;
 use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
 
@@ -29,8 +30,7 @@ impl Binder<'_> {
                 Bound::Table(_) => table_as_scalar(span),
             },
             Ast::Binary(op, left, right) => {
-                let left = self.scalar(left, row)?;
-                let right = self.scalar(right, row)?;
+                let (left, right) = self.both(left, right, row)?;
                 Ok(Expr { span, ..binary(*op, left, right)? })
             }
             Ast::And(parts) => Ok(Expr { kind: ExprKind::And(self.truths(parts, row)?), ty: Type::Bool, span }),
@@ -53,7 +53,18 @@ impl Binder<'_> {
     }
 
     fn truths(&mut self, parts: &[ast::Expr], row: &mut Row) -> Bind<Vec<Expr>> {
-        parts.iter().map(|part| self.scalar(part, row).and_then(truth)).collect()
+        self.every(parts, |binder, part| binder.scalar(part, row).and_then(truth))
+    }
+
+    fn both(&mut self, left: &ast::Expr, right: &ast::Expr, row: &mut Row) -> Bind<(Expr, Expr)> {
+        match (self.scalar(left, row), self.scalar(right, row)) {
+            (Ok(left), Ok(right)) => Ok((left, right)),
+            (Err(first), Err(second)) => {
+                self.report(*first);
+                Err(second)
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
     }
 
     /// A predicate: a scalar that is or becomes a `bool`.
@@ -63,6 +74,9 @@ impl Binder<'_> {
 
     pub(super) fn name(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Expr> {
         if let Some(found) = column(&row.schema, name, span) {
+            if self.is_poisoned(name) {
+                return follows(span);
+            }
             if let Some(aggregates) = &row.aggregates {
                 let key = aggregates.keys.iter().position(|(key, _)| key == name);
                 return match key {
@@ -87,7 +101,7 @@ impl Binder<'_> {
                 self.count_expr(&expr)?;
                 Ok(Expr { span, ..expr })
             }
-            Some(Binding::Poison) => fail(FOLLOWS, "follows from an earlier error", span),
+            Some(Binding::Poison) => follows(span),
             Some(_) => match self.named(name, span, row)? {
                 Bound::Scalar(expr) => Ok(expr),
                 Bound::Table(_) => table_as_scalar(span),
@@ -97,6 +111,9 @@ impl Binder<'_> {
     }
 
     fn unknown_column<T>(&self, name: &str, span: Span, row: &Row) -> Bind<T> {
+        if self.is_open(&row.schema) {
+            return follows(span);
+        }
         let columns = row.schema.columns().iter().map(|column| column.name.as_str());
         let near = nearest(name, columns.chain(self.names_in(row.scope))).map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_column", format!("unknown column '{name}'"), span, near)
@@ -125,8 +142,7 @@ impl Binder<'_> {
     }
 
     fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span, row: &mut Row) -> Bind<Expr> {
-        let base = self.scalar(base, row)?;
-        let index = self.scalar(index, row)?;
+        let (base, index) = self.both(base, index, row)?;
         if let Some(Value::String(key)) = index.as_literal() {
             return path(base, key.clone(), span);
         }
@@ -166,10 +182,13 @@ impl Binder<'_> {
         let found = if matches!(&left.kind, ast::ExprKind::Star) {
             self.any_column(function, right, span, row)?
         } else {
-            let mut args = vec![self.scalar(left, row)?];
-            for item in right {
-                args.push(self.list_item(item, row)?);
-            }
+            let items = std::iter::once((left, false)).chain(right.iter().map(|item| (item, true)));
+            let args = self.every(
+                items,
+                |binder, (item, lists)| {
+                    if lists { binder.list_item(item, row) } else { binder.scalar(item, row) }
+                },
+            )?;
             resolved(function, args, span)?
         };
         Ok(if negated { not(found) } else { found })
@@ -201,9 +220,8 @@ impl Binder<'_> {
     }
 
     fn between(&mut self, left: &ast::Expr, from: &ast::Expr, to: &ast::Expr, span: Span, row: &mut Row) -> Bind<Expr> {
-        let left = self.scalar(left, row)?;
-        let from = self.scalar(from, row)?;
-        let mut to = self.scalar(to, row)?;
+        let parts = self.every([left, from, to], |binder, part| binder.scalar(part, row))?;
+        let Ok([left, from, mut to]) = <[Expr; 3]>::try_from(parts) else { return follows(span) };
         // `between (t .. 1h)` is up to `t + 1h`.
         if to.ty == Type::Timespan && from.ty == Type::Datetime {
             to = binary(BinaryOp::Add, from.clone(), to)?;
@@ -224,12 +242,24 @@ impl Binder<'_> {
         if matches!(&left.kind, ast::ExprKind::Star) {
             return fail("kql.unsupported", "'* in' is not supported", span);
         }
-        let expr = self.scalar(left, row)?;
-        let mut items = Vec::new();
-        for item in list {
-            match self.value(item, row)? {
-                Bound::Table(plan) if list.len() == 1 => return in_plan(expr, plan, ignore_case, span),
-                Bound::Table(_) => return table_as_scalar(item.span),
+        let left = self.scalar(left, row);
+        let items = self.every(list, |binder, item| match binder.value(item, row)? {
+            Bound::Table(plan) if binder.is_open(&plan.schema) => follows(item.span),
+            Bound::Table(_) if list.len() > 1 => table_as_scalar(item.span),
+            bound => Ok(bound),
+        });
+        let (expr, bound) = match (left, items) {
+            (Ok(left), Ok(items)) => (left, items),
+            (Err(first), Err(second)) => {
+                self.report(*first);
+                return Err(second);
+            }
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        let mut items = Vec::with_capacity(bound.len());
+        for item in bound {
+            match item {
+                Bound::Table(plan) => return in_plan(expr, plan, ignore_case, span),
                 Bound::Scalar(item) => items.push(item),
             }
         }

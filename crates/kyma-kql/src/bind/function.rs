@@ -98,7 +98,7 @@ fn blame(remark: &mut Diagnostic, name: &str, span: Span) {
 pub(crate) fn check(function: &StoredFunction, context: &PlanContext<'_>) -> Result<(), Diagnostics> {
     let lambda = crate::parse::function::lambda(&function.parameters, &function.body).map_err(Diagnostics)?;
     let signature = crate::parse::function::signature(&function.parameters).map_err(Diagnostics)?;
-    let mut binder = Binder::new(context);
+    let mut binder = Binder::new(context, Vec::new());
     binder.calling.push((context.database.to_owned(), function.name.clone()));
     let mut scope = ROOT;
     for (name, shape) in &signature.0 {

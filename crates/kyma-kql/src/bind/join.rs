@@ -23,13 +23,18 @@ impl Binder<'_> {
         span: Span,
     ) -> Bind<Plan> {
         let kind = kind_of(settings, lookup)?;
-        let right = self.table(right, scope)?;
+        let right_span = right.span;
+        let right = self.table(right, scope);
+        let right = self.table_or_open(right, right_span)?;
         if on.is_empty() && !is_cross(settings) {
             return fail("kql.join_condition", "the join needs 'on' and the columns to match", span);
         }
         let mut pairs = Vec::new();
         for condition in on {
-            self.condition(condition, &left.schema, &right.schema, scope, &mut pairs)?;
+            // A broken condition changes no column.
+            if let Err(error) = self.condition(condition, &left.schema, &right.schema, scope, &mut pairs) {
+                self.report(*error);
+            }
         }
         let right_keys: Vec<Option<usize>> = pairs.iter().map(|(_, key)| bare_column(key)).collect();
         let left_width = left.schema.len();
@@ -62,22 +67,34 @@ impl Binder<'_> {
                     (Some("$right"), _) | (_, Some("$left")) => (b, a),
                     _ => (a, b),
                 };
-                let a = self.side(a, left, "$left", scope)?;
-                let b = self.side(b, right, "$right", scope)?;
-                pairs.push(pair(a, b)?);
-                Ok(())
+                self.key(a, b, left, right, scope, pairs)
             }
-            ExprKind::Name(_) => {
-                let a = self.side(condition, left, "$left", scope)?;
-                let b = self.side(condition, right, "$right", scope)?;
-                pairs.push(pair(a, b)?);
-                Ok(())
-            }
+            ExprKind::Name(_) => self.key(condition, condition, left, right, scope, pairs),
             _ => {
                 let message = "a join is on equal columns: 'name' or '$left.a == $right.b'";
                 fail("kql.join_condition", message, condition.span)
             }
         }
+    }
+
+    fn key(
+        &mut self,
+        a: &ast::Expr,
+        b: &ast::Expr,
+        left: &Schema,
+        right: &Schema,
+        scope: ScopeId,
+        pairs: &mut Vec<(Expr, Expr)>,
+    ) -> Bind<()> {
+        match (self.side(a, left, "$left", scope), self.side(b, right, "$right", scope)) {
+            (Ok(a), Ok(b)) => pairs.push(pair(a, b)?),
+            (Err(first), Err(second)) => {
+                self.report(*first);
+                return Err(second);
+            }
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        }
+        Ok(())
     }
 
     fn side(&mut self, expr: &ast::Expr, schema: &Schema, side: &'static str, scope: ScopeId) -> Bind<Expr> {

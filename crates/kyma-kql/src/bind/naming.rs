@@ -65,9 +65,11 @@ fn name_of_special(name: &str, call: &Call, schema: &Schema) -> Option<Option<St
     };
     let first = call.args.first().map(|arg| &arg.value);
     match name {
-        "strlen" | "string_size" | "dcount_hll" | "percentile_tdigest" => Some(Some(prefixed(name, first, schema))),
+        "strlen" | "string_size" => Some(Some(prefixed(name, first, schema))),
         "gettype" => Some(Some(prefixed("type", first, schema))),
         "pow" | "exp10" => Some(None),
+        "make_dictionary" => Some(Some(prefixed("dictionary", first, schema))),
+        "bin_auto" => Some(name_of(first?, schema)),
         "covariance" | "covariancep" | "covarianceif" | "covariancepif" => {
             let second = call.args.get(1).and_then(|arg| name_of(&arg.value, schema)).unwrap_or_default();
             Some(Some(format!("{}_{second}", prefixed(name, first, schema))))

@@ -8,6 +8,7 @@ use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey, Visualization, WindowC
 
 use super::call::aggregate_name;
 use super::naming::{Names, name_of};
+use super::recover::{follows, is_limit};
 use super::{Bind, Binder, Row, ScopeId, fail, unsupported};
 use crate::ast::{self, Arg, ExprKind, OperatorKind, SortItem};
 use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
@@ -25,7 +26,11 @@ impl Binder<'_> {
             if !matches!(operator.kind, OperatorKind::Union { .. }) {
                 self.piped_label = None;
             }
-            plan = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.operator(plan, operator, scope))?;
+            let before = plan.schema.clone();
+            plan = match stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.operator(plan, operator, scope)) {
+                Err(error) if !is_limit(&error) => self.after_error(before, operator, *error),
+                other => other?,
+            };
         }
         super::check_plan_height(&plan)?;
         Ok(plan)
@@ -102,7 +107,7 @@ impl Binder<'_> {
             OperatorKind::Fork(_) => unsupported("'fork' before another operator", span),
             OperatorKind::Facet(_) => unsupported("'facet'", span),
             OperatorKind::Find { .. } => unsupported("'find'", span),
-            OperatorKind::Unsupported(word) if word.is_empty() => fail(super::FOLLOWS, "unknown operator", span),
+            OperatorKind::Unsupported(word) if word.is_empty() => follows(span),
             OperatorKind::Unsupported(word) => unsupported(&format!("the operator '{word}'"), span),
             OperatorKind::Range { .. } | OperatorKind::Print(_) | OperatorKind::Datatable { .. } => {
                 fail("kql.syntax", "this operator starts a query and cannot follow '|'", span)
@@ -146,12 +151,15 @@ impl Binder<'_> {
                 columns.extend(several.into_iter().map(|(name, expr)| (names.unique(&name), expr)));
                 continue;
             }
-            let expr = self.scalar(&arg.value, &mut row)?;
+            let value = self.scalar(&arg.value, &mut row);
             if arg.tuple {
+                let expr = self.value_or_poisons(value, &arg.names, arg.value.span)?;
                 columns.extend(elements(&arg.names, &expr).map(|(name, expr)| (names.unique(name), expr)));
                 continue;
             }
-            columns.push((names.of(arg.names.first(), &arg.value, &input.schema), expr));
+            let name = names.of(arg.names.first(), &arg.value, &input.schema);
+            let expr = self.value_or_poison(value, &name, arg.value.span)?;
+            columns.push((name, expr));
         }
         let calls = row.windows.unwrap_or_default();
         Ok(Plan::project(with_windows(input, calls), columns, span))
@@ -170,8 +178,9 @@ impl Binder<'_> {
                 fresh.extend(several);
                 continue;
             }
-            let expr = self.scalar(&arg.value, &mut row)?;
+            let value = self.scalar(&arg.value, &mut row);
             if arg.tuple {
+                let expr = self.value_or_poisons(value, &arg.names, arg.value.span)?;
                 fresh.extend(elements(&arg.names, &expr).map(|(name, expr)| (name.to_owned(), expr)));
                 continue;
             }
@@ -180,6 +189,7 @@ impl Binder<'_> {
                 (None, Some(name)) => names.unique(&name),
                 (None, None) => names.number(),
             };
+            let expr = self.value_or_poison(value, &name, arg.value.span)?;
             fresh.push((name, expr));
         }
         let calls = row.windows.unwrap_or_default();
@@ -233,27 +243,24 @@ impl Binder<'_> {
 
     /// Places of the columns that names and patterns mean, in their order.
     fn matching(&mut self, schema: &Schema, items: &[ast::Expr]) -> Bind<Vec<usize>> {
-        let mut found = Vec::new();
-        for item in items {
-            match &item.kind {
-                ExprKind::Name(name) => {
-                    let row = self.row(schema.clone(), super::ROOT);
-                    found.push(self.column_index(name, item.span, &row)?);
-                }
-                ExprKind::Star => found.extend(0..schema.len()),
-                ExprKind::Wildcard(pattern) => {
-                    let columns = schema.columns().iter().enumerate();
-                    found.extend(columns.filter(|(_, c)| wildcard(pattern, &c.name)).map(|(index, _)| index));
-                }
-                ExprKind::Call(call) if matches!(call.name.text.as_str(), "column_ifexists" | "columnifexists") => {
-                    let mut row = self.row(schema.clone(), super::ROOT);
-                    let name = self.text_arg(call, 0, &mut row)?;
-                    found.extend(schema.index_of(&name));
-                }
-                _ => return fail("kql.syntax", "expected a column name or a pattern", item.span),
+        let found = self.every(items, |binder, item| match &item.kind {
+            ExprKind::Name(name) => {
+                let row = binder.row(schema.clone(), super::ROOT);
+                Ok(vec![binder.column_index(name, item.span, &row)?])
             }
-        }
-        Ok(found)
+            ExprKind::Star => Ok((0..schema.len()).collect()),
+            ExprKind::Wildcard(pattern) => {
+                let columns = schema.columns().iter().enumerate();
+                Ok(columns.filter(|(_, c)| wildcard(pattern, &c.name)).map(|(index, _)| index).collect())
+            }
+            ExprKind::Call(call) if matches!(call.name.text.as_str(), "column_ifexists" | "columnifexists") => {
+                let mut row = binder.row(schema.clone(), super::ROOT);
+                let name = binder.text_arg(call, 0, &mut row)?;
+                Ok(schema.index_of(&name).into_iter().collect())
+            }
+            _ => fail("kql.syntax", "expected a column name or a pattern", item.span),
+        })?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     pub(super) fn distinct(&mut self, input: Plan, args: &[Arg], scope: ScopeId, span: Span) -> Bind<Plan> {
@@ -266,12 +273,11 @@ impl Binder<'_> {
 
     pub(super) fn sort(&mut self, input: Plan, items: &[SortItem], scope: ScopeId, span: Span) -> Bind<Plan> {
         let mut row = self.row(input.schema.clone(), scope);
-        let mut keys = Vec::new();
-        for item in items {
-            let expr = self.scalar(&item.expr, &mut row)?;
+        let keys = self.every(items, |binder, item| {
+            let expr = binder.scalar(&item.expr, &mut row)?;
             let nulls_first = item.nulls_first.unwrap_or(!item.descending);
-            keys.push(SortKey { expr, descending: item.descending, nulls_first });
-        }
+            Ok(SortKey { expr, descending: item.descending, nulls_first })
+        })?;
         Ok(Plan::sort(input, keys, span))
     }
 

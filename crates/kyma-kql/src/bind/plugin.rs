@@ -25,6 +25,8 @@ impl Binder<'_> {
     ) -> Bind<Plan> {
         match call.name.text.as_str() {
             "narrow" => Ok(narrow(input, span)),
+            "geo_line_lookup" => self.geo_line_lookup(input, call, scope, span),
+            "geo_polygon_lookup" => self.geo_polygon_lookup(input, call, scope, span),
             "bag_unpack" => self.bag_unpack(input, call, declared, scope, span),
             other => unsupported(&format!("the plugin '{other}'"), span),
         }

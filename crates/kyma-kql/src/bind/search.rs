@@ -68,10 +68,10 @@ impl Binder<'_> {
 
     fn searched(&mut self, plan: Plan, predicate: &ast::Expr, scope: ScopeId, span: Span) -> Bind<Option<Plan>> {
         let mut row = self.row(plan.schema.clone(), scope);
-        match self.search_predicate(predicate, &mut row) {
+        match self.attempt(|binder| binder.search_predicate(predicate, &mut row)) {
             Ok(predicate) => Ok(Some(Plan::filter(plan, Expr { span, ..predicate }))),
-            Err(error) if error.code == "kql.unknown_column" => Ok(None),
-            Err(error) => Err(error),
+            Err(errors) if errors.iter().all(|error| error.code == "kql.unknown_column") => Ok(None),
+            Err(errors) => self.give_up(errors, span),
         }
     }
 

@@ -20,7 +20,8 @@ struct Several {
     members: &'static [(&'static str, Type)],
 }
 
-static SEVERAL: [Several; 2] = [
+/// A member of a bag inside the bag is written with a point.
+static SEVERAL: [Several; 11] = [
     Several {
         name: "series_stats",
         bag: "series_stats_dynamic",
@@ -46,6 +47,75 @@ static SEVERAL: [Several; 2] = [
             ("line_fit", Type::Dynamic),
         ],
     },
+    Several {
+        name: "series_fit_2lines",
+        bag: "series_fit_2lines_dynamic",
+        members: &[
+            ("rsquare", Type::Real),
+            ("split_idx", Type::Long),
+            ("variance", Type::Real),
+            ("rvariance", Type::Real),
+            ("line_fit", Type::Dynamic),
+            ("right.rsquare", Type::Real),
+            ("right.slope", Type::Real),
+            ("right.interception", Type::Real),
+            ("right.variance", Type::Real),
+            ("right.rvariance", Type::Real),
+            ("left.rsquare", Type::Real),
+            ("left.slope", Type::Real),
+            ("left.interception", Type::Real),
+            ("left.variance", Type::Real),
+            ("left.rvariance", Type::Real),
+        ],
+    },
+    Several {
+        name: "series_fit_poly",
+        bag: "series_fit_poly",
+        members: &[
+            ("rsquare", Type::Real),
+            ("coefficients", Type::Dynamic),
+            ("variance", Type::Real),
+            ("rvariance", Type::Real),
+            ("poly_fit", Type::Dynamic),
+        ],
+    },
+    Several {
+        name: "series_decompose",
+        bag: "series_decompose",
+        members: &[
+            ("baseline", Type::Dynamic),
+            ("seasonal", Type::Dynamic),
+            ("trend", Type::Dynamic),
+            ("residual", Type::Dynamic),
+        ],
+    },
+    Several {
+        name: "series_decompose_anomalies",
+        bag: "series_decompose_anomalies",
+        members: &[("ad_flag", Type::Dynamic), ("ad_score", Type::Dynamic), ("baseline", Type::Dynamic)],
+    },
+    Several {
+        name: "series_decompose_forecast",
+        bag: "series_decompose_forecast",
+        members: &[
+            ("forecast", Type::Dynamic),
+            ("seasonal", Type::Dynamic),
+            ("trend", Type::Dynamic),
+            ("residual", Type::Dynamic),
+        ],
+    },
+    Several { name: "series_fft", bag: "series_fft", members: &[("real", Type::Dynamic), ("imag", Type::Dynamic)] },
+    Several { name: "series_ifft", bag: "series_ifft", members: &[("real", Type::Dynamic), ("imag", Type::Dynamic)] },
+    Several {
+        name: "series_periods_detect",
+        bag: "series_periods_detect",
+        members: &[("periods", Type::Dynamic), ("scores", Type::Dynamic)],
+    },
+    Several {
+        name: "series_periods_validate",
+        bag: "series_periods_validate",
+        members: &[("periods", Type::Dynamic), ("scores", Type::Dynamic)],
+    },
 ];
 
 /// The bag that a function of several columns takes them from.
@@ -68,7 +138,9 @@ impl Binder<'_> {
                 let args = self.args(&call.args, row)?;
                 let bag = resolved(several.bag, args, span)?;
                 let of = call.args.first().and_then(|arg| name_of(&arg.value, &row.schema)).unwrap_or_default();
-                let member = |(key, ty): &(&str, Type)| (format!("{name}_{of}_{key}"), member(&bag, key, *ty, span));
+                let member = |(key, ty): &(&str, Type)| {
+                    (format!("{name}_{of}_{}", key.replace('.', "_")), member(&bag, key, *ty, span))
+                };
                 several.members.iter().map(member).collect()
             }
             None if matches!(name, "array_sort_asc" | "array_sort_desc") => {
@@ -94,7 +166,7 @@ impl Binder<'_> {
 }
 
 fn member(bag: &Expr, key: &str, ty: Type, span: Span) -> Expr {
-    let kind = ExprKind::Path { base: Box::new(bag.clone()), keys: vec![key.to_owned()] };
+    let kind = ExprKind::Path { base: Box::new(bag.clone()), keys: key.split('.').map(str::to_owned).collect() };
     super::fold::convert(Expr { kind, ty: Type::Dynamic, span }, ty)
 }
 

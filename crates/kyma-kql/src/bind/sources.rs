@@ -4,10 +4,11 @@ use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::functions::{common_type, nearest};
 use kyma_plan::node::Scan;
-use kyma_plan::{Expr, Node, Plan};
+use kyma_plan::{Diagnostic, Expr, Node, Plan, Severity};
 
 use super::naming::Names;
 use super::operators::{Columns, explicit, wildcard};
+use super::recover::{FOLLOWS, follows};
 use super::{Bind, Binder, Binding, Bound, ScopeId, fail, fail_with_hint, fold, unsupported};
 use crate::ast::{self, Arg, ExprKind, OperatorKind, Param, Settings};
 use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
@@ -21,7 +22,8 @@ impl Binder<'_> {
     fn table_here(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Plan> {
         match &expr.kind {
             ExprKind::Pipeline(pipeline) => {
-                let source = self.table(&pipeline.source, scope)?;
+                let source = self.table(&pipeline.source, scope);
+                let source = self.table_or_open(source, pipeline.source.span)?;
                 let mut scope = scope;
                 self.piped_label = self.label_of(&pipeline.source, scope);
                 let plan = self.pipeline_from(source, &pipeline.operators, &mut scope);
@@ -129,6 +131,7 @@ impl Binder<'_> {
             OperatorKind::Union { settings, inputs } => self.union(None, settings, inputs, scope, span),
             OperatorKind::Search { predicate, tables } => self.search(predicate, tables, scope, span),
             OperatorKind::Find { .. } => unsupported("'find'", span),
+            OperatorKind::Unsupported(word) if word.is_empty() => follows(span),
             OperatorKind::Unsupported(word) => unsupported(&format!("'{word}'"), span),
             _ => fail("kql.syntax", "this operator needs a table before it", span),
         }
@@ -143,11 +146,12 @@ impl Binder<'_> {
                 columns.extend(several.into_iter().map(|(name, expr)| (names.unique(&name), expr)));
                 continue;
             }
-            let expr = self.scalar(&arg.value, &mut row)?;
+            let value = self.scalar(&arg.value, &mut row);
             let name = match arg.names.first() {
                 Some(name) => names.unique(&name.text),
                 None => names.unique(&format!("print_{at}")),
             };
+            let expr = self.value_or_poison(value, &name, arg.value.span)?;
             columns.push((name, expr));
         }
         let unit = Plan::new(Node::Unit, Schema::default(), span);
@@ -256,16 +260,20 @@ impl Binder<'_> {
             plans.push((label.unwrap_or_else(|| union_arg(0)), first));
         }
         for input in inputs {
-            match self.union_input(input, scope) {
+            match self.attempt(|binder| binder.union_input(input, scope)) {
                 Ok(found) => {
                     for (label, plan) in found {
                         plans.push((label.unwrap_or_else(|| union_arg(plans.len())), plan));
                     }
                 }
-                Err(error) if fuzzy && error.code.starts_with("kql.unknown_") => {
-                    self.warnings.push(kyma_plan::Diagnostic { severity: kyma_plan::Severity::Warning, ..*error });
+                Err(errors) if fuzzy && errors.iter().all(is_unknown) => {
+                    let warnings = errors.into_iter().filter(|error| error.code != FOLLOWS);
+                    self.warnings.extend(warnings.map(|error| Diagnostic { severity: Severity::Warning, ..error }));
                 }
-                Err(error) => return Err(error),
+                Err(errors) => {
+                    let table = self.give_up(errors, input.span);
+                    plans.push((union_arg(plans.len()), self.table_or_open(table, input.span)?));
+                }
             }
         }
         if plans.is_empty() {
@@ -336,6 +344,11 @@ impl Binder<'_> {
         }
         Ok(plans)
     }
+}
+
+/// Whether an error is one of a table that is not there.
+fn is_unknown(error: &Diagnostic) -> bool {
+    error.code.starts_with("kql.unknown_") || error.code == FOLLOWS
 }
 
 /// What `withsource` says of rows without a table's name: the place among the inputs.

@@ -26,9 +26,7 @@ impl Binder<'_> {
         let key_columns: Vec<(String, Type)> = keys.iter().map(|(name, key)| (name.clone(), key.ty)).collect();
         row.aggregates = Some(Aggregates { calls: Vec::new(), next: keys.len(), keys: key_columns.clone() });
         let mut results: Columns = Vec::new();
-        for arg in aggregates {
-            self.result(arg, by, &mut names, &mut results, &mut row)?;
-        }
+        self.every(aggregates, |binder, arg| binder.result(arg, by, &mut names, &mut results, &mut row))?;
         let calls = row.aggregates.map(|aggregates| aggregates.calls).unwrap_or_default();
         Ok(aggregated(input, keys, calls, results, span))
     }
@@ -37,8 +35,9 @@ impl Binder<'_> {
     pub(super) fn keys(&mut self, by: &[Arg], names: &mut Names, row: &mut Row) -> Bind<Columns> {
         let mut keys: Columns = Vec::new();
         for arg in by {
-            let expr = self.scalar(&arg.value, row)?;
-            keys.push((names.of(arg.names.first(), &arg.value, &row.schema), expr));
+            let value = self.scalar(&arg.value, row);
+            let name = names.of(arg.names.first(), &arg.value, &row.schema);
+            keys.push((name.clone(), self.value_or_poison(value, &name, arg.value.span)?));
         }
         Ok(keys)
     }
@@ -51,8 +50,9 @@ impl Binder<'_> {
         {
             return self.multiple(arg, call, by, names, results, row);
         }
-        let expr = self.scalar(&arg.value, row)?;
-        results.push((names.of(arg.names.first(), &arg.value, &row.schema), expr));
+        let value = self.scalar(&arg.value, row);
+        let name = names.of(arg.names.first(), &arg.value, &row.schema);
+        results.push((name.clone(), self.value_or_poison(value, &name, arg.value.span)?));
         Ok(())
     }
 
@@ -69,8 +69,17 @@ impl Binder<'_> {
             return fail("kql.aggregate", "no aggregate here", arg.value.span);
         };
         let function = call.name.text.to_ascii_lowercase();
-        let (args, wanted) = self.multiple_args(&function, call, by, row)?;
-        let bound = self.aggregate_of(&function, args, arg.value.span)?;
+        let bound = self.multiple_args(&function, call, by, row).and_then(|(args, wanted)| {
+            let bound = self.aggregate_of(&function, args, arg.value.span)?;
+            Ok((bound, wanted))
+        });
+        let (bound, wanted) = match bound {
+            Ok(bound) => bound,
+            Err(error) => {
+                row.aggregates = Some(aggregates);
+                return Err(error);
+            }
+        };
         for (at, ty) in bound.types.iter().enumerate() {
             let name = match (arg.names.get(at), wanted.get(at)) {
                 (Some(name), _) => names.unique(&name.text),

@@ -108,9 +108,8 @@ fn put_policy(parser: &mut Parser<'_>, of: PolicyOwner, merge: bool) -> Parsed<C
     Ok(Command::PutPolicy { of, kind, value, merge })
 }
 
-/// `.delete table T policy retention`
-pub(super) fn delete(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
-    let Some(noun) = parser.eat_hyphenated(&["table", "database", "cluster"]) else { return Ok(None) };
+/// `.delete table T policy retention`, after the noun.
+pub(super) fn delete_policy(parser: &mut Parser<'_>, noun: &str) -> Parsed<Option<Command>> {
     let of = owner(parser, noun)?;
     parser.expect_word("policy")?;
     Ok(Some(Command::DropPolicy { of, kind: policy_kind(parser)? }))

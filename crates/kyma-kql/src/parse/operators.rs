@@ -1,5 +1,6 @@
 //! Tabular operators, by their leading word.
 
+use kyma_core::error::Span;
 use kyma_plan::Diagnostic;
 use kyma_plan::functions::nearest;
 
@@ -80,17 +81,19 @@ const UNSUPPORTED: [&str; 14] = [
     "macro-expand",
 ];
 
+fn is_syntax(error: &Diagnostic) -> bool {
+    error.code == "kql.syntax" || error.code == "kql.bad_literal"
+}
+
 impl Parser<'_> {
     /// `| operator | operator ...`
     pub(super) fn operators_after_pipe(&mut self) -> Parsed<Vec<Operator>> {
         let mut operators = Vec::new();
         while self.eat("|") {
+            let start = self.span();
             match self.operator() {
                 Ok(operator) => operators.push(operator),
-                Err(error) if self.depth <= 1 && error.code == "kql.syntax" => {
-                    self.report(*error);
-                    self.recover(&["|", ";"]);
-                }
+                Err(error) if is_syntax(&error) => operators.push(self.broken(start, *error)),
                 Err(error) => return Err(error),
             }
             if self.depth <= 1 && !self.at_end() && !self.is_punct("|") && !self.is_punct(";") {
@@ -100,6 +103,13 @@ impl Parser<'_> {
             }
         }
         Ok(operators)
+    }
+
+    /// What stands for an operator that could not be read, up to the next one.
+    fn broken(&mut self, start: Span, error: Diagnostic) -> Operator {
+        self.report(error);
+        self.recover(&["|", ";"]);
+        Operator { kind: OperatorKind::Unsupported(String::new()), span: self.span_from(start) }
     }
 
     fn operator(&mut self) -> Parsed<Operator> {
@@ -112,9 +122,17 @@ impl Parser<'_> {
     /// A pipeline without a source, in brackets: the body of `mv-apply`, `partition`, `fork`.
     pub(super) fn sub_pipeline(&mut self, close: &str) -> Parsed<Vec<Operator>> {
         self.nested(|parser| {
-            let mut operators = vec![parser.operator()?];
-            while parser.eat("|") {
-                operators.push(parser.operator()?);
+            let mut operators = Vec::new();
+            loop {
+                let start = parser.span();
+                match parser.operator() {
+                    Ok(operator) => operators.push(operator),
+                    Err(error) if is_syntax(&error) => operators.push(parser.broken(start, *error)),
+                    Err(error) => return Err(error),
+                }
+                if !parser.eat("|") {
+                    break;
+                }
             }
             parser.expect(close)?;
             Ok(operators)

@@ -1,9 +1,10 @@
 //! Statements: `let`, `set`, `declare`, and queries, between semicolons.
 
 use kyma_core::Type;
+use kyma_core::error::Span;
 
 use super::{Parsed, Parser};
-use crate::ast::{Expr, ExprKind, Lambda, Name, Param, Statement, StatementKind};
+use crate::ast::{Expr, ExprKind, Lambda, Name, Operator, OperatorKind, Param, Statement, StatementKind};
 use crate::lex::Kind;
 
 impl Parser<'_> {
@@ -14,15 +15,18 @@ impl Parser<'_> {
             if self.at_end() {
                 return statements;
             }
+            let start = self.span();
+            let declared = if self.is_word("let") { self.word_at(1).map(|text| self.named_at(1, text)) } else { None };
             match self.statement() {
                 Ok(statement) => statements.push(statement),
                 Err(error) => {
-                    let too_much = error.code != "kql.syntax";
+                    let too_much = error.code != "kql.syntax" && error.code != "kql.bad_literal";
                     self.report(*error);
                     if too_much {
                         return statements;
                     }
                     self.recover(&[";"]);
+                    statements.push(broken(declared, self.span_from(start)));
                     continue;
                 }
             }
@@ -32,6 +36,10 @@ impl Parser<'_> {
                 self.recover(&[";"]);
             }
         }
+    }
+
+    fn named_at(&self, ahead: usize, text: &str) -> Name {
+        Name { text: text.to_owned(), span: self.token(ahead).span }
     }
 
     fn statement(&mut self) -> Parsed<Statement> {
@@ -153,4 +161,15 @@ impl Parser<'_> {
             Ok(Param { name, ty: Some(parser.ty()?), default: None })
         })
     }
+}
+
+/// What stands for a statement that could not be read: a name without a value, or nothing that is known.
+fn broken(declared: Option<Name>, span: Span) -> Statement {
+    let operator = Operator { kind: OperatorKind::Unsupported(String::new()), span };
+    let expr = Expr { kind: ExprKind::Source(Box::new(operator)), span };
+    let kind = match declared {
+        Some(name) => StatementKind::Let(name, expr),
+        None => StatementKind::Query(expr),
+    };
+    Statement { kind, span }
 }

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use kyma_core::{Column, Type};
-use kyma_plan::{PlanContext, QueryFrontend, SchemaSource, TableSchema};
-
-use crate::Kql;
+use kyma_plan::{SchemaSource, TableSchema};
 
 /// Share that must parse; raise it, never lower it.
 const RATCHET_PERCENT: f64 = 99.85;
@@ -68,15 +66,9 @@ fn bind_guessing(text: &str) -> Result<(), String> {
     let mut guessed = Guessed::default();
     let parameters = BTreeMap::new();
     for _ in 0..GUESSES_MAX {
-        let context =
-            PlanContext { schemas: &guessed, database: "db", now: super::NOW, parameters: &parameters, answers: &[] };
-        let errors = match Kql.plan(text, &context) {
-            Ok(planned) => {
-                planned
-                    .query()
-                    .iter()
-                    .flat_map(|query| &query.statements)
-                    .for_each(|statement| super::check::valid(&statement.plan));
+        let errors = match super::plan_over(text, &guessed, &parameters) {
+            Ok(query) => {
+                query.statements.iter().for_each(|statement| super::check::valid(&statement.plan));
                 return Ok(());
             }
             Err(errors) => errors,

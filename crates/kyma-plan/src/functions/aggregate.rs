@@ -4,6 +4,8 @@
 //! `percentile_x_95` and `percentiles(x, 50, 95)` has one such result per percentage; `take_any(a, b)` gives one result per
 //! argument (`any_a` for `any`, `a` for `take_any`).
 
+mod statistic;
+
 use kyma_core::Type;
 
 use super::Class::*;
@@ -50,9 +52,12 @@ fn mean(args: &[Type]) -> Type {
     }
 }
 
-/// Every aggregate function.
-pub(super) static TABLE: &[AggregateFunction] = &[
-    row("count", &[], &[], (0, 0), Is(Type::Long), Prefixed("count"), "The number of rows."),
+/// Every table.
+pub(super) static TABLES: &[&[AggregateFunction]] = &[TABLE, statistic::TABLE];
+
+static TABLE: &[AggregateFunction] = &[
+    row("count", &[], &[], (0, 0), Is(Type::Long), Prefixed("count"), "The number of rows.")
+        .example("range x from 1 to 10 step 1 | summarize count()"),
     row(
         "countif",
         &[],
@@ -61,8 +66,10 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Long),
         Prefixed("countif"),
         "The number of rows for which the predicate is true.",
-    ),
-    row("sum", &[], &[Summable], (1, 1), Rule(promoted), Prefixed("sum"), "The sum; 0 over no values."),
+    )
+    .example("range x from 1 to 10 step 1 | summarize countif(x % 2 == 0)"),
+    row("sum", &[], &[Summable], (1, 1), Rule(promoted), Prefixed("sum"), "The sum; 0 over no values.")
+        .example("range x from 1 to 10 step 1 | summarize sum(x)"),
     row(
         "sumif",
         &[],
@@ -71,8 +78,10 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Rule(promoted),
         Prefixed("sumif"),
         "The sum over rows for which the predicate is true.",
-    ),
-    row("min", &[], &[Any], (1, 1), Arg(0), Prefixed("min"), "The smallest value."),
+    )
+    .example("range x from 1 to 10 step 1 | summarize sumif(x, x > 5)"),
+    row("min", &[], &[Any], (1, 1), Arg(0), Prefixed("min"), "The smallest value.")
+        .example("range x from 1 to 10 step 1 | summarize min(x)"),
     row(
         "minif",
         &[],
@@ -81,8 +90,10 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Arg(0),
         Prefixed("minif"),
         "The smallest value of rows for which the predicate is true.",
-    ),
-    row("max", &[], &[Any], (1, 1), Arg(0), Prefixed("max"), "The largest value."),
+    )
+    .example("range x from 1 to 10 step 1 | summarize minif(x, x > 5)"),
+    row("max", &[], &[Any], (1, 1), Arg(0), Prefixed("max"), "The largest value.")
+        .example("range x from 1 to 10 step 1 | summarize max(x)"),
     row(
         "maxif",
         &[],
@@ -91,8 +102,10 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Arg(0),
         Prefixed("maxif"),
         "The largest value of rows for which the predicate is true.",
-    ),
-    row("avg", &[], &[Summable], (1, 1), Rule(mean), Prefixed("avg"), "The mean of the values that are not null."),
+    )
+    .example("range x from 1 to 10 step 1 | summarize maxif(x, x < 5)"),
+    row("avg", &[], &[Summable], (1, 1), Rule(mean), Prefixed("avg"), "The mean of the values that are not null.")
+        .example("range x from 1 to 10 step 1 | summarize avg(x)"),
     row(
         "avgif",
         &[],
@@ -101,7 +114,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Rule(mean),
         Prefixed("avgif"),
         "The mean over rows for which the predicate is true.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize avgif(x, x > 5)"),
     row(
         "dcount",
         &[],
@@ -110,7 +124,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Long),
         Prefixed("dcount"),
         "About how many distinct values there are.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize dcount(x % 3)"),
     row(
         "dcountif",
         &[],
@@ -119,7 +134,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Long),
         Prefixed("dcountif"),
         "About how many distinct values rows with a true predicate have.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize dcountif(x % 3, x > 5)"),
     row(
         "count_distinct",
         &[],
@@ -128,7 +144,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Long),
         Prefixed("count_distinct"),
         "How many distinct values there are.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize count_distinct(x % 3)"),
     row(
         "count_distinctif",
         &[],
@@ -137,7 +154,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Long),
         Prefixed("count_distinctif"),
         "How many distinct values rows with a true predicate have.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize count_distinctif(x % 3, x > 5)"),
     row(
         "make_list",
         &["makelist"],
@@ -146,7 +164,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Dynamic),
         Prefixed("list"),
         "An array of the values that are not null, up to a size.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize make_list(x, 3)"),
     row(
         "make_list_if",
         &[],
@@ -155,7 +174,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Dynamic),
         Prefixed("list"),
         "An array of the values of rows with a true predicate.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize make_list_if(x, x > 5)"),
     row(
         "make_list_with_nulls",
         &[],
@@ -164,7 +184,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Dynamic),
         Prefixed("list"),
         "An array of all values, nulls included.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize make_list_with_nulls(iff(x > 5, x, long(null)))"),
     row(
         "make_set",
         &["makeset"],
@@ -173,7 +194,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Dynamic),
         Prefixed("set"),
         "An array of the distinct values, up to a size.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize make_set(x % 3)"),
     row(
         "make_set_if",
         &[],
@@ -182,7 +204,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Dynamic),
         Prefixed("set"),
         "An array of the distinct values of rows with a true predicate.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize make_set_if(x % 3, x > 5)"),
     row(
         "make_bag",
         &["make_dictionary"],
@@ -191,7 +214,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Dynamic),
         Prefixed("bag"),
         "All keys of all bags.",
-    ),
+    )
+    .example(r#"range x from 1 to 10 step 1 | summarize make_bag(bag_pack(strcat("key", x), x))"#),
     row(
         "make_bag_if",
         &[],
@@ -200,7 +224,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Dynamic),
         Prefixed("bag"),
         "All keys of the bags of rows with a true predicate.",
-    ),
+    )
+    .example(r#"range x from 1 to 10 step 1 | summarize make_bag_if(bag_pack(strcat("key", x), x), x > 8)"#),
     row(
         "arg_max",
         &["argmax"],
@@ -209,7 +234,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Arg(0),
         FirstArgument,
         "The row where the first argument is largest: that, and the further arguments there.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize arg_max(x % 7, x)"),
     row(
         "arg_min",
         &["argmin"],
@@ -218,7 +244,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Arg(0),
         FirstArgument,
         "The row where the first argument is smallest: that, and the further arguments there.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize arg_min(-x, x)"),
     row(
         "take_any",
         &[],
@@ -227,133 +254,18 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Arg(0),
         FirstArgument,
         "A value of some row (not null where there is one).",
-    ),
-    row("take_anyif", &[], &[Any, Bool], (2, 2), Arg(0), FirstArgument, "A value of some row with a true predicate."),
-    row("any", &[], &[Any], (1, 1024), Arg(0), Prefixed("any"), "As `take_any`, under its older name."),
-    row("anyif", &[], &[Any, Bool], (2, 2), Arg(0), Prefixed("anyif"), "As `take_anyif`, under its older name."),
-    row(
-        "percentile",
-        &[],
-        &[Summable, Real],
-        (2, 2),
-        Arg(0),
-        Prefixed("percentile"),
-        "The value that a percentage of values is not above.",
-    ),
-    row(
-        "percentiles",
-        &[],
-        &[Summable, Real],
-        (2, 101),
-        Arg(0),
-        Prefixed("percentile"),
-        "Several percentiles, one result each.",
-    ),
-    row(
-        "percentiles_array",
-        &[],
-        &[Summable, Any],
-        (2, 101),
-        Is(Type::Dynamic),
-        Prefixed("percentiles"),
-        "Several percentiles in an array.",
-    ),
-    row(
-        "percentilew",
-        &[],
-        &[Summable, Long, Real],
-        (3, 3),
-        Arg(0),
-        Prefixed("percentile"),
-        "A percentile of values with weights.",
-    ),
-    row(
-        "percentilesw",
-        &[],
-        &[Summable, Long, Real],
-        (3, 102),
-        Arg(0),
-        Prefixed("percentile"),
-        "Several percentiles of values with weights, one result each.",
-    ),
-    row(
-        "percentilesw_array",
-        &[],
-        &[Summable, Long, Any],
-        (3, 102),
-        Is(Type::Dynamic),
-        Prefixed("percentiles"),
-        "Several percentiles of values with weights, in an array.",
-    ),
-    row("stdev", &[], &[Real], (1, 1), Is(Type::Real), Prefixed("stdev"), "The sample standard deviation."),
-    row(
-        "stdevif",
-        &[],
-        &[Real, Bool],
-        (2, 2),
-        Is(Type::Real),
-        Prefixed("stdevif"),
-        "The sample standard deviation over rows with a true predicate.",
-    ),
-    row(
-        "stdevp",
-        &[],
-        &[Real],
-        (1, 1),
-        Is(Type::Real),
-        Prefixed("stdevp"),
-        "The standard deviation of the population.",
-    ),
-    row("variance", &[], &[Real], (1, 1), Is(Type::Real), Prefixed("variance"), "The sample variance."),
-    row(
-        "varianceif",
-        &[],
-        &[Real, Bool],
-        (2, 2),
-        Is(Type::Real),
-        Prefixed("varianceif"),
-        "The sample variance over rows with a true predicate.",
-    ),
-    row("variancep", &[], &[Real], (1, 1), Is(Type::Real), Prefixed("variancep"), "The variance of the population."),
-    row(
-        "variancepif",
-        &[],
-        &[Real, Bool],
-        (2, 2),
-        Is(Type::Real),
-        Prefixed("variancepif"),
-        "The variance of the population over rows with a true predicate.",
-    ),
-    row("covariance", &[], &[Real, Real], (2, 2), Is(Type::Real), Prefixed("covariance"), "The sample covariance."),
-    row(
-        "covarianceif",
-        &[],
-        &[Real, Real, Bool],
-        (3, 3),
-        Is(Type::Real),
-        Prefixed("covarianceif"),
-        "The sample covariance over rows with a true predicate.",
-    ),
-    row(
-        "covariancep",
-        &[],
-        &[Real, Real],
-        (2, 2),
-        Is(Type::Real),
-        Prefixed("covariancep"),
-        "The covariance of the population.",
-    ),
-    row(
-        "covariancepif",
-        &[],
-        &[Real, Real, Bool],
-        (3, 3),
-        Is(Type::Real),
-        Prefixed("covariancepif"),
-        "The covariance of the population over rows with a true predicate.",
-    ),
-    row("binary_all_and", &[], &[Long], (1, 1), Is(Type::Long), FirstArgument, "Bits that all values have."),
-    row("binary_all_or", &[], &[Long], (1, 1), Is(Type::Long), FirstArgument, "Bits that some value has."),
+    )
+    .example("range x from 1 to 10 step 1 | summarize take_any(x)"),
+    row("take_anyif", &[], &[Any, Bool], (2, 2), Arg(0), FirstArgument, "A value of some row with a true predicate.")
+        .example("range x from 1 to 10 step 1 | summarize take_anyif(x, x > 5)"),
+    row("any", &[], &[Any], (1, 1024), Arg(0), Prefixed("any"), "As `take_any`, under its older name.")
+        .example("range x from 1 to 10 step 1 | summarize any(x)"),
+    row("anyif", &[], &[Any, Bool], (2, 2), Arg(0), Prefixed("anyif"), "As `take_anyif`, under its older name.")
+        .example("range x from 1 to 10 step 1 | summarize anyif(x, x > 5)"),
+    row("binary_all_and", &[], &[Long], (1, 1), Is(Type::Long), FirstArgument, "Bits that all values have.")
+        .example("range x from 1 to 10 step 1 | summarize binary_all_and(x)"),
+    row("binary_all_or", &[], &[Long], (1, 1), Is(Type::Long), FirstArgument, "Bits that some value has.")
+        .example("range x from 1 to 10 step 1 | summarize binary_all_or(x)"),
     row(
         "binary_all_xor",
         &[],
@@ -362,7 +274,8 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Long),
         FirstArgument,
         "Bits that an odd number of values has.",
-    ),
+    )
+    .example("range x from 1 to 10 step 1 | summarize binary_all_xor(x)"),
     row(
         "buildschema",
         &[],
@@ -371,5 +284,6 @@ pub(super) static TABLE: &[AggregateFunction] = &[
         Is(Type::Dynamic),
         Prefixed("schema"),
         "The smallest schema that admits all values.",
-    ),
+    )
+    .example(r#"range x from 1 to 10 step 1 | summarize buildschema(bag_pack("a", x))"#),
 ];

@@ -178,7 +178,7 @@ type Index = HashMap<&'static str, &'static Function>;
 
 static SCALARS: LazyLock<Index> = LazyLock::new(|| index(scalar::TABLES.iter().flat_map(|table| table.iter())));
 static WINDOWS: LazyLock<Index> = LazyLock::new(|| index(window::TABLE.iter()));
-static AGGREGATES: LazyLock<Index> = LazyLock::new(|| index(aggregate::TABLE.iter()));
+static AGGREGATES: LazyLock<Index> = LazyLock::new(|| index(aggregates()));
 
 /// Functions by each of their names.
 fn index(functions: impl Iterator<Item = &'static Function>) -> Index {
@@ -195,7 +195,7 @@ pub fn scalars() -> impl Iterator<Item = &'static ScalarFunction> {
 
 /// Every aggregate function, in table order.
 pub fn aggregates() -> impl Iterator<Item = &'static AggregateFunction> {
-    aggregate::TABLE.iter()
+    aggregate::TABLES.iter().flat_map(|table| table.iter())
 }
 
 /// Every window function, in table order.
@@ -391,6 +391,29 @@ mod tests {
     fn near_names_are_suggested() {
         assert_eq!(nearest("tolwer", ["tolower", "toupper"].into_iter()), Some("tolower"));
         assert_eq!(nearest("zzz", ["tolower"].into_iter()), None);
+    }
+
+    /// Rows of the `geo` family get their examples with their kernels.
+    #[test]
+    fn every_function_is_documented() {
+        let rows = scalars().chain(windows()).chain(aggregates());
+        let bare: Vec<&str> = rows
+            .filter(|row| row.doc.is_empty() || row.example.is_empty())
+            .map(|row| row.name)
+            .filter(|name| !name.starts_with("geo_"))
+            .collect();
+        assert!(bare.is_empty(), "without a sentence or an example: {bare:?}");
+    }
+
+    #[test]
+    fn every_name_is_given_once() {
+        let tables: [Vec<&Function>; 3] = [scalars().collect(), windows().collect(), aggregates().collect()];
+        for table in tables {
+            let mut seen = std::collections::HashSet::new();
+            let names = table.iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
+            let twice: Vec<&str> = names.filter(|name| !seen.insert(*name)).collect();
+            assert!(twice.is_empty(), "given twice: {twice:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use kyma_core::catalog::{Commit, ExtentOrder, ExtentQuery, Table, TableTexts};
 use kyma_core::schema::{INGESTION_TIME_COLUMN, UNMAPPED_COLUMN};
 use kyma_core::time::TimeRange;
-use kyma_core::{Column, Error, ExtentId, Result, Type, Value};
+use kyma_core::{Column, Error, ExtentId, Result, Sequence, Type, Value};
 use kyma_plan::Texts;
 
 use super::show::{self, table_list};
@@ -192,9 +192,14 @@ pub(super) async fn column_texts(
     Ok(schema::of_table_csl(&table, &texts))
 }
 
-/// Visible extents of a table.
-pub(super) async fn extent_ids(state: &Shared, table: &Table) -> Result<Vec<ExtentId>> {
+/// The extents of a table that are visible now.
+pub(super) async fn visible_extent_ids(state: &Shared, table: &Table) -> Result<Vec<ExtentId>> {
     let at = state.catalog.pin(table.database).await?;
+    extent_ids(state, table, at).await
+}
+
+/// The extents of a table that are visible at a sequence.
+pub(super) async fn extent_ids(state: &Shared, table: &Table, at: Sequence) -> Result<Vec<ExtentId>> {
     let (time, order) = (TimeRange::ALL, ExtentOrder::NewestFirst);
     let listed = state.catalog.list(ExtentQuery { table: table.id, at, time, order, ranges: Vec::new() });
     listed.map_ok(|extent| extent.id).try_collect().await
@@ -205,7 +210,7 @@ pub(super) async fn clear(state: &Shared, database: &str, name: &str) -> Result<
     let table = find_table(state, database, name).await?;
     let mut attempt = 1;
     loop {
-        let ids = extent_ids(state, &table).await?;
+        let ids = visible_extent_ids(state, &table).await?;
         if ids.is_empty() {
             break;
         }

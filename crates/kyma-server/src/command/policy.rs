@@ -299,8 +299,22 @@ fn assignments(kind: &str, text: &str) -> Result<Vec<(String, String)>> {
 fn span(kind: &str, text: &str) -> Result<String> {
     let plain = text.strip_prefix("time(").or_else(|| text.strip_prefix("timespan("));
     let plain = plain.map_or(text, |rest| rest.trim_end_matches(')'));
-    let nanos = time::parse_timespan(plain).ok_or_else(|| wrong(kind, format!("'{text}' is not a timespan")))?;
+    let nanos = time::parse_timespan(plain).or_else(|| with_unit(plain));
+    let nanos = nanos.ok_or_else(|| wrong(kind, format!("'{text}' is not a timespan")))?;
     Ok(time::format_timespan(nanos))
+}
+
+/// `10d`, `12h`
+fn with_unit(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit())?);
+    let unit = match unit {
+        "d" => time::DAY,
+        "h" => time::HOUR,
+        "m" => time::MINUTE,
+        "s" => time::SECOND,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(unit)
 }
 
 #[cfg(test)]

@@ -2,22 +2,23 @@
 //!
 //! 1. The query runs to its end over one snapshot; its rows are held in memory, within [`STORE_BYTES_MAX`].
 //! 2. The table is made, or checked against the query's columns. Columns go by name; one that is new to the table is added.
-//! 3. The rows are committed in one transaction. Replacing removes the extents that were visible before in the same one.
+//! 3. The rows are committed in one transaction. Replacing removes in the same one the extents that the query's snapshot
+//!    showed: what others store meanwhile stays. When compaction took one of them, everything begins anew.
 //!
 //! A crash before 3 leaves at worst a table without rows; after it everything is stored. An asynchronous command notes
 //! its operation in the catalog before it is answered, and how it ended.
 
 use std::time::Duration;
 
-use kyma_core::catalog::{Database, Table};
+use kyma_core::catalog::Table;
 use kyma_core::ids::check_name;
-use kyma_core::{Column, Error, Result, Schema, Type, Value};
+use kyma_core::{Column, Error, ExtentId, Result, Schema, Sequence, Type, Value};
 use kyma_exec::{Limits, QueryRequest, ResultTable};
 use kyma_ingest::{BodyFormat, Encoding, IngestAnswer, IngestRequest};
 use kyma_plan::{StoreMode, Texts};
 use uuid::Uuid;
 
-use super::change::{extent_ids, put_texts};
+use super::change::{extent_ids, put_texts, visible_extent_ids};
 use super::table::{SmallTable, string};
 use super::write::create_table;
 use super::{LANGUAGE, ensure_database};
@@ -72,20 +73,35 @@ fn kind(mode: StoreMode) -> &'static str {
         StoreMode::Append => "TableAppend",
         StoreMode::SetOrAppend => "TableSetOrAppend",
         StoreMode::SetOrReplace => "TableSetOrReplace",
+        StoreMode::Replace => "TableDeleteRecords",
     }
 }
 
 async fn run(state: &Shared, job: &Job) -> Outcome<(Table, IngestAnswer)> {
+    let mut attempt = 1;
+    loop {
+        match run_once(state, job).await {
+            Err(failure) if failure.code == "catalog.sources_changed" && attempt < ATTEMPTS_MAX => attempt += 1,
+            ended => return ended,
+        }
+    }
+}
+
+async fn run_once(state: &Shared, job: &Job) -> Outcome<(Table, IngestAnswer)> {
     let database = ensure_database(state, &job.database).await?;
     let before = state.catalog.table(database.id, &job.table).await?;
     check_mode(job, before.as_ref())?;
-    let rows = rows_of(state, job).await?;
+    let (rows, at) = rows_of(state, job).await?;
     check_columns(before.as_ref(), &rows.schema)?;
     let (table, is_new) = match before {
         Some(table) => (table, false),
         None => (create_table(state, &database, &job.table, rows.schema.columns().to_vec(), false).await?, true),
     };
-    let committed = commit(state, &database, &table, job.mode, rows).await;
+    let replaced = match job.mode {
+        StoreMode::SetOrReplace | StoreMode::Replace => Some(extent_ids(state, &table, at).await?),
+        StoreMode::Set | StoreMode::Append | StoreMode::SetOrAppend => None,
+    };
+    let committed = commit(state, &table, job.mode, rows, replaced).await;
     if committed.is_err() && is_new {
         // What the command made goes with it, unless someone wrote there meanwhile.
         drop_if_empty(state, &table).await;
@@ -101,16 +117,17 @@ fn check_mode(job: &Job, table: Option<&Table>) -> Result<()> {
             let message = format!("the table exists already: table={}", job.table);
             Err(Error::conflict("table.exists", message).hint("write .append, .set-or-append or .set-or-replace"))
         }
-        (StoreMode::Append, None) => {
+        (StoreMode::Append | StoreMode::Replace, None) => {
             let message = format!("the table does not exist: database={}, table={}", job.database, job.table);
-            Err(Error::not_found("table.unknown", message).hint("write .set or .set-or-append"))
+            Err(Error::not_found("table.unknown", message)
+                .hint("`.show tables` lists the tables; .set and .set-or-append make one"))
         }
         _ => Ok(()),
     }
 }
 
-/// The rows of the query, all of them.
-async fn rows_of(state: &Shared, job: &Job) -> Outcome<ResultTable> {
+/// The rows of the query, all of them, and the sequence that it read.
+async fn rows_of(state: &Shared, job: &Job) -> Outcome<(ResultTable, Sequence)> {
     let timeout = state.settings.query_time(Some(Duration::from_secs(state.settings.query_seconds_max)));
     let limits = Limits { rows: None, bytes: Some(STORE_BYTES_MAX), timeout };
     let request = QueryRequest { limits, ..QueryRequest::new(LANGUAGE, &job.database, job.query.clone()) };
@@ -118,9 +135,11 @@ async fn rows_of(state: &Shared, job: &Job) -> Outcome<ResultTable> {
     let (answer, profile) = state.engine.run_profiled(request, turn.cancel.clone()).await;
     turn.note(&answer, &profile);
     let answer = answer.map_err(|error| Failure::of_query(error, &job.query))?;
+    // A database that was made a moment ago is in no snapshot: nothing of it was read.
+    let at = Sequence(answer.profile.snapshot.get(&job.database).copied().unwrap_or(0));
     let mut tables = answer.tables.into_iter();
     match (tables.next(), tables.next()) {
-        (Some(rows), None) => Ok(rows),
+        (Some(rows), None) => Ok((rows, at)),
         _ => {
             let message = "the query must give one table";
             Err(Error::invalid("command.several_tables", message).hint("store one after the other").into())
@@ -147,35 +166,28 @@ fn check_columns(table: Option<&Table>, schema: &Schema) -> Result<()> {
 
 async fn commit(
     state: &Shared,
-    database: &Database,
     table: &Table,
     mode: StoreMode,
     rows: ResultTable,
+    replaced: Option<Vec<ExtentId>>,
 ) -> Result<IngestAnswer> {
     let request = IngestRequest {
-        database: database.name.clone(),
+        database: table.database_name.clone(),
         table: table.name.clone(),
         format: BodyFormat::NdJson,
         encoding: Encoding::Identity,
         idempotency_key: None,
         source: kind(mode).to_owned(),
     };
-    let batches: Vec<_> = rows.batches.into_iter().filter(|batch| batch.num_rows() > 0).collect();
-    if mode != StoreMode::SetOrReplace {
-        return state.ingester.ingest_batches(&request, batches).await;
-    }
-    let mut attempt = 1;
-    loop {
-        let sources = extent_ids(state, table).await?;
-        match state.ingester.replace_batches(&request, &sources, batches.clone()).await {
-            Err(error) if error.code() == "catalog.sources_changed" && attempt < ATTEMPTS_MAX => attempt += 1,
-            replaced => return replaced,
-        }
+    let batches = rows.batches.into_iter().filter(|batch| batch.num_rows() > 0).collect();
+    match replaced {
+        Some(sources) => state.ingester.replace_batches(&request, &sources, batches).await,
+        None => state.ingester.ingest_batches(&request, batches).await,
     }
 }
 
 async fn drop_if_empty(state: &Shared, table: &Table) {
-    let is_empty = extent_ids(state, table).await.is_ok_and(|extents| extents.is_empty());
+    let is_empty = visible_extent_ids(state, table).await.is_ok_and(|extents| extents.is_empty());
     if is_empty && let Err(error) = state.catalog.drop_table(table.id).await {
         tracing::warn!(table = table.name, code = error.code(), "a table that a command made stays empty: {error}");
     }

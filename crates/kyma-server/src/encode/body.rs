@@ -62,7 +62,13 @@ pub(crate) fn cells_of(schema: &Schema, batch: &RecordBatch) -> Result<Vec<Cells
     batch.columns().iter().zip(schema.columns()).map(|(array, column)| Cells::new(array, column.ty)).collect()
 }
 
-fn encode_rows(schema: &Schema, batch: &RecordBatch, null_strings: NullStrings, first: bool) -> Result<Bytes> {
+/// The rows of a batch as JSON lists; a comma goes before them unless they are the first.
+pub(crate) fn encode_rows(
+    schema: &Schema,
+    batch: &RecordBatch,
+    null_strings: NullStrings,
+    first: bool,
+) -> Result<Bytes> {
     let cells = cells_of(schema, batch)?;
     let mut out = Vec::with_capacity(batch.num_rows() * (2 + 16 * cells.len()));
     for row in 0..batch.num_rows() {

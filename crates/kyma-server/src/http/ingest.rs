@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use kyma_core::Error;
-use kyma_ingest::{BodyFormat, Encoding, IngestAnswer, IngestRequest};
+use kyma_ingest::{BodyFormat, Encoding, IngestAnswer, IngestOptions, IngestRequest};
 use serde::Deserialize;
 
 use crate::failure::Failure;
@@ -42,9 +42,19 @@ pub(crate) async fn ingest(
 /// Stores a body. After an error what is left of it is read, within limits: a connection that is closed while its client
 /// still sends loses the answer.
 pub(crate) async fn store(state: &Shared, request: &IngestRequest, body: Body) -> kyma_core::Result<IngestAnswer> {
+    store_with(state, request, &IngestOptions::default(), body).await
+}
+
+/// Stores a body like [`store`], read as `options` say.
+pub(crate) async fn store_with(
+    state: &Shared,
+    request: &IngestRequest,
+    options: &IngestOptions,
+    body: Body,
+) -> kyma_core::Result<IngestAnswer> {
     let broken = |error| Error::cancelled("ingest.body_broken", "the body of the request broke off").because(error);
     let mut chunks = body.into_data_stream().map(move |chunk| chunk.map_err(broken)).boxed();
-    let stored = state.ingester.ingest(request, chunks.by_ref().boxed()).await;
+    let stored = state.ingester.ingest_with(request, options, chunks.by_ref().boxed()).await;
     if stored.is_err() {
         // Too slow a client gets no more time.
         let _ = tokio::time::timeout(DISCARD_TIME_MAX, discard(&mut chunks)).await;

@@ -6,6 +6,7 @@ pub(crate) mod edge;
 mod extent;
 mod health;
 pub(crate) mod ingest;
+mod language;
 mod page;
 pub(crate) mod query;
 
@@ -30,6 +31,7 @@ pub(crate) fn router(state: Shared) -> Router {
         .route("/v1/ingest/{database}/{table}", post(ingest::ingest))
         .route("/v1/query", get(query::get).post(query::post))
         .route("/v1/extents/{id}", get(extent::describe))
+        .route("/v1/languages/{language}", get(language::describe))
         .merge(kusto::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

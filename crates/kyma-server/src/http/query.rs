@@ -249,11 +249,13 @@ impl Turn {
         self.watched.iter().for_each(|watched| watched.note(answer, profile));
     }
 
-    fn note_failure(&self, error: &QueryError) {
+    /// Notes that its rows broke off.
+    pub(crate) fn note_failure(&self, error: &QueryError) {
         self.watched.iter().for_each(|watched| watched.note_failure(error));
     }
 
-    fn note_end(&self) {
+    /// Notes that its last row was sent.
+    pub(crate) fn note_end(&self) {
         self.watched.iter().for_each(Watched::note_end);
     }
 }

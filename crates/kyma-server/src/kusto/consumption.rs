@@ -8,10 +8,22 @@ use kyma_core::time::{format_datetime, format_timespan};
 use kyma_exec::{Answer, ResultTable};
 use serde_json::{Value as Json, json};
 
+/// Rows and bytes in memory of a result table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TableSize {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
 /// The payload for `answer`.
 pub(crate) fn consumption(answer: &Answer) -> Json {
-    let profile = &answer.profile;
-    let statistics: Vec<Json> = answer.tables.iter().map(table_statistics).collect();
+    let sizes: Vec<TableSize> = answer.tables.iter().map(table_size).collect();
+    consumption_of(&answer.profile, &sizes)
+}
+
+/// The payload for an answer of tables with these sizes.
+pub(crate) fn consumption_of(profile: &Profile, sizes: &[TableSize]) -> Json {
+    let statistics: Vec<Json> = sizes.iter().map(table_statistics).collect();
     json!({
         "ExecutionTime": profile.total_micros() as f64 / 1e6,
         "resource_usage": {
@@ -60,9 +72,12 @@ fn extents(profile: &Profile) -> Json {
     })
 }
 
-fn table_statistics(table: &ResultTable) -> Json {
-    let bytes: usize = table.batches.iter().map(kyma_exec::size::batch_bytes).sum();
-    json!({ "table_row_count": table.rows(), "table_size": bytes })
+fn table_size(table: &ResultTable) -> TableSize {
+    TableSize { rows: table.rows(), bytes: table.batches.iter().map(kyma_exec::size::batch_bytes).sum() }
+}
+
+fn table_statistics(size: &TableSize) -> Json {
+    json!({ "table_row_count": size.rows, "table_size": size.bytes })
 }
 
 #[cfg(test)]

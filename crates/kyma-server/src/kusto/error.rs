@@ -35,6 +35,11 @@ fn status(failure: &Failure) -> StatusCode {
 /// Kusto's words for a kind of failure: outer code, exception, and a sentence.
 fn words(failure: &Failure) -> (&'static str, &'static str, &'static str) {
     match failure.kind {
+        Kind::Exhausted if failure.code.ends_with("timeout") => (
+            "Timeout",
+            "Kusto.Data.Exceptions.KustoServiceTimeoutException",
+            "Request exceeded its time and was stopped.",
+        ),
         Kind::Invalid | Kind::NotFound | Kind::Conflict => (
             "General_BadRequest",
             "Kusto.Data.Exceptions.KustoBadRequestException",
@@ -61,7 +66,8 @@ fn words(failure: &Failure) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn body(call: &Call, failure: &Failure) -> Json {
+/// The failure as an element of `OneApiErrors`, and as the body of a failed call.
+pub(crate) fn body(call: &Call, failure: &Failure) -> Json {
     let (code, exception, sentence) = words(failure);
     let permanent = !matches!(failure.kind, Kind::Unavailable | Kind::Exhausted | Kind::Cancelled);
     let context = json!({
@@ -72,6 +78,7 @@ fn body(call: &Call, failure: &Failure) -> Json {
         "subActivityId": call.activity_id,
         "parentActivityId": call.activity_id,
         "activityType": "DN.FE.ExecuteQuery",
+        "activityStack": format!("(Activity stack: CRID={} ARID={id})", call.client_request_id, id = call.activity_id),
     });
     let inner = inner(failure);
     json!({
@@ -100,6 +107,8 @@ fn inner(failure: &Failure) -> Json {
     let is_client_error = matches!(failure.kind, Kind::Invalid | Kind::NotFound | Kind::Conflict);
     let (code, exception, message) = if !is_client_error {
         (failure.code.as_str(), "Kusto.Common.Svc.Exceptions.UtilsException", format!("{text}{hint}"))
+    } else if is_about_the_request(&failure.code) {
+        (failure.code.as_str(), "Kusto.Data.Exceptions.KustoBadRequestException", format!("Bad request: {text}{hint}"))
     } else if is_syntax(&failure.code) {
         ("SYN0002", "Kusto.Data.Exceptions.SyntaxException", format!("Syntax error: SYN0002: {text}{hint}"))
     } else {
@@ -119,6 +128,11 @@ fn inner(failure: &Failure) -> Json {
         inner["rendered"] = json!(place.rendered);
     }
     inner
+}
+
+/// Whether a client error is about the call and its data, not about the text of a query.
+fn is_about_the_request(code: &str) -> bool {
+    ["kusto.", "ingest.", "http.", "name."].iter().any(|area| code.starts_with(area))
 }
 
 fn is_syntax(code: &str) -> bool {
@@ -149,6 +163,22 @@ mod tests {
         let message = semantic["error"]["@message"].as_str().unwrap();
         assert_eq!(message, "Semantic error: SEM0100: no such column: name=\"x\" [line:position=1:8]");
         assert!(of("kql.syntax").1["error"]["@message"].as_str().unwrap().starts_with("Syntax error: SYN0002"));
+    }
+
+    #[test]
+    fn a_bad_call_is_no_semantic_error() {
+        let failure = Failure::from(Error::invalid("kusto.bad_request", "no csl"));
+        let body = body(&call(), &failure);
+        assert_eq!(body["error"]["@message"], "Bad request: no csl");
+        assert_eq!(body["error"]["innererror"]["code"], "kusto.bad_request");
+    }
+
+    #[test]
+    fn a_timeout_has_its_status_and_may_be_tried_again() {
+        let failure = Failure::from(Error::exhausted("query.timeout", "too long"));
+        assert_eq!(status(&failure), StatusCode::GATEWAY_TIMEOUT);
+        let body = body(&call(), &failure);
+        assert_eq!((&body["error"]["code"], &body["error"]["@permanent"]), (&json!("Timeout"), &json!(false)));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The Kusto REST wire, as the official clients speak it.
 //!
-//! `request` reads what they send, `v1` and `v2` write tables and frames, `error` writes failures, and this file ties
-//! them to the same engine, commands and ingester that the native endpoints use. Every answer echoes
+//! `request` reads what they send, `v1` and `v2` write tables and frames, `error` writes failures, `ingest` and `queued` take
+//! rows, and this file ties them to the same engine, commands and ingester that the native endpoints use. Every answer echoes
 //! `x-ms-client-request-id` and names itself in `x-ms-activity-id`.
 
 mod consumption;
 mod error;
 mod ingest;
+mod mapping;
+mod queued;
 mod request;
 mod v1;
 mod v2;
@@ -36,6 +38,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/v1/rest/mgmt", post(mgmt))
         .route("/v1/rest/ingest/{database}/{table}", post(ingest::ingest))
         .route("/v1/rest/auth/metadata", get(no_auth))
+        .merge(queued::routes())
 }
 
 /// No sign-in is asked for: clients fall back to their defaults on 404, and on nothing else.
@@ -62,8 +65,13 @@ impl Call {
 
     /// The answer with its headers; a failure as Kusto words it.
     pub(crate) fn respond(&self, outcome: Outcome<Vec<Piece>>) -> Response {
+        self.respond_body(outcome.map(stream_body))
+    }
+
+    /// The same with a body that is made already.
+    fn respond_body(&self, outcome: Outcome<Body>) -> Response {
         let mut response = match outcome {
-            Ok(pieces) => stream_body(pieces).into_response(),
+            Ok(body) => body.into_response(),
             Err(failure) => error::response(self, &failure),
         };
         let headers = response.headers_mut();
@@ -97,9 +105,8 @@ async fn query_v1_get(
 
 async fn query_v2(State(state): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     let call = Call::new(&state, &headers);
-    let outcome =
-        async { Ok(v2::pieces(run(&state, KustoRequest::read(&read_body(body).await?)?).await?, &call)) }.await;
-    call.respond(outcome)
+    let outcome = async { answer_v2(&state, &call, KustoRequest::read(&read_body(body).await?)?).await }.await;
+    call.respond_body(outcome)
 }
 
 async fn query_v2_get(
@@ -108,14 +115,36 @@ async fn query_v2_get(
     UrlQuery(url): UrlQuery<UrlRequest>,
 ) -> Response {
     let call = Call::new(&state, &headers);
-    let outcome = async { Ok(v2::pieces(run(&state, KustoRequest::from_url(url)?).await?, &call)) }.await;
-    call.respond(outcome)
+    let outcome = async { answer_v2(&state, &call, KustoRequest::from_url(url)?).await }.await;
+    call.respond_body(outcome)
+}
+
+/// Frames as the request wants them: of the whole answer, or while it is made.
+async fn answer_v2(state: &Shared, call: &Call, request: KustoRequest) -> Outcome<Body> {
+    let shape = request.shape();
+    let is_command = command::parse(state, request.language(), &request.text)?.is_some();
+    let Some(shape) = shape.filter(|_| !is_command) else {
+        return Ok(stream_body(v2::pieces(run(state, request).await?, call)));
+    };
+    state.require(Role::Query)?;
+    let text = request.text.clone();
+    let request = request.into_query(state)?;
+    let turn = Turn::take_for(state, &request).await?;
+    let started = state.engine.stream_tables(request, turn.cancel.clone()).await;
+    let answer = started.map_err(|error| {
+        turn.note_failure(&error);
+        Failure::of_query(error, &text)
+    })?;
+    v2::respond(call.clone(), shape, answer, turn, text).await
 }
 
 async fn mgmt(State(state): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     let call = Call::new(&state, &headers);
     let outcome = async {
         let request = KustoRequest::read(&read_body(body).await?)?;
+        if let Some(pieces) = queued::answer(&state, &headers, &request.text).await? {
+            return Ok(pieces);
+        }
         Ok(v1::command_pieces(manage(&state, request).await?))
     };
     let outcome = outcome.await;
@@ -126,6 +155,7 @@ async fn mgmt(State(state): State<Shared>, headers: HeaderMap, body: Body) -> Re
 async fn manage(state: &Shared, request: KustoRequest) -> Outcome<Answer> {
     match command::parse(state, "kql", &request.text)? {
         Some(command) => {
+            request.check_command()?;
             let database = state.database_or_default(request.database);
             command::execute(state, &database, command).await
         }
@@ -137,6 +167,7 @@ async fn manage(state: &Shared, request: KustoRequest) -> Outcome<Answer> {
 async fn run(state: &Shared, request: KustoRequest) -> Outcome<Answer> {
     let language = request.language();
     if let Some(command) = command::parse(state, language, &request.text)? {
+        request.check_command()?;
         let database = state.database_or_default(request.database);
         return command::execute(state, &database, command).await;
     }

@@ -9,6 +9,7 @@ use kyma_exec::{Limits, QueryRequest};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::v2::{Placement, Shape};
 use crate::failure::{Failure, Outcome};
 use crate::state::Shared;
 
@@ -105,6 +106,31 @@ impl KustoRequest {
         })
     }
 
+    /// How the frames of V2 are wanted; `None` is the plain shape.
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        let placement = self.options.get("results_error_reporting_placement").and_then(Json::as_str);
+        let progressive = self.flag("results_progressive_enabled");
+        let fragments = progressive || self.flag("results_v2_fragment_primary_tables");
+        let defer_failures = self.flag("deferpartialqueryfailures");
+        let placement = placement.and_then(Placement::of_name);
+        (fragments || defer_failures || placement.is_some()).then(|| Shape {
+            progressive,
+            fragments,
+            placement: placement.unwrap_or(Placement::InData),
+            defer_failures,
+        })
+    }
+
+    /// Refuses a command that may write where the request says that it must not.
+    pub(crate) fn check_command(&self) -> Outcome<()> {
+        let read_only = self.flag("request_readonly") || self.flag("request_readonly_hardline");
+        if !read_only || only_reads(&self.text) {
+            return Ok(());
+        }
+        let error = Error::invalid("kusto.read_only", "the request is read-only, its command may write");
+        Err(error.hint("leave request_readonly out, or send a .show command").into())
+    }
+
     fn rows_max(&self) -> Option<usize> {
         if self.flag("notruncation") {
             None
@@ -122,7 +148,7 @@ impl KustoRequest {
             return Ok(Some(Duration::MAX));
         }
         let Some(text) = self.options.get("servertimeout").and_then(Json::as_str) else { return Ok(None) };
-        let nanos = time::parse_timespan(text).filter(|nanos| *nanos > 0);
+        let nanos = parse_timeout(text).filter(|nanos| *nanos > 0);
         let nanos = nanos.ok_or_else(|| bad_request(&format!("servertimeout is not a timespan: {text:?}")))?;
         Ok(Some(Duration::from_nanos(nanos.unsigned_abs())))
     }
@@ -153,6 +179,21 @@ impl KustoRequest {
     }
 }
 
+/// A timespan, also as Python writes one of a day or more: `1 day, 0:00:30`.
+fn parse_timeout(text: &str) -> Option<i64> {
+    let Some((days, rest)) = text.split_once(" day") else { return time::parse_timespan(text) };
+    let rest = rest.trim_start_matches('s').trim_start_matches(',').trim();
+    let days = days.trim().parse::<i64>().ok()?.checked_mul(time::DAY)?;
+    days.checked_add(if rest.is_empty() { 0 } else { time::parse_timespan(rest)? })
+}
+
+/// Whether a command shows something and changes nothing.
+fn only_reads(text: &str) -> bool {
+    let command = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("//"));
+    let verb = command.and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+    [".show", ".get", ".list"].iter().any(|reading| verb.eq_ignore_ascii_case(reading))
+}
+
 fn bad_request(reason: &str) -> Failure {
     let hint = r#"send {"db":"default","csl":"Logs | take 10"}"#;
     Error::invalid("kusto.bad_request", format!("the request is not a Kusto request: {reason}")).hint(hint).into()
@@ -174,6 +215,33 @@ mod tests {
         }
         assert!(KustoRequest::read(br#"{"csl":"T","properties":null}"#).unwrap().database.is_none());
         assert_eq!(KustoRequest::read(b"{}").unwrap_err().code, "kusto.bad_request");
+    }
+
+    #[test]
+    fn frames_are_plain_unless_asked() {
+        let shape = |options: Json| {
+            let body = serde_json::json!({ "csl": "T", "properties": { "Options": options } }).to_string();
+            KustoRequest::read(body.as_bytes()).unwrap().shape()
+        };
+        assert_eq!(shape(serde_json::json!({ "results_v2_newlines_between_frames": true })), None);
+        let progressive = shape(serde_json::json!({ "results_progressive_enabled": true })).unwrap();
+        assert!(progressive.progressive && progressive.fragments);
+        let asked = serde_json::json!({
+            "results_v2_fragment_primary_tables": true,
+            "results_error_reporting_placement": "end_of_table",
+        });
+        let shape = shape(asked).unwrap();
+        assert_eq!((shape.fragments, shape.progressive, shape.placement), (true, false, Placement::EndOfTable));
+    }
+
+    #[test]
+    fn timeouts_and_commands_that_read() {
+        assert_eq!(parse_timeout("1 day, 0:00:30"), Some(time::DAY + 30 * time::SECOND));
+        assert_eq!(parse_timeout("2 days, 1:00:00"), Some(2 * time::DAY + time::HOUR));
+        assert_eq!(parse_timeout("00:04:30"), Some(270 * time::SECOND));
+        assert_eq!(parse_timeout("soon"), None);
+        assert!(only_reads("// who\n .SHOW tables"));
+        assert!(!only_reads(".drop table T") && !only_reads(".set T <| print 1") && !only_reads(""));
     }
 
     #[test]

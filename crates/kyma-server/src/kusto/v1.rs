@@ -103,6 +103,13 @@ fn columns_json(schema: &Schema) -> Json {
     schema.columns().iter().map(column).collect()
 }
 
+/// One table of texts: the answer to a command that only this wire knows.
+pub(crate) fn text_pieces(names: &[&str], rows: &[Vec<String>]) -> Vec<Piece> {
+    let columns: Vec<(&str, &str, &str)> = names.iter().map(|name| (*name, "String", "string")).collect();
+    let table = small_table(0, &columns, json!(rows));
+    vec![Piece::text(format!("{{\"Tables\":[{table}]}}"))]
+}
+
 /// The answer to a streaming ingest: one table that says what was done.
 pub(crate) fn ingest_pieces(rows: u64, rejected: u64, operation: Uuid, at: i64) -> Vec<Piece> {
     let columns = [

@@ -2,42 +2,48 @@
 //!
 //! `DataSetHeader`, then the extended properties, a `PrimaryResult` per tabular statement, the completion information, and
 //! `DataSetCompletion`. `FrameType` is the first member of a frame and `Rows` the last of a table, since
-//! clients read them as a stream; each frame has a line of its own. Tables are never fragmented.
+//! clients read them as a stream; each frame has a line of its own. Tables are fragmented only when that is asked for, which
+//! `stream` does.
 
-use kyma_core::{Schema, time};
+mod stream;
+
+use kyma_core::{Kind, Schema, time};
 use kyma_exec::{Answer, ResultTable};
 use kyma_plan::Visualization;
 use serde_json::{Value as Json, json};
 
+pub(crate) use self::stream::{Placement, Shape, respond};
 use super::Call;
 use super::consumption::consumption;
 use crate::encode::body::Piece;
 use crate::encode::cell::NullStrings;
+use crate::failure::Failure;
 
 /// The frames of an answer.
 pub(crate) fn pieces(answer: Answer, call: &Call) -> Vec<Piece> {
     let header = json!({ "FrameType": "DataSetHeader", "IsProgressive": false, "Version": "v2.0" });
-    let mut pieces = vec![Piece::text(format!("[{header}\n,{}\n", properties_frame(&answer.tables)))];
+    let properties = properties_frame(answer.tables.iter().map(|table| table.visualization.as_ref()));
+    let mut pieces = vec![Piece::text(format!("[{header}\n,{properties}\n"))];
     let cost = consumption(&answer);
     let results = answer.tables.len();
     for (nth, table) in answer.tables.into_iter().enumerate() {
         table_pieces(nth + 1, table, &mut pieces);
     }
     let completion = json!({ "FrameType": "DataSetCompletion", "HasErrors": false, "Cancelled": false });
-    pieces.push(Piece::text(format!(",{}\n,{completion}\n]", information_frame(results + 1, call, &cost))));
+    let information = information_frame(results + 1, call, None, &cost);
+    pieces.push(Piece::text(format!(",{information}\n,{completion}\n]")));
     pieces
 }
 
-fn properties_frame(tables: &[ResultTable]) -> String {
+fn properties_frame<'a>(tables: impl Iterator<Item = Option<&'a Visualization>>) -> String {
     let columns = [("TableId", "int"), ("Key", "string"), ("Value", "dynamic")];
-    let row = |(nth, table): (usize, &ResultTable)| {
-        json!([nth + 1, "Visualization", visualization_json(table.visualization.as_ref())])
-    };
-    let rows: Json = tables.iter().enumerate().map(row).collect();
+    let row = |(nth, visualization)| json!([nth + 1, "Visualization", visualization_json(visualization)]);
+    let rows: Json = tables.enumerate().map(row).collect();
     small_frame(0, "QueryProperties", "@ExtendedProperties", &columns, rows)
 }
 
-fn information_frame(id: usize, call: &Call, cost: &Json) -> String {
+/// Whether the query completed, and what it cost. A failure that its asker wants to find here has level 2.
+fn information_frame(id: usize, call: &Call, failure: Option<&Failure>, cost: &Json) -> String {
     let columns = [
         ("Timestamp", "datetime"),
         ("ClientRequestId", "string"),
@@ -52,27 +58,49 @@ fn information_frame(id: usize, call: &Call, cost: &Json) -> String {
         ("EventTypeName", "string"),
         ("Payload", "string"),
     ];
-    let row = |level: i32, level_name: &str, event: i32, event_name: &str, payload: &Json| {
-        let (at, activity) = (time::format_datetime(call.at), call.activity_id);
-        let id = &call.client_request_id;
-        json!([
-            at,
-            id,
-            activity,
-            activity,
-            activity,
-            level,
-            level_name,
-            0,
-            "S_OK (0)",
-            event,
-            event_name,
-            payload.to_string()
-        ])
+    let (at, activity) = (time::format_datetime(call.at), call.activity_id);
+    let row =
+        |(level, level_name): (i32, &str), (status, status_name): (i32, &str), event: (i32, &str), payload: Json| {
+            json!([
+                at,
+                call.client_request_id,
+                activity,
+                activity,
+                activity,
+                level,
+                level_name,
+                status,
+                status_name,
+                event.0,
+                event.1,
+                payload.to_string()
+            ])
+        };
+    let fine = (0, "S_OK (0)");
+    let outcome = match failure {
+        None => row((4, "Info"), fine, (4, "QueryInfo"), json!({ "Count": 1, "Text": "Query completed successfully" })),
+        Some(failure) => {
+            let text = json!({ "Count": 1, "Text": failure.message });
+            row((2, "Error"), status_of(failure), (1, event_name(failure)), text)
+        }
     };
-    let done = row(4, "Info", 4, "QueryInfo", &json!({ "Count": 1, "Text": "Query completed successfully" }));
-    let cost = row(6, "Stats", 0, "QueryResourceConsumption", cost);
-    small_frame(id, "QueryCompletionInformation", "QueryCompletionInformation", &columns, json!([done, cost]))
+    let cost = row((6, "Stats"), fine, (0, "QueryResourceConsumption"), cost.clone());
+    small_frame(id, "QueryCompletionInformation", "QueryCompletionInformation", &columns, json!([outcome, cost]))
+}
+
+/// Kusto's status code of a failure, a number of 32 bits, and its name.
+fn status_of(failure: &Failure) -> (i32, &'static str) {
+    match failure.kind {
+        Kind::Exhausted if failure.code.ends_with("result_too_large") => {
+            (-2_133_196_797, "Query result set too large (E_QUERY_RESULT_SET_TOO_LARGE)")
+        }
+        Kind::Exhausted => (-2_133_196_793, "Low memory condition (E_LOW_MEMORY_CONDITION)"),
+        _ => (-2_147_467_259, "Unspecified error (E_FAIL)"),
+    }
+}
+
+fn event_name(failure: &Failure) -> &'static str {
+    if failure.kind == Kind::Exhausted { "QueryLimitsExceeded" } else { "QueryError" }
 }
 
 /// A frame with rows at hand. Written by hand because the order of members matters to clients.
@@ -83,11 +111,16 @@ fn small_frame(id: usize, kind: &str, name: &str, columns: &[(&str, &str)], rows
     format!("{head}{rows}}}")
 }
 
+/// A `DataTable` frame up to its rows.
 fn frame_head(id: usize, kind: &str, name: &str, columns: &Json) -> String {
+    format!("{},\"Rows\":", table_head("DataTable", id, kind, name, columns))
+}
+
+/// What says which table this is and what columns it has; the frame is left open.
+fn table_head(frame: &str, id: usize, kind: &str, name: &str, columns: &Json) -> String {
+    let (kind, name) = (json!(kind), json!(name));
     format!(
-        "{{\"FrameType\":\"DataTable\",\"TableId\":{id},\"TableKind\":{},\"TableName\":{},\"Columns\":{columns},\"Rows\":",
-        json!(kind),
-        json!(name)
+        "{{\"FrameType\":\"{frame}\",\"TableId\":{id},\"TableKind\":{kind},\"TableName\":{name},\"Columns\":{columns}"
     )
 }
 

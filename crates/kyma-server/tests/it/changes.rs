@@ -122,6 +122,42 @@ async fn rows_of_a_query_are_stored() {
     node.stop().await;
 }
 
+/// What is deleted is what the condition is true for, not what it is null for.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_deleted() {
+    let node = TestNode::start().await;
+    node.ingest("T", "{\"n\":1,\"s\":\"a\"}\n{\"n\":2,\"s\":\"b\"}\n{\"s\":\"c\"}\n").await;
+    node.ingest("T", "{\"n\":3,\"s\":\"b\"}\n").await;
+    rows(&node, ".delete table T records <| T | where n > 1 | where s == 'b'").await;
+    assert_eq!(node.rows("T | order by s asc | project n, s").await, json!([[1, "a"], [null, "c"]]));
+    let left = node.rows("T | project-keep _*").await;
+    rows(&node, ".delete table T records <| T | where n == 100").await;
+    assert_eq!(node.rows("T | project-keep _*").await, left, "what kyma keeps of a row stays");
+    assert_eq!(refused(&node, ".delete table Nowhere records <| Nowhere | where n == 1").await, "table.unknown");
+    assert_eq!(refused(&node, ".delete table T records <| T | where m == 1").await, "kql.unknown_column");
+    node.stop().await;
+}
+
+/// A row that is stored while a replacement runs stays, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_spares_what_comes_meanwhile() {
+    let node = TestNode::start().await;
+    node.ingest("T", "{\"n\":0}\n").await;
+    let writing = async {
+        for n in 1..=20 {
+            node.ingest("T", format!("{{\"n\":{n}}}\n")).await;
+        }
+    };
+    let replacing = async {
+        for _ in 0..6 {
+            rows(&node, ".set-or-replace T <| T").await;
+        }
+    };
+    tokio::join!(writing, replacing);
+    assert_eq!(node.rows("T | summarize count(), dcount(n), sum(n)").await, json!([[21, 21, 210]]));
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_asynchronous_store_is_an_operation() {
     let node = TestNode::start().await;

@@ -1,4 +1,4 @@
-//! CSV: rows end at newlines outside quotes.
+//! Separated values: rows end at newlines outside quotes.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use bytes::Bytes;
 use kyma_core::{Error, Result};
 
 use super::{Chunk, Rows, Split};
+use crate::decode::csv::Dialect;
 use crate::decode::{Rejected, csv};
 use crate::settings::{CHUNK_BYTES, LINE_BYTES_MAX, RAW_BYTES_MAX};
 
@@ -22,6 +23,9 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct CsvSplit {
     header: Option<Arc<csv::Header>>,
+    dialect: Dialect,
+    /// The first record, which is still to come, is no row.
+    skip_first: bool,
     buffer: Vec<u8>,
     scanned: usize,
     state: State,
@@ -34,9 +38,12 @@ pub(crate) struct CsvSplit {
 
 impl CsvSplit {
     /// The first record names the columns unless they are given.
-    pub(crate) fn new(columns: Option<Vec<String>>) -> Self {
+    pub(crate) fn new(header: Option<csv::Header>, skip_first: bool) -> Self {
+        let dialect = header.as_ref().map(|header| header.dialect).unwrap_or_default();
         CsvSplit {
-            header: columns.map(|names| Arc::new(csv::Header { names, is_given: true })),
+            header: header.map(Arc::new),
+            dialect,
+            skip_first,
             buffer: Vec::new(),
             scanned: 0,
             state: State::FieldStart,
@@ -52,23 +59,31 @@ impl CsvSplit {
             let byte = self.buffer[self.scanned];
             self.scanned += 1;
             self.state = match (self.state, byte) {
-                (State::FieldStart, b'"') => State::Quoted,
+                (State::FieldStart, b'"') if !self.dialect.escapes => State::Quoted,
                 (State::Quoted, b'"') => State::QuoteInQuoted,
                 (State::Quoted, _) => State::Quoted,
                 (State::QuoteInQuoted, b'"') => State::Quoted,
-                (_, b',') => State::FieldStart,
+                (_, byte) if byte == self.dialect.separator => State::FieldStart,
                 (_, b'\n') => {
                     self.record_end = self.scanned;
                     State::FieldStart
                 }
                 _ => State::Plain,
             };
-            let header_is_whole = self.header.is_none() && self.record_end > 0;
-            if header_is_whole {
+            if self.record_end > 0 && self.header.is_none() {
                 self.read_header()?;
+            } else if self.record_end > 0 && self.skip_first {
+                self.drop_first();
             }
         }
         Ok(())
+    }
+
+    /// Leaves out the buffer's first record.
+    fn drop_first(&mut self) {
+        self.buffer.drain(..self.record_end);
+        (self.scanned, self.record_end) = (0, 0);
+        self.skip_first = false;
     }
 
     /// Reads the header off the buffer's first record; blank lines before it do not count.
@@ -85,7 +100,7 @@ impl CsvSplit {
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(broken_header(format!("the csv header names a column twice: column={:?}", twice[0])));
         }
-        self.header = Some(Arc::new(csv::Header { names, is_given: false }));
+        self.header = Some(Arc::new(csv::Header { names, ..csv::Header::default() }));
         Ok(())
     }
 
@@ -157,6 +172,10 @@ impl Split for CsvSplit {
             // A header without a newline and without rows.
             self.record_end = self.buffer.len();
             self.read_header()?;
+        }
+        if self.skip_first && !self.buffer.is_empty() {
+            self.record_end = self.buffer.len();
+            self.drop_first();
         }
         if self.state == State::Quoted {
             let open = self.buffer.split_off(self.record_end);

@@ -3,6 +3,7 @@
 mod csv;
 mod json;
 mod lines;
+mod text;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,12 +11,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kyma_core::Result;
 
-use super::Rejected;
+use super::mapped::Fields;
+use super::{Rejected, csv as records};
 use crate::answer::BodyFormat;
 
 pub(crate) use self::csv::CsvSplit;
 pub(crate) use self::json::JsonSplit;
 pub(crate) use self::lines::LineSplit;
+pub(crate) use self::text::{RawSplit, TextSplit};
 
 /// How the rows of a chunk lie in its bytes.
 #[derive(Debug, Clone)]
@@ -24,8 +27,12 @@ pub(crate) enum Rows {
     Lines,
     /// At these places.
     At(Vec<Range<usize>>),
-    /// CSV records under these names.
-    Records(Arc<super::csv::Header>),
+    /// Records under these names.
+    Records(Arc<records::Header>),
+    /// Lines, each the one field of a record.
+    Fields(Arc<records::Header>),
+    /// All of it is the one field of one record.
+    Whole(Arc<records::Header>),
 }
 
 /// Whole rows.
@@ -48,11 +55,27 @@ pub(crate) trait Split: Send {
     fn finish(&mut self) -> Result<Option<Chunk>>;
 }
 
-/// The splitter of a format; `columns` are the names of a CSV without header.
-pub(crate) fn splitter(format: BodyFormat, columns: Option<Vec<String>>) -> Box<dyn Split> {
+/// How the fields of a body without names become columns.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Layout {
+    /// The table's columns in order.
+    pub(crate) columns: Vec<String>,
+    /// Or a mapping's choice.
+    pub(crate) fields: Option<Fields>,
+    /// The first record is no row.
+    pub(crate) skip_first: bool,
+}
+
+/// The splitter of a format.
+pub(crate) fn splitter(format: BodyFormat, layout: Layout) -> Box<dyn Split> {
+    let Layout { columns: names, fields, skip_first } = layout;
+    let header = records::Header { names, is_given: true, fields, dialect: records::Dialect::of(format) };
     match format {
         BodyFormat::NdJson => Box::new(LineSplit::default()),
         BodyFormat::Json => Box::new(JsonSplit::default()),
-        BodyFormat::Csv | BodyFormat::CsvPositional => Box::new(CsvSplit::new(columns)),
+        BodyFormat::Csv => Box::new(CsvSplit::new(None, false)),
+        BodyFormat::TextLines => Box::new(TextSplit::new(header, skip_first)),
+        BodyFormat::Raw => Box::new(RawSplit::new(header)),
+        _ => Box::new(CsvSplit::new(Some(header), skip_first)),
     }
 }

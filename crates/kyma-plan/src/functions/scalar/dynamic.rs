@@ -17,8 +17,10 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "The number of elements; null for what is no array.",
-    ),
-    row("array_concat", &[], &[ToDynamic], (1, MANY), Is(Type::Dynamic), Numbered, "The elements of all arrays."),
+    )
+    .example("print array_length(dynamic([1, 2, 3]))"),
+    row("array_concat", &[], &[ToDynamic], (1, MANY), Is(Type::Dynamic), Numbered, "The elements of all arrays.")
+        .example("print array_concat(dynamic([1, 2]), dynamic([3]))"),
     row(
         "array_iff",
         &["array_iif"],
@@ -27,7 +29,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "Element-wise choice between two arrays or values.",
-    ),
+    )
+    .example("print array_iff(dynamic([true, false, true]), dynamic([1, 2, 3]), dynamic([4, 5, 6]))"),
     row(
         "array_index_of",
         &[],
@@ -36,10 +39,14 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "Position of the n-th equal element from a start within a length; -1 if none.",
-    ),
-    row("array_reverse", &[], &[ToDynamic], (1, 1), Is(Type::Dynamic), Numbered, "The elements backwards."),
-    row("array_rotate_left", &[], &[ToDynamic, Long], (2, 2), Is(Type::Dynamic), Numbered, "The elements rotated."),
-    row("array_rotate_right", &[], &[ToDynamic, Long], (2, 2), Is(Type::Dynamic), Numbered, "The elements rotated."),
+    )
+    .example(r#"print array_index_of(dynamic(["this", "is", "an", "example"]), "an")"#),
+    row("array_reverse", &[], &[ToDynamic], (1, 1), Is(Type::Dynamic), Numbered, "The elements backwards.")
+        .example("print array_reverse(dynamic([1, 2, 3]))"),
+    row("array_rotate_left", &[], &[ToDynamic, Long], (2, 2), Is(Type::Dynamic), Numbered, "The elements rotated.")
+        .example("print array_rotate_left(dynamic([1, 2, 3, 4, 5]), 2)"),
+    row("array_rotate_right", &[], &[ToDynamic, Long], (2, 2), Is(Type::Dynamic), Numbered, "The elements rotated.")
+        .example("print array_rotate_right(dynamic([1, 2, 3, 4, 5]), 2)"),
     row(
         "array_shift_left",
         &[],
@@ -48,7 +55,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "The elements shifted, filled with a value.",
-    ),
+    )
+    .example("print array_shift_left(dynamic([1, 2, 3, 4, 5]), 2, -1)"),
     row(
         "array_shift_right",
         &[],
@@ -57,7 +65,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "The elements shifted, filled with a value.",
-    ),
+    )
+    .example("print array_shift_right(dynamic([1, 2, 3, 4, 5]), 2)"),
     row(
         "array_slice",
         &[],
@@ -66,7 +75,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "The elements from start to end, both inclusive.",
-    ),
+    )
+    .example("print array_slice(dynamic([1, 2, 3, 4, 5]), 1, 3)"),
     row(
         "array_split",
         &[],
@@ -75,7 +85,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "The pieces before, between and after the positions.",
-    ),
+    )
+    .example("print array_split(dynamic([1, 2, 3, 4, 5]), dynamic([1, 3]))"),
     row(
         "array_sort_asc",
         &[],
@@ -84,7 +95,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "The elements in ascending order, nulls last.",
-    ),
+    )
+    .example("print array_sort_asc(dynamic([3, 1, 2]))"),
     row(
         "array_sort_desc",
         &[],
@@ -93,8 +105,10 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "The elements in descending order, nulls last.",
-    ),
-    row("array_sum", &[], &[ToDynamic], (1, 1), Is(Type::Real), Numbered, "The sum of the elements."),
+    )
+    .example("print array_sort_desc(dynamic([3, 1, 2]))"),
+    row("array_sum", &[], &[ToDynamic], (1, 1), Is(Type::Real), Numbered, "The sum of the elements.")
+        .example("print array_sum(dynamic([1, 2, 3, 4]))"),
     row(
         "bag_has_key",
         &[],
@@ -103,17 +117,20 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether a bag has a key (or a `$.a.b` path).",
-    ),
-    row("bag_keys", &[], &[ToDynamic], (1, 1), Is(Type::Dynamic), Numbered, "The keys of a bag."),
+    )
+    .example(r#"print bag_has_key(dynamic({"key1": {"inner": 1}}), "$.key1.inner")"#),
+    row("bag_keys", &[], &[ToDynamic], (1, 1), Is(Type::Dynamic), Numbered, "The keys of a bag.")
+        .example(r#"print bag_keys(dynamic({"a": 1, "b": 2}))"#),
     row(
         "bag_merge",
         &[],
         &[ToDynamic],
-        (2, MANY),
+        (1, MANY),
         Is(Type::Dynamic),
         Numbered,
         "All keys of all bags; the first of equal ones counts.",
-    ),
+    )
+    .example(r#"print bag_merge(dynamic({"a": 1}), dynamic({"a": 2, "b": 3}))"#),
     row(
         "bag_pack",
         &["pack", "pack_dictionary"],
@@ -122,7 +139,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "A bag of alternating keys and values.",
-    ),
+    )
+    .example(r#"print bag_pack("Level", "Information", "ProcessID", 1234)"#),
     row(
         "bag_remove_keys",
         &[],
@@ -131,7 +149,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "A bag without keys (or `$.a.b` paths).",
-    ),
+    )
+    .example(r#"print bag_remove_keys(dynamic({"a": 1, "b": {"c": 2, "d": 3}}), dynamic(["a", "$.b.c"]))"#),
     row(
         "bag_set_key",
         &[],
@@ -140,7 +159,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "A bag with a key (or a `$.a.b` path) set.",
-    ),
+    )
+    .example(r#"print bag_set_key(dynamic({"a": 1}), "b", 2)"#),
     row(
         "bag_zip",
         &[],
@@ -149,8 +169,10 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "A bag of an array of keys and one of values.",
-    ),
-    row("pack_array", &[], &[Any], (0, 1024), Is(Type::Dynamic), Numbered, "An array of the values."),
+    )
+    .example(r#"print bag_zip(dynamic(["a", "b"]), dynamic([1, 2]))"#),
+    row("pack_array", &[], &[Any], (0, 1024), Is(Type::Dynamic), Numbered, "An array of the values.")
+        .example(r#"print pack_array(1, "two", 3.0)"#),
     row(
         "pack_all",
         &["bag_pack_columns"],
@@ -159,7 +181,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "A bag of every column; frontends pass names and values alternating.",
-    ),
+    )
+    .example(r#"print a = 1, b = "two" | extend bag = pack_all()"#),
     row(
         "repeat",
         &[],
@@ -168,17 +191,20 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Prefixed("repeat"),
         "An array of one value, many times.",
-    ),
-    row("range", &[], &[Any], (2, 3), Is(Type::Dynamic), Numbered, "The values from start to stop by a step."),
+    )
+    .example("print repeat(1, 3)"),
+    row("range", &[], &[Any], (2, 3), Is(Type::Dynamic), Numbered, "The values from start to stop by a step.")
+        .example("print range(1, 10, 3)"),
     row(
         "set_difference",
         &[],
         &[ToDynamic],
-        (2, MANY),
+        (1, MANY),
         Is(Type::Dynamic),
         Numbered,
         "Distinct elements of the first array that are in no other.",
-    ),
+    )
+    .example("print set_difference(dynamic([1, 2, 3]), dynamic([2]))"),
     row(
         "set_equals",
         &[],
@@ -187,7 +213,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether both arrays have the same distinct elements.",
-    ),
+    )
+    .example("print set_equals(dynamic([1, 2]), dynamic([2, 1, 1]))"),
     row(
         "set_has_element",
         &[],
@@ -196,17 +223,20 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the array has the element.",
-    ),
+    )
+    .example(r#"print set_has_element(dynamic(["this", "is"]), "is")"#),
     row(
         "set_intersect",
         &[],
         &[ToDynamic],
-        (2, MANY),
+        (1, MANY),
         Is(Type::Dynamic),
         Numbered,
         "Distinct elements that all arrays have.",
-    ),
-    row("set_union", &[], &[ToDynamic], (2, MANY), Is(Type::Dynamic), Numbered, "Distinct elements of all arrays."),
+    )
+    .example("print set_intersect(dynamic([1, 2, 3]), dynamic([3, 2]))"),
+    row("set_union", &[], &[ToDynamic], (1, MANY), Is(Type::Dynamic), Numbered, "Distinct elements of all arrays.")
+        .example("print set_union(dynamic([1, 2]), dynamic([2, 3]))"),
     row(
         "jaccard_index",
         &[],
@@ -215,15 +245,18 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Real),
         Numbered,
         "Size of the intersection over size of the union.",
-    ),
-    row("treepath", &[], &[ToDynamic], (1, 1), Is(Type::Dynamic), Prefixed("tree"), "Every path of the value."),
+    )
+    .example("print jaccard_index(dynamic([1, 2, 3]), dynamic([2, 3, 4]))"),
+    row("treepath", &[], &[ToDynamic], (1, 1), Is(Type::Dynamic), Prefixed("tree"), "Every path of the value.")
+        .example(r#"print treepath(dynamic({"a": [{"b": 1}]}))"#),
     row(
         "zip",
         &[],
         &[ToDynamic],
-        (2, MANY),
+        (1, MANY),
         Is(Type::Dynamic),
         Numbered,
         "An array of arrays of the elements at equal places.",
-    ),
+    )
+    .example("print zip(dynamic([1, 3, 5]), dynamic([2, 4, 6]))"),
 ];

@@ -17,11 +17,17 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "The xxHash64 of the value, modulo a number.",
-    ),
-    row("hash_many", &[], &[Any], (2, MANY), Is(Type::Long), Numbered, "The hash of several values."),
-    row("hash_combine", &[], &[Long], (2, MANY), Is(Type::Long), Numbered, "One hash of several."),
-    row("hash_md5", &[], &[Any], (1, 1), Is(Type::String), Numbered, "The MD5 digest in hexadecimal."),
-    row("hash_sha1", &[], &[Any], (1, 1), Is(Type::String), Numbered, "The SHA-1 digest in hexadecimal."),
-    row("hash_sha256", &[], &[Any], (1, 1), Is(Type::String), Numbered, "The SHA-256 digest in hexadecimal."),
-    row("new_guid", &[], &[], (0, 0), Is(Type::Guid), Numbered, "A random guid."),
+    )
+    .example(r#"print hash("World"), hash("World", 100)"#),
+    row("hash_many", &[], &[Any], (1, MANY), Is(Type::Long), Numbered, "The hash of several values.")
+        .example(r#"print hash_many("Hello", "World")"#),
+    row("hash_combine", &[], &[Long], (1, MANY), Is(Type::Long), Numbered, "One hash of several.")
+        .example(r#"print hash_combine(hash("Hello"), hash("World"))"#),
+    row("hash_md5", &[], &[Any], (1, 1), Is(Type::String), Numbered, "The MD5 digest in hexadecimal.")
+        .example(r#"print hash_md5("World")"#),
+    row("hash_sha1", &[], &[Any], (1, 1), Is(Type::String), Numbered, "The SHA-1 digest in hexadecimal.")
+        .example(r#"print hash_sha1("World")"#),
+    row("hash_sha256", &[], &[Any], (1, 1), Is(Type::String), Numbered, "The SHA-256 digest in hexadecimal.")
+        .example(r#"print hash_sha256("World")"#),
+    row("new_guid", &[], &[], (0, 0), Is(Type::Guid), Numbered, "A random guid.").example("print new_guid()"),
 ];

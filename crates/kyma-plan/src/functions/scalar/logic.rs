@@ -9,7 +9,8 @@ use super::{MANY, ScalarFunction, row};
 
 /// Choice, null tests and the environment.
 pub(super) static TABLE: &[ScalarFunction] = &[
-    row("not", &[], &[Bool], (1, 1), Is(Type::Bool), Numbered, "The opposite; null stays null."),
+    row("not", &[], &[Bool], (1, 1), Is(Type::Bool), Numbered, "The opposite; null stays null.")
+        .example("print not(1 == 2)"),
     row(
         "iff",
         &["iif"],
@@ -18,7 +19,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         CommonValueFrom(1),
         Numbered,
         "The second argument where the first is true, else the third.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print iff(2 > 1, "yes", "no")"#),
     row(
         "case",
         &[],
@@ -27,7 +30,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         CommonOfCase,
         Numbered,
         "The value after the first true predicate, else the last argument.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print case(3 > 5, "large", 3 > 2, "medium", "small")"#),
     row(
         "coalesce",
         &[],
@@ -36,12 +41,24 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         CommonValueFrom(0),
         Numbered,
         "The first argument that is not null (for strings: not empty).",
-    ),
-    row("max_of", &[], &[Any], (1, MANY), CommonValueFrom(0), Numbered, "The largest argument; nulls are ignored."),
-    row("min_of", &[], &[Any], (1, MANY), CommonValueFrom(0), Numbered, "The smallest argument; nulls are ignored."),
-    row("isnull", &[], &[Any], (1, 1), Is(Type::Bool), Numbered, "Whether the value is null; never for strings."),
-    row("isnotnull", &["notnull"], &[Any], (1, 1), Is(Type::Bool), Numbered, "Whether the value is not null."),
-    row("isempty", &[], &[Any], (1, 1), Is(Type::Bool), Numbered, "Whether the value is an empty string or null."),
+    )
+    .own_nulls()
+    .example(r#"print coalesce(tolong("no number"), tolong("42"), 33)"#),
+    row("max_of", &[], &[Any], (1, MANY), CommonValueFrom(0), Numbered, "The largest argument; nulls are ignored.")
+        .own_nulls()
+        .example("print max_of(10, 1, -3, 17)"),
+    row("min_of", &[], &[Any], (1, MANY), CommonValueFrom(0), Numbered, "The smallest argument; nulls are ignored.")
+        .own_nulls()
+        .example("print min_of(10, 1, -3, 17)"),
+    row("isnull", &[], &[Any], (1, 1), Is(Type::Bool), Numbered, "Whether the value is null; never for strings.")
+        .own_nulls()
+        .example(r#"print isnull(tolong("no number"))"#),
+    row("isnotnull", &["notnull"], &[Any], (1, 1), Is(Type::Bool), Numbered, "Whether the value is not null.")
+        .own_nulls()
+        .example(r#"print isnotnull(tolong("42"))"#),
+    row("isempty", &[], &[Any], (1, 1), Is(Type::Bool), Numbered, "Whether the value is an empty string or null.")
+        .own_nulls()
+        .example(r#"print isempty("")"#),
     row(
         "isnotempty",
         &["notempty"],
@@ -50,7 +67,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the value is neither an empty string nor null.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print isnotempty("text")"#),
     row(
         "assert",
         &[],
@@ -59,7 +78,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Fails the query with the message unless the condition holds.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print assert(1 < 2, "never said")"#),
     row(
         "gettype",
         &[],
@@ -68,7 +89,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Prefixed("type"),
         "The name of the value's type, of a dynamic its content's.",
-    ),
+    )
+    .own_nulls()
+    .example("print gettype(dynamic([1, 2]))"),
     row(
         "estimate_data_size",
         &[],
@@ -77,5 +100,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "About how many bytes the values take.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print estimate_data_size("text", 42)"#),
 ];

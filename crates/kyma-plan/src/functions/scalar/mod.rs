@@ -2,16 +2,22 @@
 //!
 //! A row is `row(name, aliases, parameters, (fewest, most), result, naming, sentence)`.
 
+mod analysis;
+mod bits;
 mod conversion;
 mod datetime;
+mod digest;
 mod dynamic;
+mod encoding;
 mod geo;
+mod geo_shapes;
 mod hash;
 mod logic;
 mod math;
 mod network;
 mod parse;
 mod predicate;
+mod principal;
 mod series;
 mod text;
 
@@ -26,14 +32,20 @@ pub(super) static TABLES: &[&[ScalarFunction]] = &[
     logic::TABLE,
     conversion::TABLE,
     text::TABLE,
+    encoding::TABLE,
     datetime::TABLE,
     dynamic::TABLE,
     math::TABLE,
+    bits::TABLE,
     network::TABLE,
     parse::TABLE,
     hash::TABLE,
+    digest::TABLE,
+    principal::TABLE,
     series::TABLE,
+    analysis::TABLE,
     geo::TABLE,
+    geo_shapes::TABLE,
 ];
 
 /// One row of a table.

@@ -17,8 +17,12 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the text contains the term, without case.",
-    ),
-    row("has_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text contains the term."),
+    )
+    .own_nulls()
+    .example(r#"print "North America" has "america""#),
+    row("has_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text contains the term.")
+        .own_nulls()
+        .example(r#"print "North America" has_cs "America""#),
     row(
         "hasprefix",
         &[],
@@ -27,8 +31,12 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether a term of the text starts so, without case.",
-    ),
-    row("hasprefix_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether a term of the text starts so."),
+    )
+    .own_nulls()
+    .example(r#"print "North America" hasprefix "ame""#),
+    row("hasprefix_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether a term of the text starts so.")
+        .own_nulls()
+        .example(r#"print "North America" hasprefix_cs "Ame""#),
     row(
         "hassuffix",
         &[],
@@ -37,8 +45,12 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether a term of the text ends so, without case.",
-    ),
-    row("hassuffix_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether a term of the text ends so."),
+    )
+    .own_nulls()
+    .example(r#"print "North America" hassuffix "ica""#),
+    row("hassuffix_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether a term of the text ends so.")
+        .own_nulls()
+        .example(r#"print "North America" hassuffix_cs "ica""#),
     row(
         "contains",
         &[],
@@ -47,7 +59,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the text contains the substring, without case.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print "FabriKam" contains "BRik""#),
     row(
         "contains_cs",
         &["containscs"],
@@ -56,7 +70,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the text contains the substring.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print "FabriKam" contains_cs "Kam""#),
     row(
         "startswith",
         &[],
@@ -65,10 +81,18 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the text starts so, without case.",
-    ),
-    row("startswith_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text starts so."),
-    row("endswith", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text ends so, without case."),
-    row("endswith_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text ends so."),
+    )
+    .own_nulls()
+    .example(r#"print "FabriKam" startswith "fab""#),
+    row("startswith_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text starts so.")
+        .own_nulls()
+        .example(r#"print "FabriKam" startswith_cs "Fab""#),
+    row("endswith", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text ends so, without case.")
+        .own_nulls()
+        .example(r#"print "FabriKam" endswith "kam""#),
+    row("endswith_cs", &[], &[Text, Text], (2, 2), Is(Type::Bool), Numbered, "Whether the text ends so.")
+        .own_nulls()
+        .example(r#"print "FabriKam" endswith_cs "Kam""#),
     row(
         "equal_ci",
         &[],
@@ -77,7 +101,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the texts are equal without case: `=~`.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print "FabriKam" =~ "fabrikam""#),
     row(
         "matches_regex",
         &[],
@@ -86,7 +112,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the expression occurs in the text: `matches regex`.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print "error 42" matches regex @"error \d+""#),
     row(
         "has_any",
         &[],
@@ -95,7 +123,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the text has any of the terms; an array gives its elements.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print "disk is full" has_any ("full", "empty")"#),
     row(
         "has_all",
         &[],
@@ -104,7 +134,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the text has all of the terms; an array gives its elements.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print "disk is full" has_all ("disk", "full")"#),
     row(
         "like",
         &[],
@@ -113,7 +145,9 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the whole text fits the pattern of `*` wildcards, without case.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print like("error 42: disk", "error*disk")"#),
     row(
         "like_cs",
         &[],
@@ -122,5 +156,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Bool),
         Numbered,
         "Whether the whole text fits the pattern of `*` wildcards.",
-    ),
+    )
+    .own_nulls()
+    .example(r#"print like_cs("Error 42", "Error*")"#),
 ];

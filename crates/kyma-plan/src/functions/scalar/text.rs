@@ -9,7 +9,8 @@ use super::{MANY, ScalarFunction, row};
 
 /// Text functions. Positions and lengths are counted in characters.
 pub(super) static TABLE: &[ScalarFunction] = &[
-    row("strcat", &[], &[Text], (1, MANY), Is(Type::String), Numbered, "The texts one after the other."),
+    row("strcat", &[], &[Text], (1, MANY), Is(Type::String), Numbered, "The texts one after the other.")
+        .example(r#"print strcat("hello", " ", "world", 1)"#),
     row(
         "strcat_delim",
         &[],
@@ -18,7 +19,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "The texts with a delimiter between.",
-    ),
+    )
+    .example(r#"print strcat_delim("-", 1, "A", true)"#),
     row(
         "strcat_array",
         &["array_strcat"],
@@ -27,9 +29,12 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "The elements with a delimiter between.",
-    ),
-    row("strlen", &[], &[Text], (1, 1), Is(Type::Long), Prefixed("strlen"), "The number of characters."),
-    row("string_size", &[], &[Text], (1, 1), Is(Type::Long), Prefixed("string_size"), "The number of UTF-8 bytes."),
+    )
+    .example(r#"print strcat_array(dynamic([1, 2, 3]), "->")"#),
+    row("strlen", &[], &[Text], (1, 1), Is(Type::Long), Prefixed("strlen"), "The number of characters.")
+        .example(r#"print strlen("⒦⒰⒮⒯⒪")"#),
+    row("string_size", &[], &[Text], (1, 1), Is(Type::Long), Prefixed("string_size"), "The number of UTF-8 bytes.")
+        .example(r#"print string_size("⒦⒰⒮⒯⒪")"#),
     row(
         "substring",
         &[],
@@ -38,10 +43,14 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "Characters from a position (from the end when negative), up to a count.",
-    ),
-    row("tolower", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The text in lower case."),
-    row("toupper", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The text in upper case."),
-    row("reverse", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The characters backwards."),
+    )
+    .example(r#"print substring("123456", 2, 2), substring("123456", -2)"#),
+    row("tolower", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The text in lower case.")
+        .example(r#"print tolower("HELLO")"#),
+    row("toupper", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The text in upper case.")
+        .example(r#"print toupper("hello")"#),
+    row("reverse", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The characters backwards.")
+        .example(r#"print reverse("hello")"#),
     row(
         "split",
         &[],
@@ -50,7 +59,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         FirstArgument,
         "The parts between delimiters; or an array of the one at a position.",
-    ),
+    )
+    .example(r#"print split("a_b_c", "_"), split("a_b_c", "_", 1)"#),
     row(
         "trim",
         &[],
@@ -59,7 +69,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "Removes what the expression (first) matches at both ends.",
-    ),
+    )
+    .example(r#"print trim("--", "--https://example.com--")"#),
     row(
         "trim_start",
         &[],
@@ -68,7 +79,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "Removes what the expression (first) matches at the start.",
-    ),
+    )
+    .example(r#"print trim_start(@"[^\w]+", "-  Te st1// $")"#),
     row(
         "trim_end",
         &[],
@@ -77,7 +89,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "Removes what the expression (first) matches at the end.",
-    ),
+    )
+    .example(r#"print trim_end(@"[^\w]+", "-  Te st1// $")"#),
     row(
         "replace_string",
         &[],
@@ -86,16 +99,28 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "Replaces every occurrence of a substring.",
-    ),
+    )
+    .example(r#"print replace_string("A magic trick", "magic", "card")"#),
     row(
         "replace_regex",
-        &["replace"],
+        &[],
         &[Text, Text, Text],
         (3, 3),
         Is(Type::String),
         Numbered,
         "Replaces every match; `\\\\1` is the first group.",
-    ),
+    )
+    .example(r#"print replace_regex("Number is 1", @"is (\d+)", @"was: \1")"#),
+    row(
+        "replace",
+        &[],
+        &[Text, Text, Text],
+        (3, 3),
+        Is(Type::String),
+        Numbered,
+        "As `replace_regex`, with the text last: expression, rewrite, text.",
+    )
+    .example(r#"print replace(@"is (\d+)", @"was: \1", "Number is 1")"#),
     row(
         "replace_strings",
         &[],
@@ -104,7 +129,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "Replaces each lookup by the rewrite at its place.",
-    ),
+    )
+    .example(r#"print replace_strings("a cat, a dog", dynamic(["cat", "dog"]), dynamic(["fish", "bird"]))"#),
     row(
         "extract",
         &[],
@@ -113,7 +139,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "A group of the first match, or the empty string.",
-    ),
+    )
+    .example(r#"print extract(@"x=([0-9.]+)", 1, "hello x=45.6|wo")"#),
     row(
         "extract_all",
         &["extractall"],
@@ -122,7 +149,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Dynamic),
         Numbered,
         "The groups of every match.",
-    ),
+    )
+    .example(r#"print extract_all(@"([0-9]+)([a-z])", "1a 22b 333c")"#),
     row(
         "indexof",
         &[],
@@ -131,7 +159,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "Position of the n-th occurrence from a start within a length; -1 if none.",
-    ),
+    )
+    .example(r#"print indexof("abcdefg", "cde"), indexof("abcabc", "abc", 1)"#),
     row(
         "indexof_regex",
         &[],
@@ -140,7 +169,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "Position of the n-th match from a start within a length; -1 if none.",
-    ),
+    )
+    .example(r#"print indexof_regex("abcabc", @"a.c", 1)"#),
     row(
         "countof",
         &[],
@@ -149,7 +179,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "How often a substring (overlapping), or with `regex` an expression, occurs.",
-    ),
+    )
+    .example(r#"print countof("aaaa", "aa"), countof("abcabc", "a.c", "regex")"#),
     row(
         "has_any_index",
         &[],
@@ -158,8 +189,10 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "Position of the first array element that the text has; -1 if none.",
-    ),
-    row("strcmp", &[], &[Text, Text], (2, 2), Is(Type::Long), Numbered, "-1, 0 or 1 by code points."),
+    )
+    .example(r#"print has_any_index("this is an example", dynamic(["this", "example"]))"#),
+    row("strcmp", &[], &[Text, Text], (2, 2), Is(Type::Long), Numbered, "-1, 0 or 1 by code points.")
+        .example(r#"print strcmp("abc", "abd")"#),
     row(
         "strrep",
         &[],
@@ -168,7 +201,8 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "The text repeated, with a delimiter between.",
-    ),
+    )
+    .example(r#"print strrep("from now", 3, " ")"#),
     row(
         "translate",
         &[],
@@ -177,9 +211,12 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "Replaces characters of the first list by those of the second, in the third.",
-    ),
-    row("isascii", &[], &[Text], (1, 1), Is(Type::Bool), Numbered, "Whether every character is ASCII."),
-    row("isutf8", &[], &[Text], (1, 1), Is(Type::Bool), Numbered, "Whether the text is valid UTF-8."),
+    )
+    .example(r#"print translate("krasp", "otsku", "spark")"#),
+    row("isascii", &[], &[Text], (1, 1), Is(Type::Bool), Numbered, "Whether every character is ASCII.")
+        .example(r#"print isascii("abc")"#),
+    row("isutf8", &[], &[Text], (1, 1), Is(Type::Bool), Numbered, "Whether the text is valid UTF-8.")
+        .example(r#"print isutf8("abc")"#),
     row(
         "regex_quote",
         &[],
@@ -188,87 +225,6 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::String),
         Numbered,
         "The text with what expressions interpret escaped.",
-    ),
-    row(
-        "base64_encode_tostring",
-        &["base64_encodestring"],
-        &[Text],
-        (1, 1),
-        Is(Type::String),
-        Numbered,
-        "Base64 of the text.",
-    ),
-    row(
-        "base64_decode_tostring",
-        &["base64_decodestring"],
-        &[Text],
-        (1, 1),
-        Is(Type::String),
-        Numbered,
-        "The text of base64.",
-    ),
-    row("base64_decode_toarray", &[], &[Text], (1, 1), Is(Type::Dynamic), Numbered, "The bytes of base64."),
-    row("base64_decode_toguid", &[], &[Text], (1, 1), Is(Type::Guid), Numbered, "The guid of base64."),
-    row("base64_encode_fromarray", &[], &[ToDynamic], (1, 1), Is(Type::String), Numbered, "Base64 of bytes."),
-    row("base64_encode_fromguid", &[], &[Guid], (1, 1), Is(Type::String), Numbered, "Base64 of a guid's bytes."),
-    row("url_encode", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The text for a query string, blanks as `+`."),
-    row("url_encode_component", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The text for a URL component."),
-    row("url_decode", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The text that a URL-encoded one means."),
-    row("format_bytes", &[], &[Real, Long, Text], (1, 3), Is(Type::String), FirstArgument, "A size with its unit."),
-    row(
-        "gzip_compress_to_base64_string",
-        &[],
-        &[Text],
-        (1, 1),
-        Is(Type::String),
-        Numbered,
-        "The text compressed by gzip, in base64.",
-    ),
-    row(
-        "gzip_decompress_from_base64_string",
-        &[],
-        &[Text],
-        (1, 1),
-        Is(Type::String),
-        Numbered,
-        "The text of base64 gzip.",
-    ),
-    row(
-        "zlib_compress_to_base64_string",
-        &[],
-        &[Text],
-        (1, 1),
-        Is(Type::String),
-        Numbered,
-        "The text compressed by zlib, in base64.",
-    ),
-    row(
-        "zlib_decompress_from_base64_string",
-        &[],
-        &[Text],
-        (1, 1),
-        Is(Type::String),
-        Numbered,
-        "The text of base64 zlib.",
-    ),
-    row("punycode_from_string", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The Punycode of the text."),
-    row("punycode_to_string", &[], &[Text], (1, 1), Is(Type::String), Numbered, "The text of Punycode."),
-    row(
-        "punycode_domain_from_string",
-        &[],
-        &[Text],
-        (1, 1),
-        Is(Type::String),
-        Numbered,
-        "A domain with its labels in Punycode.",
-    ),
-    row(
-        "punycode_domain_to_string",
-        &[],
-        &[Text],
-        (1, 1),
-        Is(Type::String),
-        Numbered,
-        "A domain with its labels in text.",
-    ),
+    )
+    .example(r#"print regex_quote("(so$me.Te^xt)")"#),
 ];

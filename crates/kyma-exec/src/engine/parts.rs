@@ -1,0 +1,161 @@
+//! Every table of an answer while it is made: what says which tables there are comes first, then, table after table, its
+//! columns and its rows. A statement starts when the one before has given its last row.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use kyma_core::Schema;
+use kyma_core::profile::Profile;
+use kyma_plan::{Diagnostic, Visualization};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Engine, Meter, Ready, Running, STREAM_BATCHES, Watch, cancelled, died, nothing_asked, profile_of, start, timed_out,
+};
+use crate::df_adapter::run::{Rows, Runner};
+use crate::request::{QueryError, QueryRequest};
+
+/// The tables of an answer while they are made. Dropping it stops the query.
+pub struct AnswerParts {
+    /// One per table, in order.
+    pub tables: Vec<TableHead>,
+    /// Remarks.
+    pub warnings: Vec<Diagnostic>,
+    /// For each table its columns, then its rows; ends after the first error.
+    pub parts: BoxStream<'static, Result<Part, QueryError>>,
+    /// What it has cost so far; final after the last part.
+    pub profile: Box<dyn Fn() -> Profile + Send + Sync>,
+}
+
+impl std::fmt::Debug for AnswerParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AnswerParts").field("tables", &self.tables).finish_non_exhaustive()
+    }
+}
+
+/// What is known of a table before it is made.
+#[derive(Debug, Clone)]
+pub struct TableHead {
+    /// Its name, when the query gave one.
+    pub name: Option<String>,
+    /// How to draw it.
+    pub visualization: Option<Visualization>,
+}
+
+/// A part of an answer.
+#[derive(Debug, Clone)]
+pub enum Part {
+    /// The next table begins, with these columns.
+    Table(Schema),
+    /// Rows of the table that began last.
+    Rows(RecordBatch),
+}
+
+impl Engine {
+    /// Answers every statement of a query, table after table, batch by batch.
+    pub async fn stream_tables(
+        &self,
+        request: QueryRequest,
+        cancel: CancellationToken,
+    ) -> Result<AnswerParts, QueryError> {
+        let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
+        // A timeout may be as good as endless.
+        let deadline = tokio::time::Instant::now().checked_add(timeout);
+        let (started, language) = (Instant::now(), request.language.clone());
+        let watch = Watch::default();
+        let inner = Arc::clone(&watch);
+        let task = self.spawn(async move { work.plan(request, None, &io, &inner).await })?;
+        let ready = tokio::select! {
+            ready = task => ready.unwrap_or_else(|gone| Err(died(gone).into())),
+            () = cancel.cancelled() => Err(cancelled().into()),
+            () = at(deadline) => Err(timed_out(timeout).into()),
+        };
+        if ready.is_err() {
+            self.work.count(&language, started, &profile_of(&watch), true);
+        }
+        let ready = ready?;
+        let head = |statement: &kyma_plan::Statement| TableHead {
+            name: statement.name.clone(),
+            visualization: statement.visualization.clone(),
+        };
+        let tables: Vec<TableHead> = ready.query.statements.iter().map(head).collect();
+        if tables.is_empty() {
+            return Err(nothing_asked().into());
+        }
+        let (scope, warnings) = (Arc::clone(&ready.scope), ready.query.warnings.clone());
+        let (send, receive) = tokio::sync::mpsc::channel(STREAM_BATCHES);
+        let work = Arc::clone(&self.work);
+        let pump = self.spawn(async move {
+            let scope = Arc::clone(&ready.scope);
+            let sent = tokio::select! {
+                sent = pump(ready, &send) => sent,
+                () = cancel.cancelled() => Err(cancelled().into()),
+                () = at(deadline) => Err(timed_out(timeout).into()),
+            };
+            work.count(&language, started, &scope.profile(), sent.is_err());
+            if let Err(error) = sent {
+                let _ = send.send(Err(error)).await;
+            }
+        })?;
+        let parts = futures::stream::unfold((receive, pump), |(mut receive, pump)| async move {
+            receive.recv().await.map(|part| (part, (receive, pump)))
+        });
+        Ok(AnswerParts { tables, warnings, parts: parts.boxed(), profile: Box::new(move || scope.profile()) })
+    }
+}
+
+/// Ends at a time, or never.
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends the tables, within the limits of the whole answer.
+async fn pump(ready: Ready, send: &Sender<Result<Part, QueryError>>) -> Result<(), QueryError> {
+    let Ready { scope, query, limits, truncate } = ready;
+    let runner = Runner::new(&scope)?;
+    let mut meter = Meter::new(&limits, truncate);
+    for statement in &query.statements {
+        let Rows { schema, mut batches } = start(&scope, &runner, &statement.plan).await?;
+        let running = Running::begin(&scope);
+        if send.send(Ok(Part::Table(schema))).await.is_err() {
+            return Ok(());
+        }
+        while !meter.is_full
+            && let Some(batch) = batches.next().await
+        {
+            let batch = batch?;
+            let last = meter.rows_before_the_limit(&batch);
+            let (batch, error) = match meter.admit(batch) {
+                Ok(batch) => (batch, None),
+                Err(error) => (last, Some(error)),
+            };
+            running.gave(meter.rows);
+            if let Some(batch) = batch
+                && send.send(Ok(Part::Rows(batch))).await.is_err()
+            {
+                return Ok(());
+            }
+            if let Some(error) = error {
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Meter {
+    /// The part of a batch that the limit of rows has room for, when it has not for all: whoever reads a stream gets
+    /// what was asked for before the error.
+    fn rows_before_the_limit(&self, batch: &RecordBatch) -> Option<RecordBatch> {
+        let room = self.rows_max?.saturating_sub(self.rows);
+        (0 < room && room < batch.num_rows()).then(|| batch.slice(0, room))
+    }
+}

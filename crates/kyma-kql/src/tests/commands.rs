@@ -288,3 +288,69 @@ fn what_is_not_there_is_refused_with_a_hint() {
         assert!(found == code && said.contains(hint), "{line}: {found}: {said}");
     }
 }
+
+/// Words of commands in any order.
+const WORDS: [&str; 40] = [
+    ".show",
+    ".create",
+    ".alter",
+    ".drop",
+    ".delete",
+    ".rename",
+    ".set",
+    ".",
+    "-",
+    "merge",
+    "or",
+    "table",
+    "tables",
+    "function",
+    "database",
+    "schema",
+    "as",
+    "json",
+    "T",
+    "['x y']",
+    "(",
+    ")",
+    "{",
+    "}",
+    "=",
+    ",",
+    ":long",
+    "with",
+    "policy",
+    "retention",
+    "ingestion",
+    "csv",
+    "mapping",
+    "'m'",
+    "records",
+    "<|",
+    "|",
+    "where",
+    "ä",
+    ";",
+];
+
+proptest::proptest! {
+    /// No text panics, and an error's place is in the text.
+    #[test]
+    fn any_soup_of_words_is_a_command_or_an_error(
+        verb in 0..8_usize,
+        words in proptest::collection::vec(0..WORDS.len(), 0..14),
+    ) {
+        let words: Vec<&str> = std::iter::once(verb).chain(words).map(|at| WORDS[at]).collect();
+        let text = words.join(" ");
+        if let Some(Err(errors)) = Kql.command(&text) {
+            for error in errors.0 {
+                assert!(error.span.start <= error.span.end && error.span.end <= text.len(), "{text}: {error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_after_a_dot_panics(text in "\\.\\PC{0,60}") {
+        let _ = Kql.command(&text);
+    }
+}

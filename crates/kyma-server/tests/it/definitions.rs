@@ -266,3 +266,19 @@ async fn no_command_is_a_defect() {
     }
     node.stop().await;
 }
+
+/// `docs/commands.md` is a list of commands that work, in the order it stands there.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_of_the_documentation_runs() {
+    const DOCS: &str = include_str!("../../../../docs/commands.md");
+    let node = TestNode::start().await;
+    let mut run = 0;
+    for line in DOCS.lines().filter(|line| line.starts_with("| `.")) {
+        let csl = line.trim_start_matches("| `").split("` |").next().unwrap().replace("\\|", "|");
+        let (status, answer) = node.query(json!({ "query": csl })).await;
+        assert_eq!(status, 200, "{csl}: {answer}");
+        run += 1;
+    }
+    assert!(run > 60, "only {run} examples were found");
+    node.stop().await;
+}

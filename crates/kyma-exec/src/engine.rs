@@ -315,7 +315,8 @@ impl Work {
         drop(pinning);
         let shared = Arc::clone(&self.shared);
         let scope = QueryScope::new(shared, snapshot, now, &request.database, io.clone(), timeline);
-        // Nobody else sets it.
+        // Nobody else sets them.
+        let _ = request.time_scope.clone().map(|bounds| scope.time_scope.set(bounds));
         let _ = watch.set(Arc::clone(&scope));
         let query = read(&scope, &*frontend, &request).await?;
         scope.note(|profile| profile.parse_micros = micros(started));

@@ -31,6 +31,18 @@ impl Default for Limits {
     }
 }
 
+/// Bounds of a datetime column, in nanoseconds, both inclusive. Tables without the column are not bounded; nor are the
+/// tables of SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeScope {
+    /// The column; each table's event time where none is named.
+    pub column: Option<String>,
+    /// Earliest time.
+    pub from: i64,
+    /// Latest time.
+    pub to: i64,
+}
+
 /// A query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryRequest {
@@ -44,6 +56,8 @@ pub struct QueryRequest {
     pub parameters: BTreeMap<String, serde_json::Value>,
     /// Its `now()`; the engine's clock when absent.
     pub now: Option<i64>,
+    /// The rows that it may see.
+    pub time_scope: Option<TimeScope>,
     /// What it may cost.
     pub limits: Limits,
     /// Cut a result that is too large, with a warning, instead of failing.
@@ -59,6 +73,7 @@ impl QueryRequest {
             database: database.to_owned(),
             parameters: BTreeMap::new(),
             now: None,
+            time_scope: None,
             limits: Limits::default(),
             truncate: false,
         }

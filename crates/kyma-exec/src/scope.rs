@@ -1,6 +1,6 @@
 //! What one query shares among everything that works for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kyma_core::format::Formats;
@@ -9,6 +9,7 @@ use kyma_storage::Store;
 use parking_lot::Mutex;
 
 use crate::manifest::Manifests;
+use crate::request::TimeScope;
 use crate::scan::footers::Footers;
 use crate::settings::ExecSettings;
 use crate::snapshot::Snapshot;
@@ -58,6 +59,8 @@ pub struct QueryScope {
     pub now: i64,
     /// Its database.
     pub database: String,
+    /// The rows that it may see, if not all.
+    pub time_scope: OnceLock<TimeScope>,
     /// Where requests to the store run.
     pub io: tokio::runtime::Handle,
     /// What it asked the store for.
@@ -103,6 +106,7 @@ impl QueryScope {
             snapshot,
             now,
             database: database.to_owned(),
+            time_scope: OnceLock::new(),
             io,
             counters: Arc::default(),
             memory_peak: Arc::default(),

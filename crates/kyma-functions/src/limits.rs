@@ -22,6 +22,8 @@ pub const EXPANDED_ROWS_MAX: usize = 2_147_483_647;
 pub const CIDR_LIST_MAX: usize = 64;
 /// Positions of one geometry, given or built.
 pub const GEO_VERTICES_MAX: usize = 1_048_576;
+/// Positions of the border of a buffer before it is made of its parts, in the worst case.
+pub const GEO_BUFFER_VERTICES_MAX: usize = 8_388_608;
 /// Cells of one answer of `geo_line_to_s2cells` and `geo_polygon_to_s2cells`.
 pub const GEO_S2_CELLS_MAX: usize = 65_536;
 /// Cells of one answer of `geo_polygon_to_h3cells`.

@@ -252,6 +252,11 @@ pub(crate) enum OperatorKind {
         key: Expr,
         body: Vec<Operator>,
     },
+    /// A body with a table of its own, in which the key is a value.
+    PartitionOf {
+        key: Expr,
+        body: Expr,
+    },
     Fork(Vec<(Option<Name>, Vec<Operator>)>),
     Facet(Vec<Expr>),
     Search {

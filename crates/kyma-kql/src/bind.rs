@@ -19,6 +19,7 @@ mod lambda;
 mod naming;
 mod nested;
 mod operators;
+mod partition;
 mod plugin;
 mod recover;
 mod search;

@@ -3,11 +3,15 @@
 mod check;
 mod commands;
 mod conformance;
+<<<<<<< HEAD
 mod docs;
 mod examples;
 mod functions;
 mod mutation;
 mod oracle;
+=======
+mod lookups;
+>>>>>>> w-geo
 mod plans;
 mod realworld;
 mod soup;

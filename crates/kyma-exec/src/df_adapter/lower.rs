@@ -26,7 +26,6 @@ use futures::future::BoxFuture;
 use kyma_core::{Error, Result, Schema, Type, Value};
 use kyma_functions::EvalContext;
 use kyma_functions::table::KeyValueOptions;
-use kyma_plan::node::Scan;
 use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey};
 use parking_lot::Mutex;
 
@@ -38,10 +37,8 @@ use crate::df_adapter::operators::parse::{Parse, Reading};
 use crate::df_adapter::operators::range::range;
 use crate::df_adapter::operators::series::Axis;
 use crate::df_adapter::operators::{Finished, Operator, OperatorExec};
-use crate::df_adapter::paths::read_column;
 use crate::df_adapter::scalar::{Kernel, Op, ValueSet};
 use crate::df_adapter::summarize;
-use crate::df_adapter::table::KymaTable;
 use crate::scope::QueryScope;
 use crate::settings::PLAN_DEPTH_MAX;
 
@@ -204,14 +201,6 @@ impl Lowering {
         Exprs { columns, context: self.context(), sets: self.sets.lock().clone().into() }
     }
 
-    fn scan(&self, scan: &Scan, schema: &Schema) -> Result<LogicalPlan> {
-        let (table, at) = self.scope.snapshot.find(&scan.database, &scan.table)?;
-        let columns = schema.columns().iter().map(read_column).collect();
-        let name = scan.table.clone();
-        let table = KymaTable::new(&self.scope, table, at, columns, schema, scan.null_strings_are_empty);
-        self.provider(&name, Arc::new(table))
-    }
-
     fn values(&self, rows: &[Vec<Value>], schema: &Schema) -> Result<LogicalPlan> {
         let column = |(at, column): (usize, &kyma_core::Column)| {
             let null = Value::Null(column.ty);
@@ -229,7 +218,7 @@ impl Lowering {
         self.provider("rows", Arc::new(table))
     }
 
-    fn provider(&self, name: &str, provider: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
+    pub(super) fn provider(&self, name: &str, provider: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
         let mut names = self.names.lock();
         *names += 1;
         let name = TableReference::bare(format!("{name}#{names}"));

@@ -33,5 +33,6 @@ pub(crate) mod sql_functions;
 pub(crate) mod statistics;
 pub(crate) mod summarize;
 pub(crate) mod table;
+pub(crate) mod time_scope;
 pub(crate) mod watch;
 pub(crate) mod words;

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use kyma_core::time::SECOND;
 use kyma_core::{Kind, Type};
-use kyma_exec::{ExecSettings, Limits, QueryRequest};
+use kyma_exec::{ExecSettings, Limits, QueryRequest, TimeScope};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{DATABASE, Row, World, failure, long, settings, shown, text, time};
+use crate::world::{DATABASE, EPOCH, Row, World, failure, long, settings, shown, text, time};
 
 /// Runs until it is stopped.
 const ENDLESS: &str = "range x from 1 to 100000000 step 1 | extend k = 1 \
@@ -161,4 +162,19 @@ async fn a_store_that_is_down_is_said_so() {
     assert_eq!((error.kind(), error.code()), (Kind::Unavailable, "store.unavailable"), "{error:?}");
     world.faults.set_down(false);
     assert_eq!(world.rows("T | summarize sum(n)").await, ["499500"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_scope_hides_rows_of_every_table_that_has_its_column() {
+    let world = World::start().await;
+    filled(&world).await;
+    let scope = |column: Option<&str>| {
+        let (from, to) = (EPOCH + 10 * SECOND, EPOCH + 19 * SECOND);
+        let bounds = TimeScope { column: column.map(str::to_owned), from, to };
+        let text = "union T, (T | where n < 15) | summarize count(), min(n), max(n)";
+        QueryRequest { time_scope: Some(bounds), ..QueryRequest::new("kql", DATABASE, text) }
+    };
+    let run = async |request: QueryRequest| shown(&world.engine.run(request, CancellationToken::new()).await.unwrap());
+    assert_eq!(run(scope(None)).await, ["15|10|19"]);
+    assert_eq!(run(scope(Some("nosuch"))).await, ["1015|0|999"]);
 }

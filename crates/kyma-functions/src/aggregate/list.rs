@@ -78,10 +78,10 @@ impl Slot for List {
             return 0;
         }
         let item = json_at(input.as_ref(), row, config.ty);
-        // A set of arrays is the set of their elements.
-        if config.distinct && config.ty == Type::Dynamic && item.starts_with('[') {
+        // A list or set of arrays is the one of their elements.
+        if config.ty == Type::Dynamic && item.starts_with('[') {
             let elements = sonic_rs::to_array_iter(item.as_str()).filter_map(std::result::Result::ok);
-            let elements = elements.filter(|element| element.as_raw_str() != "null");
+            let elements = elements.filter(|element| config.nulls || element.as_raw_str() != "null");
             return elements.map(|element| self.push(element.as_raw_str().to_owned(), config)).sum();
         }
         if item == "null" && !config.nulls { 0 } else { self.push(item, config) }

@@ -189,7 +189,48 @@ fn remove(value: &mut Json, steps: &[Step]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            prop::sample::select(vec!["a", "b", "c d"]).prop_map(|key| Step::Key(key.to_owned())),
+            (0..3_usize).prop_map(Step::Index),
+        ]
+    }
+
+    fn json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![Just(Json::Null), any::<i16>().prop_map(Json::from), "[a-z\\\\\"]{0,3}".prop_map(Json::from)];
+        leaf.prop_recursive(4, 24, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Json::from),
+                prop::collection::btree_map(prop::sample::select(vec!["a", "b", "c d"]), inner, 0..3)
+                    .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Against walking the parsed value.
+        #[test]
+        fn steps_lead_where_a_parsed_value_has_it(root in json(), steps in prop::collection::vec(step(), 0..4)) {
+            prop_assume!(root.is_object());
+            let line = root.to_string();
+            let mut members = Vec::new();
+            for_each_member(&line, |_, key, raw| {
+                let at = offset(raw, &line);
+                members.push((key.to_owned(), &line[at..at + raw.len()]));
+                Ok(())
+            }).unwrap();
+            let slow = steps.iter().try_fold(&root, |at, step| match step {
+                Step::Key(key) => at.get(key),
+                Step::Index(index) => at.get(index),
+            });
+            let found = follow(&line, &members, &steps).map(|raw| serde_json::from_str::<Json>(raw).unwrap());
+            prop_assert_eq!(found.as_ref(), slow.filter(|value| !value.is_null()));
+        }
+    }
 
     #[test]
     fn epochs_of_every_unit() {

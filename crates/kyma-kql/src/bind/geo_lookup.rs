@@ -174,7 +174,7 @@ fn option<'c>(call: &'c Call, name: &str, span: Span) -> Bind<Option<&'c Arg>> {
 }
 
 /// All pairs. Columns of the same name are told apart, as in a join.
-fn cross(left: Plan, right: Plan, span: Span) -> Plan {
+pub(super) fn cross(left: Plan, right: Plan, span: Span) -> Plan {
     let mut names = Names::default();
     let columns = left.schema.columns().iter().chain(right.schema.columns());
     let schema = columns.map(|column| Column::new(names.unique(&column.name), column.ty)).collect();

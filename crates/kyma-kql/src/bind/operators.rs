@@ -101,6 +101,7 @@ impl Binder<'_> {
             }
             OperatorKind::Invoke(call) => self.invoke_on(input, call, names, span),
             OperatorKind::Partition { key, body } => self.partition(input, key, body, names, span),
+            OperatorKind::PartitionOf { key, body } => self.partition_of(input, key, body, names, span),
             OperatorKind::Search { predicate, .. } => self.search_in(input, predicate, names, span),
             OperatorKind::Evaluate(call, declared) => self.evaluate(input, call, declared.as_ref(), names, span),
             OperatorKind::Consume => Ok(Plan::limit(input, 0, span)),

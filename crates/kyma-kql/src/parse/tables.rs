@@ -1,5 +1,6 @@
 //! `range`, `datatable`, `render`, `partition`, `fork`, and the columns a plugin declares.
 
+use super::operators::NAMES;
 use super::{Parsed, Parser};
 use crate::ast::{Declared, Expr, ExprKind, OperatorKind, Param, Settings};
 
@@ -85,6 +86,11 @@ impl Parser<'_> {
         let name = self.name()?;
         let key = Expr { kind: ExprKind::Name(name.text), span: name.span };
         let close = if self.eat("{") {
+            if !self.hyphenated().is_some_and(|(word, _)| NAMES.contains(&word.to_ascii_lowercase().as_str())) {
+                let body = self.pipe_expr()?;
+                self.expect("}")?;
+                return Ok(OperatorKind::PartitionOf { key, body });
+            }
             "}"
         } else {
             self.expect("(")?;

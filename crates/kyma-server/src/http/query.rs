@@ -277,6 +277,7 @@ fn request_of(state: &Shared, body: QueryBody, language: String) -> Outcome<Quer
         database: state.database_or_default(body.database),
         parameters: body.parameters,
         now: now.transpose()?,
+        time_scope: None,
         limits: Limits {
             rows: asked(body.limits.rows, RESULT_ROWS_MAX),
             bytes: asked(body.limits.bytes, RESULT_BYTES_MAX),
@@ -389,10 +390,12 @@ async fn respond_streamed(
     };
     let rest = rest_of(batches, writer, turn);
     let chunks = stream::iter([Ok(head), Ok(first)]).chain(rest);
-    let body = Body::from_stream(chunks.filter(|chunk| {
+    let chunks = chunks.filter(|chunk| {
         let keep = !matches!(chunk, Ok(bytes) if bytes.is_empty());
         std::future::ready(keep)
-    }));
+    });
+    // Compression asks once more after the end.
+    let body = Body::from_stream(chunks.fuse());
     Ok(([(header::CONTENT_TYPE, format.media_type())], body).into_response())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kyma_core::limits::{RESULT_BYTES_MAX, RESULT_ROWS_MAX};
 use kyma_core::{Error, time};
-use kyma_exec::{Limits, QueryRequest};
+use kyma_exec::{Limits, QueryRequest, TimeScope};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -88,7 +88,8 @@ impl KustoRequest {
     /// The request as the engine takes it.
     pub(crate) fn into_query(self, state: &Shared) -> Outcome<QueryRequest> {
         let language = self.language().to_owned();
-        let now = self.now()?;
+        let now = self.datetime("query_now")?;
+        let time_scope = self.time_scope()?;
         let take_max = self.count("query_take_max_records");
         let limits = Limits {
             rows: take_max.or(self.rows_max()),
@@ -101,6 +102,7 @@ impl KustoRequest {
             database: state.database_or_default(self.database),
             parameters: self.parameters,
             now,
+            time_scope,
             limits,
             truncate: take_max.is_some(),
         })
@@ -153,11 +155,22 @@ impl KustoRequest {
         Ok(Some(Duration::from_nanos(nanos.unsigned_abs())))
     }
 
-    fn now(&self) -> Outcome<Option<i64>> {
-        let Some(text) = self.options.get("query_now").and_then(Json::as_str) else { return Ok(None) };
+    /// What `query_datetimescope_column`, `_from` and `_to` bound.
+    fn time_scope(&self) -> Outcome<Option<TimeScope>> {
+        let (from, to) = (self.datetime("query_datetimescope_from")?, self.datetime("query_datetimescope_to")?);
+        let column = self.options.get("query_datetimescope_column").and_then(Json::as_str);
+        let column = column.filter(|name| !name.is_empty()).map(str::to_owned);
+        let scope = TimeScope { column, from: from.unwrap_or(i64::MIN), to: to.unwrap_or(i64::MAX) };
+        Ok((from.is_some() || to.is_some()).then_some(scope))
+    }
+
+    /// An option that is a datetime, as text or as a literal.
+    fn datetime(&self, name: &str) -> Outcome<Option<i64>> {
+        let text = self.options.get(name).and_then(Json::as_str).filter(|text| !text.trim().is_empty());
+        let Some(text) = text else { return Ok(None) };
         let inner = text.trim().strip_prefix("datetime(").and_then(|rest| rest.strip_suffix(')')).unwrap_or(text);
-        let nanos = time::parse_datetime(inner);
-        nanos.map(Some).ok_or_else(|| bad_request(&format!("query_now is not a datetime: {text:?}")))
+        let nanos = time::parse_datetime(inner.trim());
+        nanos.map(Some).ok_or_else(|| bad_request(&format!("{name} is not a datetime: {text:?}")))
     }
 
     /// An option that is set: clients send `true` or `"true"`.
@@ -235,6 +248,19 @@ mod tests {
     }
 
     #[test]
+    fn datetime_scopes() {
+        let scope = |options: Json| {
+            let body = serde_json::json!({ "csl": "T", "properties": { "Options": options } }).to_string();
+            KustoRequest::read(body.as_bytes()).unwrap().time_scope()
+        };
+        assert_eq!(scope(serde_json::json!({ "query_datetimescope_column": "t" })).unwrap(), None);
+        let asked = serde_json::json!({ "query_datetimescope_column": "t", "query_datetimescope_to": "datetime(1970-01-02)" });
+        let expected = TimeScope { column: Some("t".into()), from: i64::MIN, to: time::DAY };
+        assert_eq!(scope(asked).unwrap(), Some(expected));
+        assert!(scope(serde_json::json!({ "query_datetimescope_from": "yesterday" })).is_err());
+    }
+
+    #[test]
     fn timeouts_and_commands_that_read() {
         assert_eq!(parse_timeout("1 day, 0:00:30"), Some(time::DAY + 30 * time::SECOND));
         assert_eq!(parse_timeout("2 days, 1:00:00"), Some(2 * time::DAY + time::HOUR));
@@ -251,6 +277,6 @@ mod tests {
         assert_eq!(request.timeout().unwrap(), Some(Duration::from_secs(60)));
         assert_eq!(request.rows_max(), None);
         assert_eq!(request.language(), "sql");
-        assert_eq!(request.now().unwrap().map(time::format_datetime).as_deref(), Some("2020-01-01T00:00:00.0000000Z"));
+        assert_eq!(request.datetime("query_now").unwrap().map(time::format_datetime).as_deref(), Some("2020-01-01T00:00:00.0000000Z"));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn query_pieces(answer: Answer, call: &Call) -> Vec<Piece> {
     let mut contents = Vec::new();
     let mut properties = Vec::new();
     for (nth, table) in answer.tables.into_iter().enumerate() {
-        let pretty = table.name.clone().unwrap_or_else(|| "PrimaryResult".to_owned());
+        let pretty = table.name.clone().unwrap_or_default();
         contents.push(json!([nth, "QueryResult", "PrimaryResult", Uuid::new_v4(), pretty]));
         properties.push(json!([visualization_json(table.visualization.as_ref())]));
         table_pieces(&format!("Table_{nth}"), table, &mut pieces);

@@ -138,7 +138,7 @@ fn columns_json(schema: &Schema) -> Json {
 }
 
 /// Properties of `render` by the names clients expect, in their order.
-const VISUALIZATION_KEYS: [(&str, &str); 15] = [
+const VISUALIZATION_KEYS: [(&str, &str); 17] = [
     ("Title", "title"),
     ("XColumn", "xcolumn"),
     ("Series", "series"),
@@ -154,6 +154,8 @@ const VISUALIZATION_KEYS: [(&str, &str); 15] = [
     ("Kind", "kind"),
     ("Ymin", "ymin"),
     ("Ymax", "ymax"),
+    ("Xmin", "xmin"),
+    ("Xmax", "xmax"),
 ];
 
 /// How to draw a table, as JSON in a string: what both wires carry.

@@ -81,6 +81,21 @@ async fn every_format_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_streamed_answer_ends_well_when_it_is_compressed() {
+    let node = TestNode::start().await;
+    let body = json!({ "query": "range x from 1 to 20000 step 1" });
+    let request = node.post("/v1/query").header("Accept", "application/x-ndjson").header("Accept-Encoding", "gzip");
+    let reply = request.json(&body).send().await.unwrap();
+    assert_eq!(reply.headers()["content-encoding"], "gzip");
+    // Without its end the body could not be read.
+    let bytes = reply.bytes().await.unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut text).unwrap();
+    assert_eq!(text.lines().count(), 20_000);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_query_in_a_url_and_in_sql() {
     let node = TestNode::start().await;
     node.ingest("T", NDJSON).await;

@@ -83,6 +83,11 @@ async fn properties_options_and_parameters() {
     let (_, frames) = v2(&node, "range x from 1 to 9 step 1", options).await;
     assert_eq!(primary(&frames)["Rows"], json!([[1], [2]]));
 
+    node.post("/v1/ingest/NetDefaultDB/T").body("{\"Timestamp\":\"2020-01-01\"}\n{\"Timestamp\":\"2021-01-01\"}").send().await.unwrap();
+    let options = json!({ "Options": { "query_datetimescope_column": "Timestamp", "query_datetimescope_from": "2020-06-01" } });
+    let (_, frames) = v2(&node, "T | count", options).await;
+    assert_eq!(primary(&frames)["Rows"], json!([[1]]));
+
     let options = json!({ "Options": { "truncationmaxrecords": 2 } });
     let (status, answer) = v2(&node, "range x from 1 to 9 step 1", options).await;
     assert_eq!((status, &answer["error"]["code"]), (400, &json!("LimitsExceeded")), "{answer}");
@@ -142,5 +147,42 @@ async fn streaming_ingest_as_clients_do_it() {
     }
     let (_, answer) = node.query(json!({ "query": "T | summarize sum(a), count()", "database": "prod" })).await;
     assert_eq!(answer["rows"], json!([[10, 4]]), "{answer}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_statement_is_streamed_in_fragments() {
+    let node = TestNode::start().await;
+    let options = json!({ "Options": { "results_v2_fragment_primary_tables": true, "notruncation": true } });
+    let text = "range x from 1 to 20000 step 1 | as Many; print y = 1 | where y == 2; print z = 'last'";
+    let (status, frames) = v2(&node, text, options).await;
+    assert_eq!(status, 200, "{frames}");
+    let of =
+        |kind: &str| frames.as_array().unwrap().iter().filter(|frame| frame["FrameType"] == kind).collect::<Vec<_>>();
+    let names: Vec<&Value> = of("TableHeader").iter().map(|frame| &frame["TableName"]).collect();
+    assert_eq!(names, ["Many", "PrimaryResult", "PrimaryResult"]);
+    let counts: Vec<&Value> = of("TableCompletion").iter().map(|frame| &frame["RowCount"]).collect();
+    assert_eq!(counts, [20_000, 0, 1]);
+    let fragments = of("TableFragment");
+    assert!(fragments.iter().all(|frame| frame["Rows"].as_array().unwrap().len() <= 4_096));
+    assert_eq!(fragments.last().unwrap()["Rows"], json!([["last"]]));
+    // What is wrong before the first row has its status.
+    let options = json!({ "Options": { "results_progressive_enabled": true } });
+    let (status, answer) = v2(&node, "print nosuch", options).await;
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!("General_BadRequest")));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_request_writes_nothing() {
+    let node = TestNode::start().await;
+    let ask = async |csl: &str| {
+        let body = json!({ "db": "default", "csl": csl, "properties": { "Options": { "request_readonly": true } } });
+        body_of(node.post("/v1/rest/mgmt").json(&body).send().await.unwrap()).await
+    };
+    let (status, answer) = ask(".create table Never (a:long)").await;
+    assert_eq!((status, &answer["error"]["innererror"]["code"]), (400, &json!("kusto.read_only")), "{answer}");
+    let (status, answer) = ask(".show tables").await;
+    assert_eq!((status, &answer["Tables"][0]["Rows"]), (200, &json!([])), "{answer}");
     node.stop().await;
 }

@@ -6,6 +6,8 @@ mod definitions;
 mod errors;
 mod formats;
 mod kusto;
+mod kusto_ingest;
+mod kusto_wire;
 mod limits;
 mod node;
 mod outages;

@@ -1,6 +1,6 @@
 // The JavaScript clients azure-kusto-data and azure-kusto-ingest against kyma: node clients.mjs URL
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -25,11 +25,20 @@ const raised = async (call) => {
     }
     throw new Error("nothing was raised");
 };
+const inFolder = async (content, use) => {
+    const folder = mkdtempSync(join(tmpdir(), "kyma-clients-"));
+    try {
+        writeFileSync(join(folder, "rows.csv"), content);
+        await use(join(folder, "rows.csv"));
+    } finally {
+        rmSync(folder, { recursive: true });
+    }
+};
 const table = (name, columns) => client.execute(database, `.create table ${name} (${columns})`);
 const properties = (name, format, more) => new IngestionProperties({ database, table: name, format, ...more });
 
 const everyType = `print b = true, i = int(-5), l = 9007199254740991, r = 1.5, nan = real(nan), n = decimal(2.00000000000001),
-    t = datetime(2015-01-01 01:01:01.0000001), s = -1.02:03:04.5, g = guid(${guid}), x = 'ünï"x', d = dynamic({"a":[1,"b",null]}), nul = long(null), nos = ''`;
+    t = datetime(2015-01-01 01:01:01.0000001), s = time(-1.02:03:04.5), g = guid(${guid}), x = 'ünï"x', d = dynamic({"a":[1,"b",null]}), nul = long(null), nos = ''`;
 const everyValue = [
     true, -5, 9007199254740991, 1.5, "NaN", "2.00000000000001", "2015-01-01T01:01:01.0000001Z", "-1.02:03:04.5000000", guid, 'ünï"x', { a: [1, "b", null] },
     null, "",
@@ -82,21 +91,17 @@ const checks = {
         await table("Managed", "a:long, b:string");
         const ingest = new ManagedStreamingIngestClient(connection(), connection());
         await ingest.ingestFromStream(Readable.from([Buffer.from("1,x\n")]), properties("Managed", DataFormat.CSV));
-        const line = `2,${"y".repeat(1000)}\n`;
-        await ingest.ingestFromStream(Readable.from([Buffer.from(line.repeat(5000))]), properties("Managed", DataFormat.CSV));
+        // More than 4 MiB are queued.
+        await inFolder(`2,${"y".repeat(1000)}\n`.repeat(5000), async (path) => {
+            await ingest.ingestFromStream(createReadStream(path), properties("Managed", DataFormat.CSV));
+        });
         ingest.close();
         assert.deepEqual(await rows("Managed | count"), [[5001]]);
     },
     async "queued ingestion from a file and a stream"() {
         await table("Queued", "a:long, b:string");
         const ingest = new IngestClient(connection());
-        const folder = mkdtempSync(join(tmpdir(), "kyma-clients-"));
-        try {
-            writeFileSync(join(folder, "rows.csv"), "1,x\n2,y\n");
-            await ingest.ingestFromFile(join(folder, "rows.csv"), properties("Queued", DataFormat.CSV));
-        } finally {
-            rmSync(folder, { recursive: true });
-        }
+        await inFolder("1,x\n2,y\n", (path) => ingest.ingestFromFile(path, properties("Queued", DataFormat.CSV)));
         await ingest.ingestFromStream(Readable.from([Buffer.from("3,z\n")]), properties("Queued", DataFormat.CSV));
         ingest.close();
         assert.deepEqual(await rows("Queued | summarize count(), sum(a)"), [[3, 6]]);

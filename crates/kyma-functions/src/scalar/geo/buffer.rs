@@ -11,12 +11,18 @@ use super::geojson::Geometry;
 use super::overlay::{Kept, merged_polygons};
 use super::sphere::{angle, guarded, lines, point as point_at, polygons, rings};
 use super::{Metres, Positions, reshape};
+use crate::limits::GEO_BUFFER_VERTICES_MAX;
 use crate::{Call, build};
 
 /// Deviation from the radius unless asked otherwise, in metres.
 const TOLERANCE_METRES: f64 = 10.0;
 /// Most of the radius that the border may deviate.
 const ERROR_FRACTION_MAX: f64 = 0.999;
+
+/// Whether the border may be computed: in the worst case every vertex is a turn with an arc around it.
+fn is_bounded(vertices: usize, options: &BufferOptions) -> bool {
+    vertices as f64 * options.circle_segments() <= GEO_BUFFER_VERTICES_MAX as f64
+}
 
 pub(super) fn point(call: &Call<'_>) -> Result<ArrayRef> {
     let points = Positions::of(call, 0)?;
@@ -33,7 +39,8 @@ pub(super) fn line(call: &Call<'_>) -> Result<ArrayRef> {
     let (radii, tolerances) = (Metres::of(call, 1, f64::NAN)?, Metres::of(call, 2, TOLERANCE_METRES)?);
     reshape(call, lines, |lines, row| {
         let options = options(radii.get(row)?, tolerances.get(row)?)?;
-        let buffer = guarded(|| buffer_lines(lines, options))?;
+        let vertices = lines.iter().map(Polyline::num_vertices).sum();
+        let buffer = is_bounded(vertices, &options).then(|| guarded(|| buffer_lines(lines, options)))??;
         Geometry::of_polygons(rings(&buffer))
     })
 }
@@ -50,7 +57,7 @@ pub(super) fn polygon(call: &Call<'_>) -> Result<ArrayRef> {
 pub(super) fn buffered(polygons: &[Polygon], radius: f64, tolerance: f64) -> Option<Polygon> {
     let options = options(radius, tolerance)?;
     let area = merged_polygons(polygons.to_vec())?;
-    guarded(|| Some(buffer_polygon(&area, options)))
+    is_bounded(area.num_vertices(), &options).then(|| guarded(|| Some(buffer_polygon(&area, options))))?
 }
 
 /// [`TOLERANCE_METRES`] for those who have none to ask for.

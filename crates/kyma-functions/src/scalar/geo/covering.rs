@@ -6,6 +6,7 @@ use s2rst::s2::polyline::Polyline;
 use s2rst::s2::shape::Shape;
 use s2rst::s2::shape_index::ShapeIndex;
 use s2rst::s2::shape_index_buffered_region::ShapeIndexBufferedRegion;
+use s2rst::s2::shape_index_region::ShapeIndexRegion;
 use s2rst::s2::{Cell, CellId, CellVertex, Face, Level, Polygon, Region};
 
 use super::cache::Shapes;
@@ -78,10 +79,7 @@ pub(super) fn polygon(call: &Call<'_>) -> Result<ArrayRef> {
     coverings::<Polygon>(call, polygons)
 }
 
-fn coverings<S: Region + Shape + Clone + 'static>(
-    call: &Call<'_>,
-    parse: fn(&str) -> Option<Vec<S>>,
-) -> Result<ArrayRef> {
+fn coverings<S: Shape + Clone + 'static>(call: &Call<'_>, parse: fn(&str) -> Option<Vec<S>>) -> Result<ArrayRef> {
     let (jsons, levels) = (call.jsons(0)?, call.longs_or(1, Some(LEVEL))?);
     let radii = Metres::of(call, 2, 0.0)?;
     let mut shapes = Shapes::new(parse);
@@ -94,43 +92,36 @@ fn coverings<S: Region + Shape + Clone + 'static>(
     }))
 }
 
-/// The cells of a level that meet any of the shapes or their surroundings, in the order of the curve.
-fn covering<S: Region + Shape + Clone + 'static>(shapes: &[S], level: Level, radius: f64) -> Option<Vec<CellId>> {
-    let mut cells = Vec::new();
-    if radius > 0.0 {
-        let mut index = ShapeIndex::new();
-        for shape in shapes {
-            index.add(Box::new(shape.clone()));
-        }
-        index.build();
-        let region = ShapeIndexBufferedRegion::from_angle(&index, angle(radius));
-        for face in Face::ALL {
-            descend(&[&region], CellId::from_face(face), level, &mut cells)?;
-        }
-        return Some(cells);
+/// The cells of a level that meet or touch any of the shapes or their surroundings, in the order of the curve.
+fn covering<S: Shape + Clone + 'static>(shapes: &[S], level: Level, radius: f64) -> Option<Vec<CellId>> {
+    let mut index = ShapeIndex::new();
+    for shape in shapes {
+        index.add(Box::new(shape.clone()));
     }
-    let regions: Vec<&dyn Region> = shapes.iter().map(|shape| shape as &dyn Region).collect();
+    index.build();
+    let mut cells = Vec::new();
+    let (near, within) = (ShapeIndexBufferedRegion::from_angle(&index, angle(radius)), ShapeIndexRegion::new(&index));
+    let region: &dyn Region = if radius > 0.0 { &near } else { &within };
     for face in Face::ALL {
-        descend(&regions, CellId::from_face(face), level, &mut cells)?;
+        descend(region, CellId::from_face(face), level, &mut cells)?;
     }
     Some(cells)
 }
 
-/// Adds the cells of `level` within `id` that meet any of the regions; none as soon as they are too many.
-fn descend(regions: &[&dyn Region], id: CellId, level: Level, cells: &mut Vec<CellId>) -> Option<()> {
+/// Adds the cells of `level` within `id` that meet the region; none as soon as they are too many.
+fn descend(region: &dyn Region, id: CellId, level: Level, cells: &mut Vec<CellId>) -> Option<()> {
     let cell = Cell::from(id);
-    let met: Vec<&dyn Region> = regions.iter().copied().filter(|region| region.intersects_cell(&cell)).collect();
-    if met.is_empty() {
+    if !region.intersects_cell(&cell) {
         return Some(());
     }
     if id.level() == level {
         cells.push(id);
         return (cells.len() <= GEO_S2_CELLS_MAX).then_some(());
     }
-    if met.iter().any(|region| region.contains_cell(&cell)) {
+    if region.contains_cell(&cell) {
         return all_within(id, level, cells);
     }
-    id.children().into_iter().try_for_each(|child| descend(&met, child, level, cells))
+    id.children().into_iter().try_for_each(|child| descend(region, child, level, cells))
 }
 
 fn all_within(id: CellId, level: Level, cells: &mut Vec<CellId>) -> Option<()> {

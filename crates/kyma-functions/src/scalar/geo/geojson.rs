@@ -169,8 +169,8 @@ fn write_list<T>(text: &mut String, items: &[T], write: impl Fn(&mut String, &T)
     text.push(']');
 }
 
-/// By Grisu2 (Loitsch 2010), not by the shortest digits: the two differ in one number of some thousand, and Kusto's text is
-/// the former's.
+/// By Grisu2 (Loitsch 2010), not by the shortest digits: the two differ in one number of some thousand, and
+/// Kusto's text is the former's.
 fn write_position(text: &mut String, position: &Position) {
     write_list(text, position, |text, number| text.push_str(dtoa::Buffer::new().format(*number)));
 }

@@ -97,15 +97,19 @@ impl Area {
         let size = self.cells_estimated(radius_km)?.max(vertices) + 12;
         let mut search = self.traced(resolution, radius_km, size)?;
         let mut table = Table::of(size);
-        let mut found = Vec::new();
+        let (mut found, mut cells) = (Vec::new(), 0);
         while !search.is_empty() {
             for cell in search.drain(..) {
                 for near in cell.grid_disk::<Vec<CellIndex>>(1) {
                     if !table.contains(near) && self.contains(LatLng::from(near)) {
                         table.insert(near)?;
                         found.push(near);
+                        cells += 1;
                     }
                 }
+            }
+            if cells > GEO_H3_CELLS_MAX {
+                return None;
             }
             std::mem::swap(&mut search, &mut found);
         }
@@ -163,8 +167,8 @@ impl Area {
         }
     }
 
-    /// By the edges that a ray to the east crosses. A point on the latitude of a vertex counts as just north of it, one on
-    /// an edge as just west.
+    /// By the edges that a ray to the east crosses. A point on the latitude of a vertex counts as just north of it, one
+    /// on an edge as just west.
     fn ring_contains(&self, ring: &[(f64, f64)], mut y: f64, mut x: f64) -> bool {
         let mut inside = false;
         for (index, &start) in ring.iter().enumerate() {

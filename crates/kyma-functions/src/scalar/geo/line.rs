@@ -63,8 +63,8 @@ pub(super) fn locate_point(call: &Call<'_>) -> Result<ArrayRef> {
     })
 }
 
-/// The part of the line before the point of it that is nearest to `at`, on the spheroid. Along an edge the distance to a
-/// point near it has one minimum, found by golden sections.
+/// The part of the line before the point of it that is nearest to `at`, on the spheroid. Along an edge the distance to
+/// a point near it has one minimum, found by golden sections.
 fn located_on_spheroid(line: &[Position], at: Position) -> f64 {
     let spheroid = Geodesic::wgs84();
     let (mut before, mut nearest, mut nearest_before) = (0.0, f64::INFINITY, 0.0);

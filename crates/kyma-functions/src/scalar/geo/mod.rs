@@ -5,8 +5,8 @@
 //! range gives null, never an error.
 //!
 //! The way of a value: `geojson` reads and writes the text, `sphere` turns positions into points of the unit sphere and
-//! checks what S2 demands of a shape, and one file per subject computes. `cache` keeps what was parsed for the length of
-//! a call, since a column of shapes joined with points repeats each shape many times.
+//! checks what S2 demands of a shape, and one file per subject computes. `cache` keeps what was parsed for the length
+//! of a call, since a column of shapes joined with points repeats each shape many times.
 
 mod buffer;
 mod cache;
@@ -149,8 +149,8 @@ impl<'a> Metres<'a> {
     }
 }
 
-/// What is known of an address: nothing. Kusto looks it up in a licensed database that kyma does not have, and gives null
-/// where that knows no place; so does kyma, for every address.
+/// What is known of an address: nothing. Kusto looks it up in a licensed database that kyma does not have, and gives
+/// null where that knows no place; so does kyma, for every address.
 fn info_from_ip_address(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(build::jsons(call.rows, |_| None::<&str>))
 }

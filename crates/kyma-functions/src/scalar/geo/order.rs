@@ -3,7 +3,8 @@
 //! Kusto collects neighbours and covering cells as tokens in a hash set and lists them as the set does. The set can be
 //! told from its answers: chained, with one list through all entries, `n` entries reserved, as in GNU's C++ library.
 //! 1. The number of buckets is the first of a fixed series of primes that is at least `n`.
-//! 2. The bucket of a token is its MurmurHash64A (Appleby 2008; seed and final mix are that library's) modulo the buckets.
+//! 2. The bucket of a token is its MurmurHash64A (Appleby 2008; seed and final mix are that library's) modulo the
+//!    buckets.
 //! 3. An entry whose bucket is empty goes to the front of the list; another goes before the first of its bucket.
 
 use std::collections::HashMap;

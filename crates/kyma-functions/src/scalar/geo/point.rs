@@ -46,8 +46,8 @@ pub(super) fn angle(call: &Call<'_>) -> Result<ArrayRef> {
     }))
 }
 
-/// The direction in which the shortest way starts, in radians clockwise from north; none between points that are the same
-/// or opposite, where no way is the shortest.
+/// The direction in which the shortest way starts, in radians clockwise from north; none between points that are the
+/// same or opposite, where no way is the shortest.
 fn bearing(from: Position, to: Position) -> Option<f64> {
     let (a, b) = (point(from), point(to));
     if a.approx_eq(b) || a.0.dot(b.0) < -1.0 + f64::EPSILON {

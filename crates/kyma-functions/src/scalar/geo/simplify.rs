@@ -1,5 +1,5 @@
-//! Shapes with fewer vertices: those closer than a tolerance to others are snapped to them, and chains of edges that are
-//! straight within it become one edge (S2's builder). Parts that are smaller than the tolerance vanish.
+//! Shapes with fewer vertices: those closer than a tolerance to others are snapped to them, and chains of edges that
+//! are straight within it become one edge (S2's builder). Parts that are smaller than the tolerance vanish.
 
 use arrow::array::ArrayRef;
 use kyma_core::Result;

@@ -118,8 +118,8 @@ fn closed_ring(ring: &Loop) -> Vec<Position> {
 
 /// What `compute` gives; nothing if it panics.
 ///
-/// The library keeps the reference implementation's assertions about its own state. Shapes are validated before they come
-/// here, but "no input panics" is a promise of this crate, not of the library.
+/// The library keeps the reference implementation's assertions about its own state. Shapes are validated before they
+/// come here, but "no input panics" is a promise of this crate, not of the library.
 pub(super) fn guarded<T>(compute: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(compute)).unwrap_or_default()
 }

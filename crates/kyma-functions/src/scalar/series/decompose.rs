@@ -156,6 +156,7 @@ mod tests {
     use kyma_core::{Type, Value};
 
     use super::*;
+    use crate::Arg;
 
     /// Evaluates a function of this file over one row.
     fn call(name: &str, args: &[Value]) -> serde_json::Value {

@@ -16,7 +16,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         (4, 5),
         Is(Type::Real),
         Numbered,
-        "The distance of two points in metres, on the sphere or, if the fifth argument says so, on the WGS84 spheroid.",
+        "The distance of two points in metres, on the sphere or the WGS84 spheroid.",
     )
     .example("print geo_distance_2points(-122.4, 47.6, -118.3, 34.0)"),
     row(

@@ -21,7 +21,6 @@ mod resources;
 mod xml;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, post, put};
@@ -42,7 +41,6 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/kusto-blobs/{day}/{*name}", put(blob::put))
         .route("/kusto-queues/{queue}/messages", post(queue::post).get(queue::get))
         .route("/kusto-queues/{queue}/messages/{id}", delete(queue::delete))
-        .layer(DefaultBodyLimit::disable())
 }
 
 /// An answer of the storage protocol.

@@ -104,10 +104,12 @@ pub(crate) async fn respond(call: Call, shape: Shape, answer: AnswerParts, turn:
         }
     });
     let chunks = stream::once(async { Ok(Bytes::from(head)) }).chain(rest);
-    Ok(Body::from_stream(chunks.filter(|chunk: &Result<Bytes>| {
+    let chunks = chunks.filter(|chunk: &Result<Bytes>| {
         let keep = !matches!(chunk, Ok(bytes) if bytes.is_empty());
         std::future::ready(keep)
-    })))
+    });
+    // Compression asks once more after the end.
+    Ok(Body::from_stream(chunks.fuse()))
 }
 
 /// Writes frames.

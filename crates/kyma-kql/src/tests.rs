@@ -3,15 +3,12 @@
 mod check;
 mod commands;
 mod conformance;
-<<<<<<< HEAD
 mod docs;
 mod examples;
 mod functions;
+mod lookups;
 mod mutation;
 mod oracle;
-=======
-mod lookups;
->>>>>>> w-geo
 mod plans;
 mod realworld;
 mod soup;

@@ -78,6 +78,9 @@ impl Binder<'_> {
             let scan = Scan { database: table.database, table: table.name, null_strings_are_empty: true };
             return Ok(Plan::new(Node::Scan(scan), table.schema, span));
         }
+        if self.has_enough_errors() {
+            return follows(span);
+        }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {
             let known = self.context.schemas.databases();
             let near =

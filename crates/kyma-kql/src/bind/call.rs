@@ -300,6 +300,9 @@ impl Binder<'_> {
     }
 
     fn unknown_function<T>(&self, name: &str, span: Span, row: &Row) -> Bind<T> {
+        if self.has_enough_errors() {
+            return follows(span);
+        }
         let aggregates = || functions::aggregates().map(|function| function.name);
         let known = functions::scalars()
             .map(|function| function.name)

@@ -161,21 +161,6 @@ impl Lowering {
     }
 }
 
-/// An expression that a kernel can compute: no set of more values than a list holds.
-fn listed(expr: Expr) -> Result<Expr> {
-    let mut stack = vec![&expr];
-    while let Some(at) = stack.pop() {
-        if matches!(at.kind, ExprKind::Call { function: IN_SET, .. }) {
-            let text = format!("'in' holds more values than it may inside this operator: limit={IN_LIST_MAX}");
-            return Err(Error::exhausted("query.in_rows", text)
-                .hint("compute it before: extend found = x in (...)")
-                .at(at.span));
-        }
-        stack.extend(at.children());
-    }
-    Ok(expr)
-}
-
 /// The operator that expands.
 pub(crate) fn mv_expand(
     input: &Schema,

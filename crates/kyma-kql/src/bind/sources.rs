@@ -78,16 +78,14 @@ impl Binder<'_> {
             };
             return Ok(Plan::new(Node::Scan(scan), table.schema, span));
         }
-<<<<<<< HEAD
         let mut row = self.constant_row(super::ROOT);
         match self.invoke_stored(name, Some(database), &[], None, span, &mut row)? {
             Some(Bound::Table(plan)) => return Ok(plan),
             Some(Bound::Scalar(_)) => return fail("kql.type", format!("{name}() does not give a table"), span),
             None => {}
-=======
+        }
         if self.has_enough_errors() {
             return follows(span);
->>>>>>> w-real
         }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {
             let known = self.context.schemas.databases();

@@ -63,9 +63,9 @@ function grow(state, stubs) {
     if (code === 'KS207') grown = addTo(stubs.clusters, name) || grown;
     else if (code === 'KS208') grown = addTo(stubs.databases, name) || grown;
     else if (UNKNOWN_TABLE.includes(code)) {
-      const called = context.calls.some((call) => call.Name.TextStart === start);
-      grown = (called ? addFunction(context, node, name) : addTable(stubs, name)) || grown;
-    } else if (UNKNOWN_FUNCTION.includes(code)) grown = addFunction(context, node, name) || grown;
+      const called = context.calls.find((call) => call.TextStart === start);
+      grown = (called ? addFunction(context, called.Name.SimpleName) : addTable(stubs, name)) || grown;
+    } else if (UNKNOWN_FUNCTION.includes(code)) grown = addFunction(context, name) || grown;
     else if (UNKNOWN_NAME.includes(code)) grown = addColumn(context, node, name, code) || grown;
   }
   return grown;
@@ -192,7 +192,7 @@ function guessByName(name) {
 }
 
 /** A call as a `let` function with the arguments that its calls give. */
-function addFunction(context, node, name) {
+function addFunction(context, name) {
   const { stubs, calls } = context;
   if (stubs.functions.has(name) || !/^\w+$/.test(name)) return false;
   const own = calls.filter((call) => call.Name.SimpleName === name);

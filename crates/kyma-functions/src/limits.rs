@@ -38,5 +38,23 @@ pub const GEO_SHAPES_CACHED_MAX: usize = 256;
 pub const SERIES_PERIODS_MAX: usize = 16;
 /// Degree of the polynomials of `series_fit_poly`.
 pub const SERIES_POLY_DEGREE_MAX: usize = 15;
+/// Coefficients of a filter: filtering takes so many steps a value.
+pub const SERIES_COEFFICIENTS_MAX: usize = 1_024;
 /// Bytes of a user agent that are looked at.
 pub const USER_AGENT_BYTES_MAX: usize = 2_048;
+/// Bins that a plugin with a range walks, per group.
+pub const PLUGIN_BINS_MAX: usize = 1_048_576;
+/// Patterns that `basket`, `autocluster` and `diffpatterns` give.
+pub const PATTERNS_MAX: usize = 1_000;
+/// Combinations of values that these look at.
+pub const PATTERN_CANDIDATES_MAX: usize = 2_000_000;
+/// Memory of the rows of these combinations.
+pub const PATTERN_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Nodes and edges of a graph.
+pub const GRAPH_ELEMENTS_MAX: usize = 50_000_000;
+/// Edges that one `graph-match` or `graph-shortest-paths` may try, counting again those behind them in a path.
+pub const GRAPH_STEPS_MAX: u64 = 100_000_000;
+/// Matches of one pattern.
+pub const GRAPH_MATCHES_MAX: usize = 10_000_000;
+/// Partial matches that are extended at a time.
+pub const GRAPH_BATCH_ROWS: usize = 4_096;

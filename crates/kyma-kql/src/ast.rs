@@ -1,5 +1,7 @@
 //! The syntax tree: what was written, with places, before anything is known about names and types.
 
+pub(crate) mod graph;
+
 use kyma_core::error::Span;
 use kyma_core::{Type, Value};
 use kyma_plan::BinaryOp;
@@ -182,7 +184,8 @@ pub(crate) enum OperatorKind {
         by: Vec<SortItem>,
     },
     Take(Expr),
-    Count,
+    /// `count as n`
+    Count(Option<Name>),
     Join {
         settings: Settings,
         right: Expr,
@@ -271,7 +274,9 @@ pub(crate) enum OperatorKind {
     },
     Evaluate(Call, Option<Declared>),
     Consume,
-    /// Read, but not supported: graphs, `scan`, `externaldata`, ...
+    /// `make-graph`, `graph-match`, ...
+    Graph(graph::GraphOperator),
+    /// Read, but not supported: `scan`, `externaldata`, ...
     Unsupported(String),
 }
 
@@ -288,5 +293,9 @@ pub(crate) enum StatementKind {
     Parameters(Vec<Param>),
     /// `declare pattern`, `alias`, `restrict`: read, not supported.
     Unsupported(String),
+    /// `alias database name = database(...)`
+    Alias(Name, Expr),
+    /// `restrict access to (names and patterns)`
+    Restrict(Vec<Expr>),
     Query(Expr),
 }

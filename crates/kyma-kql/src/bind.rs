@@ -13,14 +13,15 @@ mod expand;
 mod expr;
 mod fold;
 mod function;
-mod geo_lookup;
+mod graph;
 mod join;
 mod lambda;
+mod matching;
 mod naming;
 mod nested;
 mod operators;
 mod partition;
-mod plugin;
+pub(crate) mod plugin;
 mod recover;
 mod search;
 mod series;
@@ -72,6 +73,8 @@ enum Binding {
         lambda: Rc<Lambda>,
         scope: ScopeId,
     },
+    /// A graph, which stands where it is used.
+    Graph(Rc<graph::Graph>),
     /// What could not be bound; uses are not reported again.
     Poison,
 }
@@ -104,6 +107,8 @@ struct Row {
     aggregates: Option<Aggregates>,
     /// Functions over the ordered input met, when they are allowed. Their results are columns after the row's.
     windows: Option<Vec<WindowCall>>,
+    /// What is there beside columns when this is a match of a graph, or a node or an edge of one.
+    graph: Option<Box<matching::GraphRow>>,
 }
 
 /// Aggregates of one `summarize`, whose results are columns after the keys.
@@ -123,7 +128,13 @@ pub(crate) struct Binder<'a> {
     failed: bool,
     /// Columns whose values are errors.
     poisoned: HashSet<String>,
+    /// Columns that the query seems to mean by unknown names.
+    meant: Vec<String>,
     warnings: Vec<Diagnostic>,
+    /// Databases by the names that `alias database` gives them.
+    aliases: BTreeMap<String, String>,
+    /// Names and patterns of the tables that may be read, after `restrict access to`.
+    restricted: Option<Vec<String>>,
     visualization: Option<Visualization>,
     result_name: Option<String>,
     rows: usize,
@@ -232,7 +243,10 @@ impl<'a> Binder<'a> {
             failed: !errors.is_empty(),
             errors,
             poisoned: HashSet::new(),
+            meant: Vec::new(),
             warnings: Vec::new(),
+            aliases: BTreeMap::new(),
+            restricted: None,
             visualization: None,
             result_name: None,
             rows: 0,
@@ -249,13 +263,25 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// The table or the pattern that `restrict access to` names; of another database too.
+fn allowed_name(expr: &ast::Expr) -> Option<String> {
+    match &expr.kind {
+        ast::ExprKind::Name(name) | ast::ExprKind::Wildcard(name) => Some(name.clone()),
+        ast::ExprKind::Member(_, name) => Some(name.text.clone()),
+        ast::ExprKind::Star => Some("*".to_owned()),
+        _ => None,
+    }
+}
+
 impl Binder<'_> {
     fn query(&mut self, statements: &[ast::Statement]) -> Query {
         let mut query = Query { statements: Vec::new(), options: BTreeMap::new(), warnings: Vec::new() };
         let mut scope = ROOT;
         for statement in statements {
             let bound = match &statement.kind {
-                StatementKind::Query(expr) => self.results(expr, scope).map(|results| query.statements.extend(results)),
+                StatementKind::Query(expr) => {
+                    self.results(expr, &mut scope).map(|results| query.statements.extend(results))
+                }
                 StatementKind::Set(name, value) => self.option(name, value.as_ref()).map(|value| {
                     let expr = Expr::literal(value.clone(), statement.span);
                     scope = self.declare(&setting_name(&name.text), Binding::Scalar { expr, row: 0 }, scope);
@@ -289,12 +315,28 @@ impl Binder<'_> {
             }
             StatementKind::Parameters(params) => {
                 for param in params {
-                    let expr = self.parameter(param, *scope)?;
-                    *scope = self.declare(&param.name.text, Binding::Scalar { expr, row: 0 }, *scope);
+                    let binding = match self.parameter(param, *scope) {
+                        Ok(expr) => Binding::Scalar { expr, row: 0 },
+                        Err(error) => {
+                            self.report(*error);
+                            Binding::Poison
+                        }
+                    };
+                    *scope = self.declare(&param.name.text, binding, *scope);
                 }
                 Ok(())
             }
             StatementKind::Set(..) => Ok(()),
+            StatementKind::Alias(name, database) => {
+                let own = self.context.database.to_owned();
+                let database = self.database_of(database, *scope)?.unwrap_or(own);
+                self.aliases.insert(name.text.clone(), database);
+                Ok(())
+            }
+            StatementKind::Restrict(names) => {
+                self.restricted = Some(names.iter().filter_map(allowed_name).collect());
+                Ok(())
+            }
             StatementKind::Unsupported(word) => unsupported(&format!("'{word}'"), span),
             StatementKind::Query(_) => {
                 fail("kql.syntax", "only the last statement of a function gives its result", span)
@@ -342,6 +384,9 @@ impl Binder<'_> {
         if let ast::ExprKind::Lambda(lambda) = &value.kind {
             return Ok(Binding::Function { lambda: Rc::clone(lambda), scope });
         }
+        if self.gives_graph(value, scope) {
+            return self.graph_binding(value, scope);
+        }
         let mut row = self.row(Schema::default(), scope);
         Ok(match self.value(value, &mut row)? {
             Bound::Scalar(expr) => {
@@ -388,17 +433,22 @@ impl Binder<'_> {
         Ok(fold::convert(expr, ty))
     }
 
-    /// The results of a query statement: several after `fork`.
-    fn results(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Vec<PlanStatement>> {
+    /// The results of a query statement: several after `fork` and `graph-to-table`, whose names later statements know.
+    fn results(&mut self, expr: &ast::Expr, scope: &mut ScopeId) -> Bind<Vec<PlanStatement>> {
         self.visualization = None;
         self.result_name = None;
         if let ast::ExprKind::Pipeline(pipeline) = &expr.kind
             && let Some((last, before)) = pipeline.operators.split_last()
-            && let ast::OperatorKind::Fork(branches) = &last.kind
         {
-            return self.fork(&pipeline.source, before, branches, scope);
+            match &last.kind {
+                ast::OperatorKind::Fork(branches) => return self.fork(&pipeline.source, before, branches, *scope),
+                ast::OperatorKind::Graph(ast::graph::GraphOperator::ToTable(tables)) if tables.len() > 1 => {
+                    return self.graph_tables(&pipeline.source, before, tables, scope, last.span);
+                }
+                _ => {}
+            }
         }
-        let mut row = self.constant_row(scope);
+        let mut row = self.constant_row(*scope);
         let plan = match self.value(expr, &mut row)? {
             Bound::Table(plan) => plan,
             // A scalar alone is a table of one cell.
@@ -462,7 +512,16 @@ impl Binder<'_> {
 
     fn row(&mut self, schema: Schema, scope: ScopeId) -> Row {
         self.rows += 1;
-        Row { width: schema.len(), schema, id: self.rows, scope, side: None, aggregates: None, windows: None }
+        Row {
+            width: schema.len(),
+            schema,
+            id: self.rows,
+            scope,
+            side: None,
+            aggregates: None,
+            windows: None,
+            graph: None,
+        }
     }
 
     /// A row without columns.
@@ -479,7 +538,9 @@ impl Binder<'_> {
         use ast::ExprKind;
         match &expr.kind {
             ExprKind::Pipeline(_) | ExprKind::Source(_) => self.table(expr, row.scope).map(Bound::Table),
-            ExprKind::Name(name) if row.schema.index_of(name).is_none() => self.name_value(name, expr.span, row),
+            ExprKind::Name(name) if row.schema.index_of(name).is_none() && !row.is_variable(name) => {
+                self.name_value(name, expr.span, row)
+            }
             ExprKind::Call(call) => self.call(call, expr.span, row),
             ExprKind::Member(base, _) if self.is_database(base) => self.table(expr, row.scope).map(Bound::Table),
             _ => self.scalar(expr, row).map(Bound::Scalar),
@@ -488,7 +549,7 @@ impl Binder<'_> {
 
     fn name_value(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Bound> {
         match self.lookup(name, row.scope) {
-            Some(Binding::Table { .. } | Binding::Function { .. }) => self.named(name, span, row),
+            Some(Binding::Table { .. } | Binding::Function { .. } | Binding::Graph(_)) => self.named(name, span, row),
             Some(_) => self.name(name, span, row).map(Bound::Scalar),
             None if row.schema.is_empty() && row.side.is_none() => self.stored(name, None, span).map(Bound::Table),
             None => self.name(name, span, row).map(Bound::Scalar),
@@ -503,6 +564,7 @@ impl Binder<'_> {
                 Ok(Bound::Table(plan))
             }
             Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, span, row),
+            Some(Binding::Graph(_)) => graph::not_a_table(span),
             _ => recover::follows(span),
         }
     }

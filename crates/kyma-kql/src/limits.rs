@@ -14,8 +14,14 @@ pub const CALL_DEPTH_MAX: usize = 32;
 pub const PLAN_NODES_MAX: usize = 4_000;
 /// Most scalar expressions of a plan, after functions and `let` are expanded.
 pub const PLAN_EXPRS_MAX: usize = 400_000;
+/// Most columns that a plugin makes of rows.
+pub const PLUGIN_COLUMNS_MAX: usize = 2_000;
+/// Most columns of a row, after joins and unions.
+pub const COLUMNS_MAX: usize = 10_000;
 /// Most errors reported for one text.
 pub const ERRORS_MAX: usize = 20;
+/// Most warnings about types of one text.
+pub const WARNINGS_MAX: usize = 20;
 /// Stack that must be left before a recursive step; else a new piece is allocated.
 pub(crate) const STACK_RED_ZONE: usize = 256 * 1024;
 /// Size of such a new piece.

@@ -6,6 +6,7 @@
 mod expand;
 mod expr;
 pub(crate) mod function;
+mod graph;
 pub(crate) mod literal;
 mod operators;
 mod raw;
@@ -26,7 +27,7 @@ use crate::limits::{DEPTH_MAX, ERRORS_MAX, EXPR_HEIGHT_MAX, OPERATORS_MAX, STACK
 /// Reads a text; the statements are those that could be read.
 pub(crate) fn parse(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
     let (tokens, errors) = lex(text);
-    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, errors };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, colon_is_has: false, errors };
     let statements = parser.statements();
     parser.errors.truncate(ERRORS_MAX);
     (statements, parser.errors)
@@ -35,7 +36,7 @@ pub(crate) fn parse(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
 /// Reads one literal expression, such as the value of a query parameter.
 pub(crate) fn parse_expression(text: &str) -> Option<crate::ast::Expr> {
     let (tokens, errors) = lex(text);
-    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, errors };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, colon_is_has: false, errors };
     let expr = parser.expr().ok()?;
     (parser.errors.is_empty() && *parser.kind() == Kind::End).then_some(expr)
 }
@@ -50,6 +51,8 @@ pub(crate) struct Parser<'a> {
     /// An upper bound of how tall the expression being read is.
     height: usize,
     operators: usize,
+    /// Whether `col:"text"` is `has`, as in `search` and `find`.
+    colon_is_has: bool,
     errors: Vec<Diagnostic>,
 }
 
@@ -57,7 +60,7 @@ impl<'a> Parser<'a> {
     /// A parser of a whole text, for commands.
     pub(crate) fn new(text: &'a str) -> Self {
         let (tokens, errors) = lex(text);
-        Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, errors }
+        Parser { text, tokens, at: 0, depth: 0, height: 0, operators: 0, colon_is_has: false, errors }
     }
 
     fn token(&self, ahead: usize) -> &Token {
@@ -186,6 +189,10 @@ impl<'a> Parser<'a> {
         {
             self.at += 3;
             return Ok(Name { text, span: self.span_from(span) });
+        }
+        if self.is_punct("[") && matches!(self.token(1).kind, Kind::Text(_)) {
+            self.at += 2;
+            return Err(self.unexpected("']'"));
         }
         Err(self.unexpected("a name"))
     }

@@ -2,12 +2,13 @@
 //! and is not there.
 //!
 //! Nothing here is written twice: scalar functions, aggregates and window functions stand in `kyma_plan::functions`, plugins
-//! in [`plugins`](crate::plugins); only operators, and functions that nothing but planning can do, are told here.
+//! in `bind/plugin`; only operators, and functions that nothing but planning can do, are told here.
 
 mod markdown;
 mod operators;
 mod special;
 
+use crate::bind::plugin;
 use kyma_plan::functions::{self, Class, Function, Nulls, Returns};
 use serde::Serialize;
 
@@ -83,6 +84,10 @@ pub fn entries() -> Vec<Entry> {
     entries.extend(functions(Kind::Scalar, &mut functions::scalars()));
     entries.extend(functions(Kind::Aggregate, &mut functions::aggregates()));
     entries.extend(functions(Kind::Window, &mut functions::windows()));
+    entries.extend(plugin::TABLE.iter().map(|info| {
+        let plugin::PluginInfo { name, syntax, doc, example, .. } = *info;
+        Told { name, syntax, doc, example }.entry(Kind::Plugin)
+    }));
     entries.sort_by_key(|entry| (entry.kind, entry.name));
     entries
 }

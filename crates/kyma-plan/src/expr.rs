@@ -192,6 +192,28 @@ impl Expr {
         }
     }
 
+    /// As [`Expr::children`], to change them.
+    pub fn children_mut(&mut self) -> Vec<&mut Expr> {
+        match &mut self.kind {
+            ExprKind::Literal(_) | ExprKind::Column(_) | ExprKind::Scalar(_) => Vec::new(),
+            ExprKind::Call { args, .. } => args.iter_mut().collect(),
+            ExprKind::Binary { left, right, .. } => vec![left, right],
+            ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter_mut().collect(),
+            ExprKind::Not(inner) | ExprKind::Convert(inner) | ExprKind::Path { base: inner, .. } => vec![inner],
+            ExprKind::InPlan { expr, .. } => vec![expr],
+            ExprKind::In { expr, list, .. } => std::iter::once(&mut **expr).chain(list).collect(),
+            ExprKind::Element { base, index } => vec![base, index],
+        }
+    }
+
+    /// Calls `visit` with the places of every input column used, to change them.
+    pub fn for_each_column_mut(&mut self, visit: &mut impl FnMut(&mut usize)) {
+        if let ExprKind::Column(index) = &mut self.kind {
+            visit(index);
+        }
+        self.children_mut().into_iter().for_each(|child| child.for_each_column_mut(visit));
+    }
+
     /// Calls `visit` with the places of every input column used.
     pub fn for_each_column(&self, visit: &mut impl FnMut(usize)) {
         if let ExprKind::Column(index) = &self.kind {

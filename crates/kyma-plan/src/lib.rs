@@ -11,6 +11,7 @@ pub mod diagnostic;
 pub mod expr;
 pub mod frontend;
 pub mod functions;
+pub mod graph;
 pub mod node;
 mod show;
 pub mod table;

@@ -6,29 +6,25 @@
 
 use kyma_core::Value;
 
+use crate::Expr;
+use crate::graph::GraphQuery;
+
 /// What a [`crate::Node::Table`] computes from its inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TableFunction {
     /// `evaluate name(...)`.
     Plugin(Plugin),
+    /// `make-graph` and the operators after it.
+    Graph(Box<GraphQuery>),
 }
 
-/// A call of a plugin.
+/// A call of a plugin. The columns that it works on are its inputs', in the order that its kernel wants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plugin {
-    /// Canonical name.
+    /// Canonical name of the kernel.
     pub name: &'static str,
-    /// Arguments, in the plugin's order; what is not given is a null of the parameter's type.
-    pub args: Vec<PluginArg>,
-}
-
-/// An argument of a plugin.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PluginArg {
-    /// A column of the first input. Expressions are columns that a projection below computes.
-    Column(usize),
-    /// A constant.
-    Value(Value),
+    /// Constants, in the kernel's order; what is not given is a null.
+    pub args: Vec<Value>,
 }
 
 impl TableFunction {
@@ -36,6 +32,15 @@ impl TableFunction {
     pub fn name(&self) -> &'static str {
         match self {
             TableFunction::Plugin(plugin) => plugin.name,
+            TableFunction::Graph(query) => query.name(),
+        }
+    }
+
+    /// The expressions in it, which its kernel computes; those of its inputs are not among them.
+    pub fn exprs_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            TableFunction::Plugin(_) => Vec::new(),
+            TableFunction::Graph(query) => query.exprs_mut(),
         }
     }
 }

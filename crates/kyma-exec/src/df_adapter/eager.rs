@@ -35,6 +35,16 @@ impl Lowering {
 
     /// The expression without sub-queries: each is run now.
     pub(crate) async fn resolve(&self, expr: Expr, place: Place<'_>) -> Result<Expr> {
+        self.resolve_as(expr, IN_LIST_MAX, place).await
+    }
+
+    /// As [`Lowering::resolve`], for expressions that a kernel computes: the values of `in (tabular)` stay a list,
+    /// however many they are, for only the engine knows sets.
+    pub(crate) async fn resolve_for_kernel(&self, expr: Expr, place: Place<'_>) -> Result<Expr> {
+        self.resolve_as(expr, IN_ROWS_MAX, place).await
+    }
+
+    async fn resolve_as(&self, expr: Expr, list_max: usize, place: Place<'_>) -> Result<Expr> {
         let mut found = Vec::new();
         collect(&expr, &mut found);
         if found.is_empty() {
@@ -42,20 +52,20 @@ impl Lowering {
         }
         let mut answers = Vec::with_capacity(found.len());
         for sub_query in found {
-            answers.push(self.answer(&sub_query, place).await?);
+            answers.push(self.answer(&sub_query, list_max, place).await?);
         }
         let mut answers = answers.into_iter();
         let expr = put(expr, &mut answers);
         // The left side of an `in` may hold a sub-query of its own.
-        self.again(expr, place).await
+        self.again(expr, list_max, place).await
     }
 
-    fn again<'a>(&'a self, expr: Expr, place: Place<'a>) -> BoxFuture<'a, Result<Expr>> {
-        self.resolve(expr, place).boxed()
+    fn again<'a>(&'a self, expr: Expr, list_max: usize, place: Place<'a>) -> BoxFuture<'a, Result<Expr>> {
+        self.resolve_as(expr, list_max, place).boxed()
     }
 
     /// What stands for a sub-query, once it is known.
-    fn answer<'a>(&'a self, expr: &'a Expr, place: Place<'a>) -> BoxFuture<'a, Result<Expr>> {
+    fn answer<'a>(&'a self, expr: &'a Expr, list_max: usize, place: Place<'a>) -> BoxFuture<'a, Result<Expr>> {
         async move {
             match &expr.kind {
                 ExprKind::Scalar(plan) => {
@@ -66,7 +76,7 @@ impl Lowering {
                     Ok(Expr { kind: ExprKind::Literal(value), ty: expr.ty, span: expr.span })
                 }
                 ExprKind::InPlan { expr: value, plan, ignore_case } => {
-                    self.in_plan(expr, value, plan, *ignore_case, place).await
+                    self.in_plan(expr, (value, *ignore_case), plan, list_max, place).await
                 }
                 _ => Ok(expr.clone()),
             }
@@ -86,9 +96,9 @@ impl Lowering {
     async fn in_plan(
         &self,
         whole: &Expr,
-        value: &Expr,
+        (value, ignore_case): (&Expr, bool),
         plan: &Plan,
-        ignore_case: bool,
+        list_max: usize,
         place: Place<'_>,
     ) -> Result<Expr> {
         let plan = prepared(plan.clone());
@@ -101,7 +111,7 @@ impl Lowering {
         let arrays = batches.iter().map(column).collect::<Result<Vec<_>>>()?;
         let rows: usize = arrays.iter().map(|array| array.len()).sum();
         let span = whole.span;
-        if rows <= IN_LIST_MAX {
+        if rows <= list_max {
             let values = arrays
                 .iter()
                 .flat_map(|array| (0..array.len()).map(|row| kyma_functions::array_value(&**array, row, value.ty)));

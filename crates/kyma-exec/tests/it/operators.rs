@@ -314,3 +314,46 @@ async fn bodies_over_all_rows_are_as_row_by_row() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn graphs_of_stored_edges() {
+    let world = World::start().await;
+    let calls = world.table("Calls", &[("caller", Type::String), ("callee", Type::String), ("ms", Type::Long)]).await;
+    let row = |(at, (caller, callee, ms)): (usize, &(&str, &str, i64))| {
+        vec![time(at as i64), text(caller), text(callee), long(*ms)]
+    };
+    let calls_made = [("web", "api", 5), ("api", "db", 2), ("api", "cache", 1), ("cache", "db", 1), ("job", "db", 9)];
+    let rows: Vec<Row> = calls_made.iter().enumerate().map(row).collect();
+    world.extent(&calls, "tlm", &rows[..3], 2).await;
+    world.extent(&calls, "toy", &rows[3..], 2).await;
+    let graph = "let G = Calls | make-graph caller --> callee with_node_id=name; G";
+    let ask = |rest: &str| format!("{graph} | {rest}");
+    let queries = [
+        (
+            ask("graph-match (a)-[p*1..3]->(b) where a.name == 'web' and b.name == 'db' project map(p, ms)"),
+            &["[5,1,1]", "[5,2]"][..],
+        ),
+        (
+            ask("graph-shortest-paths (a)-[p*1..3]->(b) where a.name == 'web' project b.name, n = array_length(p)"),
+            &["api|1", "cache|2", "db|2"],
+        ),
+        // Sub-queries are answered before the pattern is matched, also one with more values than the engine lists.
+        (
+            ask(
+                "graph-match (a)-->(b) where a.name in ((Calls | where ms > 4 | project caller)) project a.name, b.name",
+            ),
+            &["job|db", "web|api"],
+        ),
+        (ask("graph-match (a)-[e]->(b) where e.ms in (range x from 5 to 5000 step 1) project a.name"), &["job", "web"]),
+        (ask("graph-match (a)-[e]->(b) where e.ms == toscalar(Calls | summarize max(ms)) project a.name"), &["job"]),
+        (
+            ask("graph-match (a)-[p*1..2]->(b) where any(p, ms in ((Calls | summarize max(ms)))) project a.name"),
+            &["job"],
+        ),
+        (ask("graph-mark-components | graph-to-table nodes | summarize count() by ComponentId"), &["0|5"]),
+        (ask("graph-where-nodes name != 'api' | graph-to-table edges | project ms"), &["1", "9"]),
+        (ask("graph-to-table nodes | count"), &["5"]),
+    ];
+    let cases: Vec<(&str, &[&str])> = queries.iter().map(|(query, rows)| (query.as_str(), *rows)).collect();
+    check(&world, &cases).await;
+}

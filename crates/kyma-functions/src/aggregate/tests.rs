@@ -173,3 +173,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sketches_merge_as_they_count() {
+    let values = longs(&(0..300).map(|at| Some(at % 100)).collect::<Vec<_>>());
+    for (whole, merged, read) in [("hll", "hll_merge", "dcount_hll"), ("tdigest", "merge_tdigest", "rank_tdigest")] {
+        // Three groups of a hundred rows each.
+        let mut made = aggregate(whole, &[Type::Long], &[None], &[Type::Dynamic]).unwrap();
+        made.update(std::slice::from_ref(&values), &(0..300).map(|row| row / 100).collect::<Vec<_>>(), 3).unwrap();
+        let parts = made.finish(Emit::All).unwrap().remove(0);
+        let mut all = aggregate(merged, &[Type::Dynamic], &[None], &[Type::Dynamic]).unwrap();
+        all.update(&[parts], &[0, 0, 0], 1).unwrap();
+        let state = all.state(Emit::All).unwrap();
+        let mut again = aggregate(merged, &[Type::Dynamic], &[None], &[Type::Dynamic]).unwrap();
+        again.merge(&state, &[0], 1).unwrap();
+        let sketch = again.finish(Emit::All).unwrap().remove(0);
+        let sketch = crate::Arg::Scalar(array_value(sketch.as_ref(), 0, Type::Dynamic));
+        let (args, types, out) = match read {
+            "dcount_hll" => (vec![sketch], vec![Type::Dynamic], Type::Long),
+            _ => (vec![sketch, crate::Arg::Scalar(Value::Long(49))], vec![Type::Dynamic, Type::Long], Type::Real),
+        };
+        let context = crate::EvalContext { now: 0 };
+        let call = crate::Call { args: &args, types: &types, out, rows: 1, context: &context };
+        let found = crate::scalar(read).unwrap().eval(&call).unwrap();
+        let expected = if read == "dcount_hll" { Value::Long(100) } else { Value::Real(150.0) };
+        assert_eq!(array_value(found.as_ref(), 0, out), expected, "{read}");
+    }
+}
+
+#[test]
+fn no_values_no_sketch() {
+    for function in ["hll", "tdigest", "hll_merge", "merge_tdigest"] {
+        let ty = if function.contains("merge") { Type::Dynamic } else { Type::Long };
+        let mut made = aggregate(function, &[ty], &[None], &[Type::Dynamic]).unwrap();
+        made.update(&[arrow::array::new_null_array(&ty.arrow(), 1)], &[0], 1).unwrap();
+        let found = made.finish(Emit::All).unwrap();
+        assert_eq!(array_value(found[0].as_ref(), 0, Type::Dynamic), Value::Null(Type::Dynamic), "{function}");
+    }
+}

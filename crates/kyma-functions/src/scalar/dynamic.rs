@@ -50,8 +50,8 @@ pub(super) static KERNELS: &[Kernel] = &[
         }))
     }),
     kernel("bag_merge", bag_merge),
-    kernel("bag_pack", pack),
-    kernel("pack_all", pack),
+    kernel("bag_pack", |call| pack(call, false)),
+    kernel("pack_all", pack_all),
     kernel("bag_remove_keys", bag_remove_keys),
     kernel("bag_set_key", bag_set_key),
     kernel("bag_zip", bag_zip),
@@ -301,8 +301,15 @@ fn bag_merge(call: &Call<'_>) -> Result<ArrayRef> {
     }))
 }
 
+/// As `bag_pack`; a truth value after all pairs says whether nulls and empty strings are left out.
+fn pack_all(call: &Call<'_>) -> Result<ArrayRef> {
+    let pairs = call.args.len() & !1;
+    let leaves_out = call.has(pairs) && call.bools(pairs)?.get(0) == Some(true);
+    pack(&Call { args: &call.args[..pairs], types: &call.types[..pairs], ..*call }, leaves_out)
+}
+
 /// Alternating keys and values; the first of equal keys counts.
-fn pack(call: &Call<'_>) -> Result<ArrayRef> {
+fn pack(call: &Call<'_>, leaves_out_empty: bool) -> Result<ArrayRef> {
     if !call.args.len().is_multiple_of(2) {
         return Err(Error::invalid("function.argument", "a bag needs as many values as keys"));
     }
@@ -315,6 +322,10 @@ fn pack(call: &Call<'_>) -> Result<ArrayRef> {
         let mut seen: Vec<String> = Vec::with_capacity(pairs.len());
         for (keys, values) in &pairs {
             let key = keys.get(row);
+            let value = values.text(row);
+            if leaves_out_empty && matches!(value.as_str(), "null" | "\"\"") {
+                continue;
+            }
             if seen.iter().any(|before| *before == key) {
                 continue;
             }
@@ -323,7 +334,7 @@ fn pack(call: &Call<'_>) -> Result<ArrayRef> {
             }
             out.push_str(&quote(&key));
             out.push(':');
-            out.push_str(&values.text(row));
+            out.push_str(&value);
             seen.push(key.into_owned());
         }
         out.push('}');

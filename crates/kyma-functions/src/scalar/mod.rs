@@ -11,7 +11,7 @@ mod geo;
 mod hash;
 mod logic;
 mod math;
-mod network;
+pub(crate) mod network;
 mod parse;
 mod principal;
 mod punycode;
@@ -20,6 +20,7 @@ mod set;
 mod special;
 mod text;
 mod texttest;
+mod units;
 mod user_agent;
 mod zone;
 
@@ -73,6 +74,7 @@ static TABLES: &[&[Kernel]] = &[
     set::KERNELS,
     math::KERNELS,
     special::KERNELS,
+    units::KERNELS,
     network::KERNELS,
     parse::KERNELS,
     hash::KERNELS,

@@ -47,7 +47,7 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("parse_ipv6", |call| {
         let texts = call.texts(0)?;
         Ok(build::texts(call.rows, |row| {
-            Net6::parse(texts.get(row)).map(|net| full(net.network())).unwrap_or_default()
+            Net6::parse_full(texts.get(row)).map(|net| full(net.network())).unwrap_or_default()
         }))
     }),
     kernel("parse_ipv6_mask", |call| {
@@ -57,7 +57,7 @@ pub(super) static KERNELS: &[Kernel] = &[
                 let text = texts.get(row);
                 let mask = masks.get(row)?;
                 let extra = if (text.contains(':') && !text.contains('.')) || mask > 32 { 0 } else { 96 };
-                Some(full(Net6::parse(text)?.within(prefix(mask + extra, 128)?).network()))
+                Some(full(Net6::parse_full(text)?.within(prefix(mask + extra, 128)?).network()))
             };
             masked().unwrap_or_default()
         }))
@@ -105,7 +105,7 @@ fn mask4(address: u32, bits: u8) -> u32 {
     if bits == 0 { 0 } else { address & (u32::MAX << (32 - bits)) }
 }
 
-fn mask6(address: u128, bits: u8) -> u128 {
+pub(crate) fn mask6(address: u128, bits: u8) -> u128 {
     if bits == 0 { 0 } else { address & (u128::MAX << (128 - bits)) }
 }
 
@@ -130,13 +130,13 @@ impl Net4 {
 
 /// An IPv6 address (an IPv4 one mapped) and the length of its prefix.
 #[derive(Debug, Clone, Copy)]
-struct Net6 {
-    address: u128,
-    bits: u8,
+pub(crate) struct Net6 {
+    pub(crate) address: u128,
+    pub(crate) bits: u8,
 }
 
 impl Net6 {
-    fn parse(text: &str) -> Option<Net6> {
+    pub(crate) fn parse(text: &str) -> Option<Net6> {
         let text = text.trim();
         if let Some(net) = Net4::parse(text) {
             let mapped = Ipv4Addr::from(net.address).to_ipv6_mapped();
@@ -146,13 +146,19 @@ impl Net6 {
             Some((address, bits)) => (address, prefix(bits.parse().ok()?, 128)?),
             None => (text, 128),
         };
-        // A short prefix beside an address that ends in IPv4 notation is one of that part.
-        let bits = if address.contains('.') && bits <= 32 { bits + 96 } else { bits };
         let address = address.split_once('%').map_or(address, |(address, _zone)| address);
         Some(Net6 { address: u128::from(address.parse::<Ipv6Addr>().ok()?), bits })
     }
 
-    fn network(self) -> u128 {
+    /// As the functions that give the full form read it: a short prefix beside an address that ends in IPv4 notation is one
+    /// of that part. Comparisons take the same prefix as one of the whole.
+    fn parse_full(text: &str) -> Option<Net6> {
+        let net = Net6::parse(text)?;
+        let is_of_part = text.contains(':') && text.contains('.') && net.bits <= 32;
+        Some(if is_of_part { Net6 { bits: net.bits + 96, ..net } } else { net })
+    }
+
+    pub(crate) fn network(self) -> u128 {
         mask6(self.address, self.bits)
     }
 

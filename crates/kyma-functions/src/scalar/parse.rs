@@ -7,7 +7,6 @@ use serde_json::{Map, Value as Json, json};
 
 use super::dynamic::key_path;
 use super::{Kernel, kernel};
-use crate::view::DECIMAL_ONE;
 use crate::{Call, build, json as helpers};
 
 pub(super) static KERNELS: &[Kernel] = &[
@@ -109,7 +108,8 @@ fn parse_csv(text: &str) -> Json {
     Json::Array(fields)
 }
 
-/// Up to four numbers of at most eight digits: `1.2.3.40` orders by its parts.
+/// Up to four numbers of at most eight digits: `1.2.3.40` orders by its parts. Kusto's number is 10^18 times as large, which
+/// no decimal of ours holds: the smallest digit of ours is that of the last part.
 fn parse_version(call: &Call<'_>) -> Result<ArrayRef> {
     let texts = call.texts(0)?;
     build::decimals(call.rows, |row| {
@@ -126,7 +126,7 @@ fn parse_version(call: &Call<'_>) -> Result<ArrayRef> {
             };
             value = value.checked_mul(100_000_000)?.checked_add(i128::from(part))?;
         }
-        value.checked_mul(DECIMAL_ONE)
+        Some(value)
     })
 }
 

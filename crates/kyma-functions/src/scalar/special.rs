@@ -134,14 +134,17 @@ fn beta_cdf(call: &Call<'_>) -> Result<ArrayRef> {
     }))
 }
 
-/// The `x` at which the cumulative distribution has a probability, by bisection: every step halves the interval. What lies
-/// outside of the domain is NaN.
+/// The `x` at which the cumulative distribution has a probability, by bisection: every step halves the interval. What is no
+/// probability gives null, what is no distribution NaN.
 fn beta_inv(call: &Call<'_>) -> Result<ArrayRef> {
     let (probability, a, b) = (call.reals(0)?, call.reals(1)?, call.reals(2)?);
     Ok(build::reals(call.rows, |row| {
         let (probability, a, b) = (probability.get(row)?, a.get(row)?, b.get(row)?);
-        if !(0.0..=1.0).contains(&probability) || a <= 0.0 || b <= 0.0 {
+        if a <= 0.0 || b <= 0.0 {
             return Some(f64::NAN);
+        }
+        if probability <= 0.0 || probability > 1.0 {
+            return None;
         }
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..120 {

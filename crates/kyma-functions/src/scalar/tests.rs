@@ -3,6 +3,9 @@ use kyma_core::{Type, Value};
 use super::*;
 use crate::EvalContext;
 
+mod added;
+mod nulls;
+
 #[test]
 fn kernels_match_signatures() {
     let signatures: Vec<&str> = kyma_plan::functions::scalars().map(|function| function.name).collect();

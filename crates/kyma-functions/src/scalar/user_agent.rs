@@ -36,7 +36,7 @@ static BROWSERS: &[Rule] = &[
     (r"axios/V", "axios"),
     (r"Java/V", "Java"),
     (r"AdobeAIR/V", "AdobeAIR"),
-    (r"(?:Nokia|Series60).*Safari/", "Nokia OSS Browser"),
+    (r"Series60/V.*Safari/", "Nokia OSS Browser"),
     (r"Edge?/V", "Edge"),
     (r"(?:EdgA|EdgiOS)/V", "Edge Mobile"),
     (r"Mobile.*OPR/V", "Opera Mobile"),
@@ -92,7 +92,7 @@ static DEVICES: &[DeviceRule] = &[
     (r"Android[^;)]*;(?: \w\w-\w\w;)? (Pixel[^;)]*?)(?: Build|;|\))", "$1", "Google", "$1"),
     (r"Android[^;)]*;(?: \w\w-\w\w;)? (Nexus[^;)]*?)(?: Build|;|\))", "$1", "Google", "$1"),
     (r"Android[^;)]*;(?: \w\w-\w\w;)? ([^;)]+?)(?: Build|;|\))", "$1", "Generic_Android", "$1"),
-    (r"Nokia([A-Z0-9-]+)", "Nokia $1", "Nokia", "$1"),
+    (r"Nokia(([A-Z0-9]+)(?:-[A-Z0-9]+)?)", "Nokia $2", "Nokia", "$1"),
 ];
 
 /// Windows by its internal version.
@@ -241,6 +241,10 @@ mod tests {
         check(
             "Mozilla/5.0 (Linux; Android 10; SM-G973F) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/96.0.4664.45 Mobile Safari/537.36",
             ["Chrome Mobile 96 0 4664", "Android 10", "Samsung SM-G973F Samsung SM-G973F"],
+        );
+        check(
+            "Mozilla/5.0 (SymbianOS/9.2; U; Series60/3.1 NokiaN81-3/10.0.032 Profile/MIDP-2.0) AppleWebKit/413 (KHTML, like Gecko) Safari/4",
+            ["Nokia OSS Browser 3 1", "Symbian OS 9 2", "Nokia N81 Nokia N81-3"],
         );
         check("curl/7.68.0", ["curl 7 68 0", "Other", "Other"]);
         check("nothing known", ["Other", "Other", "Other"]);

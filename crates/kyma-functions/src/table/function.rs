@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use kyma_core::{Error, Result, Schema};
 use kyma_plan::table::TableFunction;
 
-use super::plugin;
+use super::{graph, plugin};
 use crate::EvalContext;
 
 /// One call of a table function.
@@ -40,5 +40,6 @@ impl TableCall<'_> {
 pub fn table(function: &TableFunction, call: &TableCall<'_>) -> Result<RecordBatch> {
     match function {
         TableFunction::Plugin(plugin) => plugin::plugin(plugin, call),
+        TableFunction::Graph(query) => graph::graph(query, call),
     }
 }

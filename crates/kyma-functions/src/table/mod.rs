@@ -2,6 +2,7 @@
 
 mod expand;
 mod function;
+mod graph;
 mod key_value;
 mod parse;
 mod plugin;

@@ -22,6 +22,9 @@ impl Binder<'_> {
         if call.args.is_empty() && matches!(self.lookup(name, row.scope), Some(Binding::Table { .. })) {
             return self.named(name, span, row);
         }
+        if let Some(bound) = self.graph_call(name, call, span, row)? {
+            return Ok(Bound::Scalar(bound));
+        }
         if let Some(bound) = self.special(name, call, span, row)? {
             return Ok(bound);
         }
@@ -80,6 +83,10 @@ impl Binder<'_> {
                 binary(BinaryOp::Subtract, now, self.timespan(arg(0)?, row)?)?
             }
             "not" => not(truth(self.scalar(arg(0)?, row)?)?),
+            "iscolumnexists" => {
+                let name = self.text_arg(call, 0, row)?;
+                Expr::literal(Value::Bool(row.schema.index_of(&name).is_some()), span)
+            }
             "column_ifexists" | "columnifexists" => return self.column_ifexists(call, span, row).map(Some),
             "pack_all" | "bag_pack_columns" => self.pack(name, call, span, row)?,
             "around" => self.around(call, span, row)?,
@@ -97,6 +104,11 @@ impl Binder<'_> {
                     Some(ty) => fold::convert(found, ty),
                     None => found,
                 }
+            }
+            "datetime" if is_now(call, row) => Expr::literal(Value::Datetime(self.context.now), span),
+            "make_datetime" if call.args.len() == 1 => {
+                let args = self.args(&call.args, row)?;
+                resolved("todatetime", args, span)?
             }
             "datetime" | "date" | "time" | "timespan" | "long" | "int" | "real" | "double" | "bool" | "boolean"
             | "decimal" | "guid" | "dynamic"
@@ -141,7 +153,7 @@ impl Binder<'_> {
         match self.value(expr, row)? {
             Bound::Scalar(expr) => Ok(expr),
             Bound::Table(plan) => {
-                if self.is_open(&plan.schema) {
+                if self.is_first_unknown(&plan.schema) {
                     return follows(span);
                 }
                 let Some(first) = plan.schema.columns().first() else {
@@ -155,7 +167,7 @@ impl Binder<'_> {
 
     /// The first column of a table as an array, computed before the query.
     pub(super) fn array_of(&mut self, plan: Plan, span: Span) -> Bind<Expr> {
-        if self.is_open(&plan.schema) {
+        if self.is_first_unknown(&plan.schema) {
             return follows(span);
         }
         let Some(first) = plan.schema.columns().first().cloned() else {
@@ -231,6 +243,10 @@ impl Binder<'_> {
                 args.push(Expr::literal(Value::String(column.name.clone()), span));
                 args.push(Expr::column(index, column.ty, span));
             }
+            // `pack_all(true)` leaves out what is null or empty.
+            if let Some(flag) = call.args.first() {
+                args.push(truth(self.scalar(&flag.value, row)?)?);
+            }
         }
         resolved("pack_all", args, span)
     }
@@ -263,9 +279,11 @@ impl Binder<'_> {
         }
         if functions::scalar(name).is_none() {
             // What is wrong in its arguments is wrong anyway.
+            let aggregates = row.aggregates.take();
             if let Err(error) = self.args(&call.args, row) {
                 self.report(*error);
             }
+            row.aggregates = aggregates;
             return self.unknown_function(name, call.name.span, row);
         }
         let args = self.args(&call.args, row)?;
@@ -276,13 +294,18 @@ impl Binder<'_> {
     }
 
     fn unknown_function<T>(&self, name: &str, span: Span, row: &Row) -> Bind<T> {
+        let aggregates = || functions::aggregates().map(|function| function.name);
         let known = functions::scalars()
             .map(|function| function.name)
-            .chain(functions::aggregates().map(|function| function.name))
-            .chain(functions::windows().map(|function| function.name));
+            .chain(aggregates())
+            .chain(functions::windows().map(|function| function.name))
+            .chain(functions::planned().map(|function| function.name));
         let stored = self.context.schemas.functions(self.database());
         let known = known.chain(stored.iter().map(String::as_str));
-        let near = nearest(name, known.chain(self.names_in(row.scope))).map(|near| format!("did you mean '{near}'?"));
+        // Where aggregates are wanted, they are meant.
+        let aggregate = if row.aggregates.is_some() { nearest(name, aggregates()) } else { None };
+        let near = aggregate.or_else(|| nearest(name, known.chain(self.names_in(row.scope))));
+        let near = near.map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_function", format!("unknown function '{name}'"), span, near)
     }
 
@@ -354,6 +377,16 @@ fn is_builtin(name: &str) -> bool {
         || functions::aggregate(name).is_some()
         || functions::window(name).is_some()
         || super::several::bag_of(name).is_some()
+}
+
+/// `datetime(now)`, where `now` is no column.
+fn is_now(call: &Call, row: &Row) -> bool {
+    match call.args.as_slice() {
+        [arg] => {
+            matches!(&arg.value.kind, ast::ExprKind::Name(name) if name == "now" && row.schema.index_of(name).is_none())
+        }
+        _ => false,
+    }
 }
 
 fn is_week(part: Option<&Expr>) -> bool {

@@ -6,7 +6,7 @@ use kyma_plan::node::{MvExpandColumn, ParseMode, ParsePart};
 use kyma_plan::{ExprKind, Node, Plan};
 
 use super::naming::{Names, name_of};
-use super::operators::{Columns, add_columns};
+use super::operators::{Columns, add_columns, all_columns, keep_columns};
 use super::{Bind, Binder, ScopeId, fail, fold};
 use crate::ast::{self, Expand, PatternPart, Settings};
 
@@ -41,6 +41,7 @@ impl Binder<'_> {
         span: Span,
     ) -> Bind<Plan> {
         let ready = self.expandable(input, expand, scope, span)?;
+        let input_columns = ready.plan.schema.clone();
         let mut names = scope;
         let leaf = Plan::new(Node::Input, ready.schema.clone(), span);
         let body = self.pipeline_from(leaf, body, &mut names)?;
@@ -60,7 +61,8 @@ impl Binder<'_> {
             body: Box::new(body),
             keep,
         };
-        Ok(Plan::new(node, schema, span))
+        let order = in_order_of(&input_columns, &schema);
+        Ok(keep_columns(Plan::new(node, schema, span), &order, span))
     }
 
     fn expandable(&mut self, input: Plan, expand: &Expand, scope: ScopeId, span: Span) -> Bind<Expandable> {
@@ -176,15 +178,15 @@ impl Binder<'_> {
         if let Some((name, _)) = settings.iter().find(|(setting, _)| setting.text == "regex") {
             return super::unsupported("parse-kv by a regular expression", name.span);
         }
-        // A new column hides one of the same name: that one goes.
-        let hidden = |column: &Column| columns.iter().any(|param| param.name.text == column.name);
-        let kept: Vec<usize> = (0..input.schema.len()).filter(|at| !hidden(&input.schema.columns()[*at])).collect();
         let keys: Vec<Column> =
             columns.iter().map(|param| Column::new(&param.name.text, param.ty.unwrap_or(Type::String))).collect();
-        if kept.len() < input.schema.len() {
-            return fail("kql.duplicate_column", "parse-kv gives a column that exists; rename one", span);
-        }
+        // A new column takes the place of one of the same name, which the text may still be read from.
+        let hidden = |column: &Column| keys.iter().any(|key| key.name == column.name);
+        let kept: Vec<usize> = (0..input.schema.len()).filter(|at| !hidden(&input.schema.columns()[*at])).collect();
+        let width = input.schema.len();
+        let input = if kept.len() < width { renamed(input, &kept, span) } else { input };
         let schema: Schema = input.schema.columns().iter().cloned().chain(keys.iter().cloned()).collect();
+        let places: Vec<usize> = kept.iter().copied().chain(width..schema.len()).collect();
         let node = Node::ParseKv {
             input: Box::new(input),
             text,
@@ -195,7 +197,8 @@ impl Binder<'_> {
             escape: setting("escape"),
             greedy: setting("greedy").is_some_and(|greedy| greedy == "true"),
         };
-        Ok(Plan::new(node, schema, span))
+        let parsed = Plan::new(node, schema, span);
+        Ok(if kept.len() < width { keep_columns(parsed, &places, span) } else { parsed })
     }
 }
 
@@ -211,4 +214,20 @@ fn place_of(columns: &mut Vec<Column>, name: &str, ty: Type) -> usize {
             columns.len() - 1
         }
     }
+}
+
+/// The places of `columns`: those that `first` has in its order, then the others.
+fn in_order_of(first: &Schema, columns: &Schema) -> Vec<usize> {
+    let mut order: Vec<usize> = first.columns().iter().filter_map(|column| columns.index_of(&column.name)).collect();
+    let others: Vec<usize> = (0..columns.len()).filter(|at| !order.contains(at)).collect();
+    order.extend(others);
+    order
+}
+
+/// The same columns, where those that are not kept have names that no query gives.
+fn renamed(input: Plan, kept: &[usize], span: Span) -> Plan {
+    let mut columns = all_columns(&input.schema, span);
+    let gone = (0..columns.len()).filter(|at| !kept.contains(at)).collect::<Vec<_>>();
+    gone.into_iter().for_each(|at| columns[at].0 = format!("$hidden{at}"));
+    Plan::project(input, columns, span)
 }

@@ -3,12 +3,12 @@
 use kyma_core::error::Span;
 use kyma_core::{Schema, Type, Value};
 use kyma_plan::functions::{common_type, nearest, resolve_scalar};
-use kyma_plan::{BinaryOp, Expr, ExprKind};
+use kyma_plan::{BinaryOp, Diagnostic, Expr, ExprKind, Severity};
 
 use super::recover::follows;
 use super::{Bind, Binder, Binding, Bound, Row, fail, fail_with_hint, fold};
 use crate::ast;
-use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
+use crate::limits::{STACK_PIECE, STACK_RED_ZONE, WARNINGS_MAX};
 
 impl Binder<'_> {
     /// A scalar expression over a row.
@@ -31,6 +31,7 @@ impl Binder<'_> {
             },
             Ast::Binary(op, left, right) => {
                 let (left, right) = self.both(left, right, row)?;
+                self.warn_of_text(*op, &left, &right, span);
                 Ok(Expr { span, ..binary(*op, left, right)? })
             }
             Ast::And(parts) => Ok(Expr { kind: ExprKind::And(self.truths(parts, row)?), ty: Type::Bool, span }),
@@ -56,6 +57,21 @@ impl Binder<'_> {
         self.every(parts, |binder, part| binder.scalar(part, row).and_then(truth))
     }
 
+    /// Says so when values of types that have nothing in common are compared by their texts.
+    fn warn_of_text(&mut self, op: BinaryOp, left: &Expr, right: &Expr, span: Span) {
+        if is_equality(op) && compared_as(left, right).is_none() {
+            let message = format!("{} is compared with {} by their texts", left.ty, right.ty);
+            self.warn("kql.compared_as_text", message, span);
+        }
+    }
+
+    pub(super) fn warn(&mut self, code: &str, message: String, span: Span) {
+        let warning = Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message, span) };
+        if self.warnings.len() < WARNINGS_MAX && !self.warnings.contains(&warning) {
+            self.warnings.push(warning.hint("convert one side: tolong(), toreal(), tostring(), todatetime(), ..."));
+        }
+    }
+
     fn both(&mut self, left: &ast::Expr, right: &ast::Expr, row: &mut Row) -> Bind<(Expr, Expr)> {
         match (self.scalar(left, row), self.scalar(right, row)) {
             (Ok(left), Ok(right)) => Ok((left, right)),
@@ -73,6 +89,9 @@ impl Binder<'_> {
     }
 
     pub(super) fn name(&mut self, name: &str, span: Span, row: &mut Row) -> Bind<Expr> {
+        if let Some(whole) = row.variable(name, span) {
+            return Ok(whole);
+        }
         if let Some(found) = column(&row.schema, name, span) {
             if self.is_poisoned(name) {
                 return follows(span);
@@ -129,6 +148,9 @@ impl Binder<'_> {
 
     fn member(&mut self, base: &ast::Expr, name: &ast::Name, span: Span, row: &mut Row) -> Bind<Expr> {
         if let ast::ExprKind::Name(side) = &base.kind {
+            if let Some(property) = self.property(side, name, span, row) {
+                return property;
+            }
             if row.side == Some(side.as_str()) {
                 let index = self.column_index(&name.text, name.span, row)?;
                 return Ok(Expr::column(index, row.schema.columns()[index].ty, span));
@@ -211,9 +233,21 @@ impl Binder<'_> {
         Ok(any_of(parts, span))
     }
 
-    /// An item of a list: a scalar, or a table, whose first column becomes an array.
+    /// An item of a list: a scalar or a table. A name that is no column may be that of a stored table.
+    fn listed(&mut self, item: &ast::Expr, row: &mut Row) -> Bind<Bound> {
+        if let ast::ExprKind::Name(name) = &item.kind
+            && row.schema.index_of(name).is_none()
+            && self.lookup(name, row.scope).is_none()
+            && self.context.schemas.table(self.context.database, name).is_some()
+        {
+            return self.stored(name, None, item.span).map(Bound::Table);
+        }
+        self.value(item, row)
+    }
+
+    /// As [`Binder::listed`], where the first column of a table becomes an array.
     fn list_item(&mut self, item: &ast::Expr, row: &mut Row) -> Bind<Expr> {
-        match self.value(item, row)? {
+        match self.listed(item, row)? {
             Bound::Scalar(expr) => Ok(expr),
             Bound::Table(plan) => self.array_of(plan, item.span),
         }
@@ -243,8 +277,8 @@ impl Binder<'_> {
             return fail("kql.unsupported", "'* in' is not supported", span);
         }
         let left = self.scalar(left, row);
-        let items = self.every(list, |binder, item| match binder.value(item, row)? {
-            Bound::Table(plan) if binder.is_open(&plan.schema) => follows(item.span),
+        let items = self.every(list, |binder, item| match binder.listed(item, row)? {
+            Bound::Table(plan) if binder.is_first_unknown(&plan.schema) => follows(item.span),
             Bound::Table(_) if list.len() > 1 => table_as_scalar(item.span),
             bound => Ok(bound),
         });
@@ -378,10 +412,8 @@ fn in_plan(expr: Expr, plan: kyma_plan::Plan, ignore_case: bool, span: Span) -> 
     }
     let ty = match (expr.ty, first.ty) {
         (Type::Dynamic, other) => other,
-        (a, b) => match common_type(a, b) {
-            Some(ty) => ty,
-            None => return fail("kql.type", format!("cannot compare {a} with {b}"), span),
-        },
+        // Types with nothing in common are compared by their texts.
+        (a, b) => common_type(a, b).unwrap_or(Type::String),
     };
     let item = fold::convert(Expr::column(0, first.ty, span), ty);
     let plan = kyma_plan::Plan::project(plan, vec![(first.name, item)], span);
@@ -410,10 +442,8 @@ fn in_plain(expr: Expr, list: Vec<Expr>, ignore_case: bool, span: Span) -> Bind<
             (Type::Int, Type::Long) if fits(item, Type::Int) => Type::Int,
             (a, Type::String) if text_fits(item, a) => a,
             (Type::String, _) => Type::String,
-            (a, b) => match common_type(a, b) {
-                Some(ty) => ty,
-                None => return fail("kql.type", format!("cannot compare {a} with {b}"), item.span),
-            },
+            // Types with nothing in common are compared by their texts.
+            (a, b) => common_type(a, b).unwrap_or(Type::String),
         };
     }
     let list = list.into_iter().map(|item| fold::convert(item, ty)).collect();
@@ -450,13 +480,18 @@ pub(super) fn binary(op: BinaryOp, left: Expr, right: Expr) -> Bind<Expr> {
 }
 
 fn compare(op: BinaryOp, left: Expr, right: Expr) -> Bind<Expr> {
-    let Some(ty) = compared_as(&left, &right) else {
+    let as_text = is_equality(op).then_some(Type::String);
+    let Some(ty) = compared_as(&left, &right).or(as_text) else {
         let span = left.span.to(right.span);
         let hint = Some("convert one side, for example with tostring()".to_owned());
         let message = format!("cannot compare {} with {}", left.ty, right.ty);
         return fail_with_hint("kql.type", message, span, hint);
     };
     Ok(Expr::binary(op, fold::convert(left, ty), fold::convert(right, ty), Type::Bool))
+}
+
+fn is_equality(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::Equal | BinaryOp::NotEqual)
 }
 
 fn compared_as(left: &Expr, right: &Expr) -> Option<Type> {

@@ -30,7 +30,7 @@ pub(super) fn convert_value(value: &Value, ty: Type) -> Option<Value> {
         (value, Type::Dynamic) => Value::Dynamic(json_of(value)),
         (Value::Dynamic(json), ty) => dynamic_value(json, ty)?,
         (Value::String(text), ty) => text_value(text, ty)?,
-        (Value::Bool(v), Type::String) => Value::String(if *v { "true" } else { "false" }.to_owned()),
+        (Value::Bool(v), Type::String) => Value::String(if *v { "True" } else { "False" }.to_owned()),
         (Value::Bool(v), Type::Long) => Value::Long(i64::from(*v)),
         (Value::Bool(v), Type::Int) => Value::Int(i32::from(*v)),
         (Value::Int(v), Type::Long) => Value::Long(i64::from(*v)),

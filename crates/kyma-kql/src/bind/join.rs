@@ -2,13 +2,17 @@
 
 use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type};
-use kyma_plan::functions::common_type;
+use kyma_plan::functions::{common_type, nearest};
 use kyma_plan::{BinaryOp, Expr, JoinKind, Node, Plan};
 
 use super::naming::Names;
 use super::operators::keep_columns;
-use super::{Bind, Binder, ScopeId, fail, fold};
+use super::{Bind, Binder, ScopeId, fail, fail_with_hint, fold};
 use crate::ast::{self, ExprKind, Settings};
+
+/// Kinds of join, for hints.
+const KINDS: [&str; 9] =
+    ["innerunique", "inner", "leftouter", "rightouter", "fullouter", "leftsemi", "rightsemi", "leftanti", "rightanti"];
 
 impl Binder<'_> {
     #[allow(clippy::too_many_arguments)] // The parts of one operator.
@@ -22,7 +26,14 @@ impl Binder<'_> {
         scope: ScopeId,
         span: Span,
     ) -> Bind<Plan> {
-        let kind = kind_of(settings, lookup)?;
+        let kind = match kind_of(settings, lookup) {
+            Ok(kind) => kind,
+            // Its inputs and conditions are read as of any other.
+            Err(error) => {
+                self.report(*error);
+                JoinKind::Inner
+            }
+        };
         let right_span = right.span;
         let right = self.table(right, scope);
         let right = self.table_or_open(right, right_span)?;
@@ -88,8 +99,11 @@ impl Binder<'_> {
     ) -> Bind<()> {
         match (self.side(a, left, "$left", scope), self.side(b, right, "$right", scope)) {
             (Ok(a), Ok(b)) => pairs.push(pair(a, b)?),
+            // One name that neither side has is one error.
             (Err(first), Err(second)) => {
-                self.report(*first);
+                if first.span != second.span {
+                    self.report(*first);
+                }
                 return Err(second);
             }
             (Err(error), _) | (_, Err(error)) => return Err(error),
@@ -183,7 +197,12 @@ fn kind_of(settings: &Settings, lookup: bool) -> Bind<JoinKind> {
         "leftanti" | "anti" | "leftantisemi" => JoinKind::LeftAnti,
         "rightanti" | "rightantisemi" => JoinKind::RightAnti,
         "cross" => JoinKind::Inner,
-        other => return fail("kql.syntax", format!("unknown kind of join '{other}'"), value.span),
+        other => {
+            let hint = nearest(other, KINDS.into_iter()).map(|near| format!("did you mean '{near}'?"));
+            let all = || format!("kinds are {}", KINDS.join(", "));
+            let message = format!("unknown kind of join '{other}'");
+            return fail_with_hint("kql.unknown_kind", message, value.span, Some(hint.unwrap_or_else(all)));
+        }
     })
 }
 
@@ -193,7 +212,8 @@ fn joined_schema(kind: JoinKind, left: &Schema, right: &Schema) -> Schema {
         JoinKind::RightSemi | JoinKind::RightAnti => return right.clone(),
         _ => {}
     }
-    let mut names = Names::default();
+    // A number makes no name of the other columns.
+    let mut names = Names::declaring(left.columns().iter().chain(right.columns()).map(|column| column.name.as_str()));
     let columns = left.columns().iter().chain(right.columns());
     columns.map(|column| Column::new(names.unique(&column.name), column.ty)).collect()
 }

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use kyma_core::error::Span;
 use kyma_core::{Schema, Type};
 use kyma_plan::Plan;
+use kyma_plan::functions::nearest;
 
-use super::{Bind, Binder, Binding, Bound, Row, ScopeId, fail, fold};
+use super::{Bind, Binder, Binding, Bound, Row, ScopeId, fail, fail_with_hint, fold};
 use crate::ast::{Arg, Lambda, Param, StatementKind};
 use crate::limits::CALL_DEPTH_MAX;
 
@@ -67,6 +68,13 @@ impl Binder<'_> {
             };
             inner = self.declare(&param.name.text, binding, inner);
         }
+        let known = |name: &str| lambda.params.iter().any(|param| param.name.text == name);
+        if let Some(unknown) = args.iter().filter_map(|arg| arg.names.first()).find(|given| !known(&given.text)) {
+            let names = lambda.params.iter().map(|param| param.name.text.as_str());
+            let hint = nearest(&unknown.text, names).map(|near| format!("did you mean '{near}'?"));
+            let message = format!("{name}() has no parameter '{}'", unknown.text);
+            return fail_with_hint("kql.unknown_parameter", message, unknown.span, hint);
+        }
         match positional.next() {
             Some(extra) => fail("kql.arguments", format!("{name}() has too many arguments"), extra.value.span),
             None => Ok(inner),
@@ -80,11 +88,13 @@ impl Binder<'_> {
         // Inside 'summarize' an argument is bound like any expression there.
         let expr = self.scalar(value, row)?;
         super::check_height(&expr)?;
-        if ty != expr.ty && !compatible(expr.ty, ty) {
-            let message = format!("the argument '{}' must be a {ty}, not a {}", param.name.text, expr.ty);
-            return fail("kql.type", message, value.span);
+        if compatible(expr.ty, ty) {
+            return Ok(Binding::Scalar { expr: fold::convert(expr, ty), row: row.id });
         }
-        Ok(Binding::Scalar { expr: fold::convert(expr, ty), row: row.id })
+        let message = format!("the argument '{}' is converted from {} to {ty}", param.name.text, expr.ty);
+        self.warn("kql.converted_argument", message, value.span);
+        let expr = fold::convert(fold::convert(expr, Type::String), ty);
+        Ok(Binding::Scalar { expr, row: row.id })
     }
 
     pub(super) fn body(&mut self, lambda: &Lambda, scope: ScopeId, span: Span, row: &mut Row) -> Bind<Bound> {
@@ -119,6 +129,7 @@ impl Binder<'_> {
             side: None,
             aggregates: None,
             windows: row.windows.take(),
+            graph: None,
         };
         let bound = bind(self, &mut inner);
         row.windows = inner.windows;
@@ -130,6 +141,11 @@ impl Binder<'_> {
         let StatementKind::Let(name, value) = kind else { return self.declaration(kind, span, scope) };
         if matches!(value.kind, crate::ast::ExprKind::Lambda(_)) {
             return self.declaration(kind, span, scope);
+        }
+        if self.gives_graph(value, *scope) {
+            let binding = self.graph_binding(value, *scope)?;
+            *scope = self.declare(&name.text, binding, *scope);
+            return Ok(());
         }
         let binding = match self.within(*scope, row, |binder, inner| binder.value(value, inner))? {
             Bound::Scalar(expr) => {
@@ -144,7 +160,8 @@ impl Binder<'_> {
 }
 
 fn compatible(given: Type, wanted: Type) -> bool {
-    given == Type::Dynamic
+    given == wanted
+        || given == Type::Dynamic
         || wanted == Type::Dynamic
         || wanted == Type::String
         || given == Type::String

@@ -1,6 +1,6 @@
 //! Names of columns that the query does not name, as Kusto gives them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use kyma_core::{Schema, Value};
 use kyma_plan::functions::{self, Naming};
@@ -45,7 +45,10 @@ fn name_of_call(call: &Call, schema: &Schema) -> Option<String> {
     };
     match naming {
         Naming::Numbered => None,
-        Naming::FirstArgument => name_of(first?, schema),
+        Naming::FirstArgument => match call.args.first()?.names.first() {
+            Some(given) => Some(given.text.clone()),
+            None => name_of(first?, schema),
+        },
         Naming::Fixed(name) => Some(name.to_owned()),
         Naming::Prefixed(prefix) => Some(prefixed(prefix, first, schema)),
     }
@@ -84,6 +87,14 @@ fn name_of_special(name: &str, call: &Call, schema: &Schema) -> Option<Option<St
     }
 }
 
+/// Whether the name of an expression is that of a call of `gettype`.
+fn is_type(expr: &Expr) -> bool {
+    let ExprKind::Call(call) = &expr.kind else { return false };
+    let name = call.name.text.as_str();
+    let passes_on = functions::scalar(name).is_some_and(|function| function.naming == Naming::FirstArgument);
+    name == "gettype" || (passes_on && call.args.first().is_some_and(|arg| is_type(&arg.value)))
+}
+
 /// Names given so far in one operator.
 #[derive(Default)]
 pub(super) struct Names {
@@ -92,7 +103,11 @@ pub(super) struct Names {
     declared: HashSet<String>,
     /// Names of columns: a numbered name is none of them.
     columns: HashSet<String>,
+    /// In `distinct` a type gives no name.
+    is_distinct: bool,
     numbered: usize,
+    /// The last number given after a name.
+    last: HashMap<String, usize>,
 }
 
 impl Names {
@@ -113,13 +128,26 @@ impl Names {
         self
     }
 
+    /// For `distinct`.
+    #[must_use]
+    pub(super) fn of_distinct(self) -> Self {
+        Names { is_distinct: true, ..self }
+    }
+
     /// The name, or with the first free number from 1 after it.
     pub(super) fn unique(&mut self, name: &str) -> String {
         let mut candidate = name.to_owned();
-        let mut number = 0;
+        // Numbers that are taken stay taken: the search goes on where it ended.
+        let mut number = self.last.get(name).copied().unwrap_or(0);
+        if number > 0 {
+            candidate = format!("{name}{number}");
+        }
         while self.used.contains(&candidate) || (number > 0 && self.declared.contains(&candidate)) {
             number += 1;
             candidate = format!("{name}{number}");
+        }
+        if number > 0 {
+            self.last.insert(name.to_owned(), number);
         }
         self.used.insert(candidate.clone());
         candidate
@@ -140,6 +168,7 @@ impl Names {
     pub(super) fn of(&mut self, given: Option<&Name>, expr: &Expr, schema: &Schema) -> String {
         match (given, name_of(expr, schema)) {
             (Some(name), _) => self.unique(&name.text),
+            (None, Some(_)) if self.is_distinct && is_type(expr) => self.number(),
             (None, Some(name)) => self.unique(&name),
             (None, None) => self.number(),
         }

@@ -4,14 +4,16 @@ use std::collections::HashSet;
 
 use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
+use kyma_plan::functions::nearest;
 use kyma_plan::{AggregateCall, Expr, Node, Plan, SortKey, Visualization, WindowCall};
 
 use super::call::aggregate_name;
+use super::graph::Piped;
 use super::naming::{Names, name_of};
 use super::recover::{follows, is_limit};
-use super::{Bind, Binder, Row, ScopeId, fail, unsupported};
+use super::{Bind, Binder, Row, ScopeId, fail, fail_with_hint, unsupported};
 use crate::ast::{self, Arg, ExprKind, OperatorKind, SortItem};
-use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
+use crate::limits::{COLUMNS_MAX, STACK_PIECE, STACK_RED_ZONE};
 
 /// Column names with their expressions.
 pub(super) type Columns = Vec<(String, Expr)>;
@@ -19,24 +21,50 @@ pub(super) type Columns = Vec<(String, Expr)>;
 impl Binder<'_> {
     /// The operators of a pipeline, in order.
     pub(super) fn pipeline_from(&mut self, plan: Plan, operators: &[ast::Operator], scope: &mut ScopeId) -> Bind<Plan> {
-        let mut plan = plan;
+        let span = plan.span;
+        self.piped_through(Piped::Table(plan), operators, scope)?.table(span)
+    }
+
+    /// As [`Binder::pipeline_from`], where graphs may stand, too.
+    pub(super) fn piped_through(
+        &mut self,
+        piped: Piped,
+        operators: &[ast::Operator],
+        scope: &mut ScopeId,
+    ) -> Bind<Piped> {
+        let mut piped = piped;
         for operator in operators {
             self.nodes += 1;
             self.check_nodes(operator.span)?;
             if !matches!(operator.kind, OperatorKind::Union { .. }) {
                 self.piped_label = None;
             }
-            let before = plan.schema.clone();
-            plan = match stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.operator(plan, operator, scope)) {
-                Err(error) if !is_limit(&error) => self.after_error(before, operator, *error),
-                other => other?,
+            let before = match &piped {
+                Piped::Table(plan) => Some(plan.schema.clone()),
+                Piped::Graph(_) => None,
             };
+            let next = stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.piped_operator(piped, operator, scope));
+            piped = match (next, before) {
+                // What follows a broken graph could only be misread.
+                (Err(error), Some(before)) if !is_limit(&error) && !matches!(operator.kind, OperatorKind::Graph(_)) => {
+                    Piped::Table(self.after_error(before, operator, *error))
+                }
+                (next, _) => next?,
+            };
+            if let Piped::Table(plan) = &piped
+                && plan.schema.len() > COLUMNS_MAX
+            {
+                let message = format!("a row has more columns than the limit: limit={COLUMNS_MAX}");
+                return fail("kql.too_long", message, operator.span);
+            }
         }
-        super::check_plan_height(&plan)?;
-        Ok(plan)
+        if let Piped::Table(plan) = &piped {
+            super::check_plan_height(plan)?;
+        }
+        Ok(piped)
     }
 
-    fn operator(&mut self, input: Plan, operator: &ast::Operator, scope: &mut ScopeId) -> Bind<Plan> {
+    pub(super) fn operator(&mut self, input: Plan, operator: &ast::Operator, scope: &mut ScopeId) -> Bind<Plan> {
         let span = operator.span;
         let names = *scope;
         match &operator.kind {
@@ -59,7 +87,10 @@ impl Binder<'_> {
                 let count = self.count(count, names)?;
                 Ok(Plan::limit(input, count, span))
             }
-            OperatorKind::Count => Ok(count_rows(input, "Count", span)),
+            OperatorKind::Count(name) => {
+                let name = name.as_ref().map_or("Count", |name| name.text.as_str());
+                Ok(count_rows(input, name, span))
+            }
             OperatorKind::Join { settings, right, on, lookup } => {
                 self.join(input, settings, right, on, *lookup, names, span)
             }
@@ -108,6 +139,7 @@ impl Binder<'_> {
             OperatorKind::Fork(_) => unsupported("'fork' before another operator", span),
             OperatorKind::Facet(_) => unsupported("'facet'", span),
             OperatorKind::Find { .. } => unsupported("'find'", span),
+            OperatorKind::Graph(operator) => super::graph::needs_graph(operator.word(), span),
             OperatorKind::Unsupported(word) if word.is_empty() => follows(span),
             OperatorKind::Unsupported(word) => unsupported(&format!("the operator '{word}'"), span),
             OperatorKind::Range { .. } | OperatorKind::Print(_) | OperatorKind::Datatable { .. } => {
@@ -162,6 +194,7 @@ impl Binder<'_> {
             let expr = self.value_or_poison(value, &name, arg.value.span)?;
             columns.push((name, expr));
         }
+        columns.extend(self.meant_columns(span));
         let calls = row.windows.unwrap_or_default();
         Ok(Plan::project(with_windows(input, calls), columns, span))
     }
@@ -265,7 +298,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn distinct(&mut self, input: Plan, args: &[Arg], scope: ScopeId, span: Span) -> Bind<Plan> {
-        let names = Names::declaring(explicit(args)).beside(direct(args));
+        let names = Names::declaring(explicit(args)).beside(direct(args)).of_distinct();
         let projected = self.projected(input, args, names, scope, span)?;
         let schema = projected.schema.clone();
         let keys = all_columns(&schema, span).into_iter().map(|(_, expr)| expr).collect();
@@ -294,7 +327,8 @@ impl Binder<'_> {
                 None => {}
             }
             let message = format!("unknown function '{name}'");
-            return fail("kql.unknown_function", message, call.name.span);
+            let near = nearest(name, self.names_in(scope).into_iter()).map(|near| format!("did you mean '{near}'?"));
+            return fail_with_hint("kql.unknown_function", message, call.name.span, near);
         };
         let mut row = self.constant_row(scope);
         match self.invoke(name, &lambda, owner, &call.args, Some(input), span, &mut row)? {
@@ -372,6 +406,9 @@ pub(super) fn all_columns(schema: &Schema, span: Span) -> Columns {
 
 /// The columns at these places, in this order.
 pub(super) fn keep_columns(input: Plan, places: &[usize], span: Span) -> Plan {
+    if places.len() == input.schema.len() && places.iter().enumerate().all(|(at, place)| at == *place) {
+        return input;
+    }
     let all = all_columns(&input.schema, span);
     let columns = places.iter().filter_map(|place| all.get(*place).cloned()).collect();
     Plan::project(input, columns, span)

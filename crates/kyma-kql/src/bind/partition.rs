@@ -5,8 +5,8 @@
 use kyma_core::error::Span;
 use kyma_plan::{Node, Plan};
 
-use super::geo_lookup::cross;
 use super::operators::keep_columns;
+use super::plugin::cross;
 use super::{Bind, Binder, ScopeId, fail};
 use crate::ast::{self, ExprKind};
 

@@ -12,6 +12,7 @@ use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::{Diagnostic, Expr, Node, Plan};
 
+use super::operators::Columns;
 use super::{Bind, Binder, fail};
 use crate::ast::{Name, Operator, OperatorKind};
 
@@ -40,6 +41,11 @@ impl Binder<'_> {
     /// Whether a column exists but its value is an error.
     pub(super) fn is_poisoned(&self, name: &str) -> bool {
         self.failed && self.poisoned.contains(name)
+    }
+
+    /// Whether the first column of a table is not known because of an error.
+    pub(super) fn is_first_unknown(&self, schema: &Schema) -> bool {
+        self.is_open(schema) || schema.columns().first().is_some_and(|first| self.is_poisoned(&first.name))
     }
 
     /// Rows of an unknown table.
@@ -79,12 +85,20 @@ impl Binder<'_> {
     pub(super) fn value_or_poison(&mut self, value: Bind<Expr>, name: &str, span: Span) -> Bind<Expr> {
         match value {
             Err(error) if !is_limit(&error) => {
+                self.meant.extend(error.hint.as_deref().and_then(meant_by));
                 self.report(*error);
                 self.poisoned.insert(name.to_owned());
                 Ok(Expr::literal(Value::Null(Type::Dynamic), span))
             }
             other => other,
         }
+    }
+
+    /// Columns that were meant by unknown names since this was last asked: later operators name them rightly.
+    pub(super) fn meant_columns(&mut self, span: Span) -> Columns {
+        let meant = std::mem::take(&mut self.meant);
+        self.poisoned.extend(meant.iter().cloned());
+        meant.into_iter().map(|name| (name, Expr::literal(Value::Null(Type::Dynamic), span))).collect()
     }
 
     /// As [`Binder::value_or_poison`], of several columns.
@@ -142,6 +156,12 @@ impl Binder<'_> {
             None => follows(span),
         }
     }
+}
+
+/// The name in `did you mean 'name'?`.
+fn meant_by(hint: &str) -> Option<String> {
+    let name = hint.strip_prefix("did you mean '")?.strip_suffix("'?")?;
+    Some(name.to_owned())
 }
 
 /// Errors after which going on could take too long.

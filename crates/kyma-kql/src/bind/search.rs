@@ -2,7 +2,7 @@
 
 use kyma_core::error::Span;
 use kyma_core::{Type, Value};
-use kyma_plan::{Expr, ExprKind, Plan};
+use kyma_plan::{Expr, ExprKind, Node, Plan};
 
 use super::expr::{any_of, resolved, truth};
 use super::sources::united;
@@ -23,7 +23,7 @@ impl Binder<'_> {
     ) -> Bind<Plan> {
         let everything = [ast::Expr { kind: ast::ExprKind::Star, span }];
         let tables = if tables.is_empty() { &everything } else { tables };
-        let mut plans = Vec::new();
+        let (mut plans, mut others) = (Vec::new(), Vec::new());
         for table in tables {
             let name = match &table.kind {
                 ast::ExprKind::Name(name) => Some(name.clone()),
@@ -35,10 +35,16 @@ impl Binder<'_> {
             };
             for (name, plan) in found {
                 // A table without the columns that the predicate names has no such rows.
-                if let Some(filtered) = self.searched(plan, predicate, scope, span)? {
-                    plans.push((name, filtered));
+                let empty = no_rows_of(&plan);
+                match self.searched(plan, predicate, scope, span)? {
+                    Some(filtered) => plans.push((name, filtered)),
+                    None => others.push((name, empty)),
                 }
             }
+        }
+        // Columns of tables none of which has a row.
+        if plans.is_empty() {
+            plans = others;
         }
         if plans.is_empty() {
             return fail("kql.unknown_table", "no table can have such rows", span);
@@ -92,6 +98,11 @@ impl Binder<'_> {
             _ => truth(self.scalar(expr, row)?),
         }
     }
+}
+
+/// A table of no rows with the columns of another.
+fn no_rows_of(plan: &Plan) -> Plan {
+    Plan::new(Node::Values(Vec::new()), plan.schema.clone(), plan.span)
 }
 
 fn search_text(text: &str, row: &Row, span: Span) -> Bind<Expr> {

@@ -21,15 +21,7 @@ impl Binder<'_> {
 
     fn table_here(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Plan> {
         match &expr.kind {
-            ExprKind::Pipeline(pipeline) => {
-                let source = self.table(&pipeline.source, scope);
-                let source = self.table_or_open(source, pipeline.source.span)?;
-                let mut scope = scope;
-                self.piped_label = self.label_of(&pipeline.source, scope);
-                let plan = self.pipeline_from(source, &pipeline.operators, &mut scope);
-                self.piped_label = None;
-                plan
-            }
+            ExprKind::Pipeline(_) => self.piped(expr, scope)?.table(expr.span),
             ExprKind::Source(operator) => self.source(operator, scope),
             ExprKind::Member(base, name) => {
                 let database = self.database_of(base, scope)?;
@@ -48,7 +40,7 @@ impl Binder<'_> {
             }
             _ => {
                 let mut row = self.constant_row(scope);
-                match self.value(expr, &mut row)? {
+                match self.value(expr, &mut row).map_err(|error| as_unknown_table(error, expr))? {
                     Bound::Table(plan) => Ok(plan),
                     Bound::Scalar(_) => fail("kql.type", "a scalar stands where a table is wanted", expr.span),
                 }
@@ -73,6 +65,7 @@ impl Binder<'_> {
         self.nodes += 1;
         self.check_nodes(span)?;
         let database = &database.unwrap_or(self.database()).to_owned();
+        self.check_access(name, span)?;
         if let Some(table) = self.context.schemas.table(database, name) {
             if let Some(rows) = self.context.schemas.rows(database, name) {
                 return Ok(Plan::new(Node::Values(rows), table.schema, span));
@@ -87,12 +80,26 @@ impl Binder<'_> {
             None => {}
         }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {
-            return fail("kql.unknown_database", format!("unknown database '{database}'"), span);
+            let known = self.context.schemas.databases();
+            let near =
+                nearest(database, known.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
+            return fail_with_hint("kql.unknown_database", format!("unknown database '{database}'"), span, near);
         }
         let mut tables = self.context.schemas.tables(database);
         tables.extend(self.context.schemas.functions(database));
         let near = nearest(name, tables.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_table", format!("unknown table or name '{name}'"), span, near)
+    }
+
+    /// Refuses a table that `restrict access to` does not list.
+    pub(super) fn check_access(&self, name: &str, span: Span) -> Bind<()> {
+        match &self.restricted {
+            Some(allowed) if !allowed.iter().any(|pattern| wildcard(pattern, name)) => {
+                let hint = Some("name it in 'restrict access to (...)'".to_owned());
+                fail_with_hint("kql.restricted", format!("the query has no access to '{name}'"), span, hint)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether it is `database(...)` or `cluster(...).database(...)`.
@@ -114,9 +121,10 @@ impl Binder<'_> {
         match call.name.text.as_str() {
             "database" => {
                 let mut row = self.constant_row(scope);
-                self.text_arg(call, 0, &mut row).map(Some)
+                let name = self.text_arg(call, 0, &mut row)?;
+                Ok(Some(self.aliases.get(&name).cloned().unwrap_or(name)))
             }
-            "cluster" | "workspace" | "app" => Ok(None),
+            "cluster" | "workspace" | "app" | "adx" | "arg" => Ok(None),
             other => fail("kql.syntax", format!("'{other}' is not a database"), expr.span),
         }
     }
@@ -168,9 +176,9 @@ impl Binder<'_> {
         span: Span,
     ) -> Bind<Plan> {
         let mut row = self.constant_row(scope);
-        let from = self.scalar(from, &mut row)?;
-        let to = self.scalar(to, &mut row)?;
-        let step = self.scalar(step, &mut row)?;
+        let bounds = self.every([from, to, step], |binder, bound| binder.scalar(bound, &mut row))?;
+        let Ok([from, to, step]) = <[Expr; 3]>::try_from(bounds) else { return follows(span) };
+        let ints = [&from, &to, &step].iter().all(|bound| bound.ty == Type::Int);
         let ty = match (from.ty, to.ty, step.ty) {
             (Type::Datetime, _, Type::Timespan) => Type::Datetime,
             (Type::Timespan, _, Type::Timespan) => Type::Timespan,
@@ -190,7 +198,12 @@ impl Binder<'_> {
             to: fold::convert(to, ty),
             step: fold::convert(step, step_ty),
         };
-        Ok(Plan::new(node, Schema::from([(name.text.as_str(), ty)]), span))
+        let plan = Plan::new(node, Schema::from([(name.text.as_str(), ty)]), span);
+        if !ints {
+            return Ok(plan);
+        }
+        let number = Expr::column(0, ty, span).convert(Type::Int);
+        Ok(Plan::project(plan, vec![(name.text.clone(), number)], span))
     }
 
     fn datatable(&mut self, params: &[Param], values: &[ast::Expr], scope: ScopeId, span: Span) -> Bind<Plan> {
@@ -346,9 +359,20 @@ impl Binder<'_> {
     }
 }
 
+/// A call that stands for a table and is no function is a table that is not there.
+fn as_unknown_table(mut error: Box<Diagnostic>, expr: &ast::Expr) -> Box<Diagnostic> {
+    if let ExprKind::Call(call) = &expr.kind
+        && error.code == "kql.unknown_function"
+        && error.span == call.name.span
+    {
+        error.code = "kql.unknown_table".to_owned();
+    }
+    error
+}
+
 /// Whether an error is one of a table that is not there.
 fn is_unknown(error: &Diagnostic) -> bool {
-    error.code.starts_with("kql.unknown_") || error.code == FOLLOWS
+    matches!(error.code.as_str(), "kql.unknown_table" | "kql.unknown_database" | FOLLOWS)
 }
 
 /// What `withsource` says of rows without a table's name: the place among the inputs.
@@ -367,9 +391,12 @@ pub(super) fn united(plans: Vec<(String, Plan)>, source: Option<&str>, inner: bo
     let mut seen: Vec<(String, Type)> = Vec::new();
     for (_, plan) in &plans {
         for column in plan.schema.columns() {
-            if !seen.iter().any(|(name, ty)| *name == column.name && *ty == column.ty) {
-                seen.push((column.name.clone(), column.ty));
+            if seen.iter().any(|(name, ty)| *name == column.name && *ty == column.ty) {
+                continue;
             }
+            // One name with several types stands where it was first seen, type after type.
+            let beside = seen.iter().rposition(|(name, _)| *name == column.name).map_or(seen.len(), |at| at + 1);
+            seen.insert(beside, (column.name.clone(), column.ty));
         }
     }
     if inner {

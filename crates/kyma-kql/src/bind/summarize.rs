@@ -7,7 +7,7 @@ use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::{AggregateCall, Expr, ExprKind, Node, Plan};
 
 use super::naming::{Names, name_of};
-use super::operators::{Columns, all_columns, direct, explicit};
+use super::operators::{Columns, all_columns, explicit};
 use super::{Aggregates, Bind, Binder, Row, ScopeId, fail};
 use crate::ast::{self, Arg};
 
@@ -20,7 +20,8 @@ impl Binder<'_> {
         scope: ScopeId,
         span: Span,
     ) -> Bind<Plan> {
-        let mut names = Names::declaring(explicit(by).chain(explicit(aggregates))).beside(direct(by));
+        let columns = input.schema.columns().iter().map(|column| column.name.as_str());
+        let mut names = Names::declaring(explicit(by).chain(explicit(aggregates))).beside(columns);
         let mut row = self.row(input.schema.clone(), scope);
         let keys = self.keys(by, &mut names, &mut row)?;
         let key_columns: Vec<(String, Type)> = keys.iter().map(|(name, key)| (name.clone(), key.ty)).collect();
@@ -38,6 +39,7 @@ impl Binder<'_> {
             let value = self.scalar(&arg.value, row);
             let name = names.of(arg.names.first(), &arg.value, &row.schema);
             keys.push((name.clone(), self.value_or_poison(value, &name, arg.value.span)?));
+            keys.extend(self.meant_columns(arg.value.span));
         }
         Ok(keys)
     }
@@ -111,7 +113,7 @@ impl Binder<'_> {
         for (at, arg) in call.args.iter().enumerate() {
             if matches!(arg.value.kind, ast::ExprKind::Star) {
                 for (index, column) in row.schema.columns().iter().enumerate() {
-                    let is_key = by.iter().any(|key| column_name(&key.value) == Some(&column.name));
+                    let is_key = by.iter().any(|key| is_column(&key.value, column));
                     let is_compared = at > 0 && compared == Some(&column.name);
                     if !is_key && !is_compared {
                         args.push(Expr::column(index, column.ty, arg.value.span));
@@ -123,8 +125,8 @@ impl Binder<'_> {
             let named = arg.names.first().map(|name| name.text.clone());
             let name = named.or_else(|| name_of(&arg.value, &row.schema).map(|name| format!("{prefix}{name}")));
             wanted.push(match (name, function) {
-                (None, "arg_max" | "argmax") if at == 0 => Some("max_".to_owned()),
-                (None, "arg_min" | "argmin") if at == 0 => Some("min_".to_owned()),
+                (None, "arg_max") if at == 0 => Some("max_".to_owned()),
+                (None, "arg_min") if at == 0 => Some("min_".to_owned()),
                 (name, _) => name,
             });
             args.push(self.scalar(&arg.value, row)?);
@@ -135,11 +137,32 @@ impl Binder<'_> {
             wanted =
                 args.iter().skip(skipped).map(|arg| Some(format!("percentile_{first}_{}", percent(arg)))).collect();
         }
+        if let Some(prefix) = old_prefix(function) {
+            name_as_before(prefix, &mut wanted);
+        }
         if args.is_empty() {
             return fail("kql.arguments", format!("{function}() needs an argument"), call.name.span);
         }
         Ok((args, wanted))
     }
+}
+
+/// What the old spellings put before the names of their results.
+fn old_prefix(function: &str) -> Option<&'static str> {
+    match function {
+        "argmax" => Some("max"),
+        "argmin" => Some("min"),
+        _ => None,
+    }
+}
+
+/// `max_x` for the first, `max_x_y` for the others.
+fn name_as_before(prefix: &str, wanted: &mut [Option<String>]) {
+    let mut names = wanted.iter_mut();
+    let Some(first) = names.next() else { return };
+    let of = first.clone().unwrap_or_default();
+    *first = Some(format!("{prefix}_{of}"));
+    names.flatten().for_each(|name| *name = format!("{prefix}_{of}_{name}"));
 }
 
 fn is_multiple(name: &str) -> bool {
@@ -148,6 +171,29 @@ fn is_multiple(name: &str) -> bool {
         name.as_str(),
         "arg_max" | "arg_min" | "argmax" | "argmin" | "take_any" | "any" | "percentiles" | "percentilesw"
     )
+}
+
+/// Whether an expression is the column, or converts it to the type that it has.
+fn is_column(expr: &ast::Expr, column: &Column) -> bool {
+    match &expr.kind {
+        ast::ExprKind::Call(call) if call.args.len() == 1 && converts_to(&call.name.text) == Some(column.ty) => {
+            column_name(&call.args[0].value) == Some(&column.name)
+        }
+        _ => column_name(expr) == Some(&column.name),
+    }
+}
+
+fn converts_to(function: &str) -> Option<Type> {
+    Some(match function {
+        "tostring" => Type::String,
+        "toint" => Type::Int,
+        "tolong" => Type::Long,
+        "todouble" | "toreal" => Type::Real,
+        "tobool" => Type::Bool,
+        "todatetime" => Type::Datetime,
+        "totimespan" => Type::Timespan,
+        _ => return None,
+    })
 }
 
 fn column_name(expr: &ast::Expr) -> Option<&String> {

@@ -110,6 +110,10 @@ impl Parser<'_> {
             let kind = ExprKind::Text { function: "equal_ci", negated, left, right };
             return Ok(Some(Expr { kind, span: self.span_from(start) }));
         }
+        if self.colon_is_has && self.is_punct(":") {
+            self.advance();
+            return self.text_operator(left, "has", false).map(Some);
+        }
         let negated = self.is_punct("!") && self.touches(1) && self.word_at(1).is_some();
         let ahead = usize::from(negated);
         let Some(word) = self.word_at(ahead).map(str::to_ascii_lowercase) else { return Ok(None) };

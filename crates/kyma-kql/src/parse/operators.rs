@@ -8,7 +8,7 @@ use super::{Parsed, Parser};
 use crate::ast::{Arg, Expr, ExprKind, Name, Operator, OperatorKind, Settings, SortItem};
 
 /// Every operator, for hints.
-pub(crate) const NAMES: [&str; 52] = [
+pub(crate) const NAMES: [&str; 55] = [
     "as",
     "consume",
     "count",
@@ -61,25 +61,14 @@ pub(crate) const NAMES: [&str; 52] = [
     "where",
     "assert-schema",
     "graph-mark-components",
+    "graph-shortest-paths",
+    "graph-where-edges",
+    "graph-where-nodes",
 ];
 
 /// Read up to the next pipe and refused when bound.
-const UNSUPPORTED: [&str; 14] = [
-    "externaldata",
-    "external_data",
-    "make-graph",
-    "graph-match",
-    "graph-to-table",
-    "graph-shortest-paths",
-    "graph-mark-components",
-    "graph-where-nodes",
-    "graph-where-edges",
-    "scan",
-    "reduce",
-    "assert-schema",
-    "execute-and-cache",
-    "macro-expand",
-];
+const UNSUPPORTED: [&str; 7] =
+    ["externaldata", "external_data", "scan", "reduce", "assert-schema", "execute-and-cache", "macro-expand"];
 
 fn is_syntax(error: &Diagnostic) -> bool {
     error.code == "kql.syntax" || error.code == "kql.bad_literal"
@@ -149,6 +138,9 @@ impl Parser<'_> {
             return Ok(OperatorKind::Unsupported(word));
         }
         self.at += used;
+        if let Some(operator) = self.graph_operator(&word)? {
+            return Ok(OperatorKind::Graph(operator));
+        }
         Ok(match word.as_str() {
             "where" | "filter" => {
                 self.hints();
@@ -177,10 +169,8 @@ impl Parser<'_> {
             "top" => self.top()?,
             "take" | "limit" => OperatorKind::Take(self.expr()?),
             "count" => {
-                if self.eat_word("as") {
-                    self.name()?;
-                }
-                OperatorKind::Count
+                let name = if self.eat_word("as") { Some(self.name()?) } else { None };
+                OperatorKind::Count(name)
             }
             "join" => self.join(false)?,
             "lookup" => self.join(true)?,

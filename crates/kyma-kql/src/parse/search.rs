@@ -17,22 +17,10 @@ impl Parser<'_> {
 
     /// A search predicate: strings stand alone, `col:"text"` is `has`.
     pub(super) fn search_or(&mut self) -> Parsed<Expr> {
-        let start = self.span();
-        let expr = self.expr()?;
-        if !self.eat(":") {
-            return Ok(expr);
-        }
-        let right = self.additive()?;
-        let kind = ExprKind::Text { function: "has", negated: false, left: Box::new(expr), right: vec![right] };
-        let first = Expr { kind, span: self.span_from(start) };
-        let is_and = self.is_word("and");
-        if !is_and && !self.is_word("or") {
-            return Ok(first);
-        }
-        self.advance();
-        let parts = vec![first, self.nested(Self::search_or)?];
-        let kind = if is_and { ExprKind::And(parts) } else { ExprKind::Or(parts) };
-        Ok(Expr { kind, span: self.span_from(start) })
+        let outer = std::mem::replace(&mut self.colon_is_has, true);
+        let predicate = self.expr();
+        self.colon_is_has = outer;
+        predicate
     }
 
     pub(super) fn find(&mut self) -> Parsed<OperatorKind> {

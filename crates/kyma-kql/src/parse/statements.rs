@@ -2,6 +2,8 @@
 
 use kyma_core::Type;
 use kyma_core::error::Span;
+use kyma_plan::Diagnostic;
+use kyma_plan::functions::nearest;
 
 use super::{Parsed, Parser};
 use crate::ast::{Expr, ExprKind, Lambda, Name, Operator, OperatorKind, Param, Statement, StatementKind};
@@ -51,12 +53,24 @@ impl Parser<'_> {
     fn statement_kind(&mut self) -> Parsed<StatementKind> {
         let next_is_name = self.word_at(1).is_some() || self.is_punct_at(1, "[");
         match self.word().map(str::to_ascii_lowercase).as_deref() {
-            Some("let") if next_is_name => self.let_statement(),
+            Some("let") if next_is_name || self.is_punct_at(1, "=") => self.let_statement(),
             Some("set") if next_is_name => self.set_statement(),
             Some("declare") if self.is_word_at(1, "query_parameters") => {
                 self.at += 2;
                 self.expect("(")?;
                 Ok(StatementKind::Parameters(self.list_until(")", Self::param)?))
+            }
+            Some("alias") if self.is_word_at(1, "database") => {
+                self.at += 2;
+                let name = self.name()?;
+                self.expect("=")?;
+                Ok(StatementKind::Alias(name, self.expr()?))
+            }
+            Some("restrict") if self.is_word_at(1, "access") => {
+                self.at += 2;
+                self.expect_word("to")?;
+                self.expect("(")?;
+                Ok(StatementKind::Restrict(self.list_until(")", Self::table_ref)?))
             }
             Some(word @ ("declare" | "alias" | "restrict")) if next_is_name => {
                 let word = word.to_owned();
@@ -147,7 +161,12 @@ impl Parser<'_> {
             "uint32" | "uint64" | "ulong" => Some(Type::Long),
             other => other.parse().ok(),
         });
-        let Some(ty) = found else { return Err(self.unexpected("a type")) };
+        let Some(ty) = found else {
+            let near = self.word().and_then(|word| nearest(word, Type::ALL.iter().map(|ty| ty.name())));
+            let error = *self.unexpected("a type");
+            let hint = near.map(|near| format!("did you mean '{near}'?"));
+            return Err(Box::new(Diagnostic { hint, ..error }));
+        };
         self.advance();
         Ok(ty)
     }

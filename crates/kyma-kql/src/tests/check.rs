@@ -3,7 +3,11 @@
 use std::collections::HashSet;
 
 use kyma_core::{Schema, Type};
+use kyma_plan::graph::{GraphOutput, GraphQuery};
+use kyma_plan::table::TableFunction;
 use kyma_plan::{AggregateCall, Expr, ExprKind, JoinKind, Node, Plan};
+
+use crate::limits::{STACK_PIECE, STACK_RED_ZONE};
 
 /// Panics with the plan when it is not valid.
 pub(super) fn valid(plan: &Plan) {
@@ -14,7 +18,12 @@ pub(super) fn valid(plan: &Plan) {
 
 type Checked = Result<(), String>;
 
+/// Plans are as tall as `PLAN_HEIGHT_MAX`: the stack grows as it does while binding.
 fn relation(plan: &Plan, fed: Option<&Schema>) -> Checked {
+    stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || relation_here(plan, fed))
+}
+
+fn relation_here(plan: &Plan, fed: Option<&Schema>) -> Checked {
     let mut seen = HashSet::new();
     if let Some(double) = plan.schema.columns().iter().find(|column| !seen.insert(&column.name)) {
         return Err(format!("column '{}' twice", double.name));
@@ -89,8 +98,24 @@ fn relation(plan: &Plan, fed: Option<&Schema>) -> Checked {
             same(width, keys.len() + aggregates.len() + 1, "series width")?;
             keys.iter().chain([axis]).try_for_each(|expr| expression(expr, &input.schema))
         }
+        Node::Table { function, .. } => match &**function {
+            TableFunction::Graph(query) => graph(query, &types),
+            TableFunction::Plugin(_) => Ok(()),
+        },
         _ => Ok(()),
     }
+}
+
+/// Conditions are truth values, columns of matches are there, and the result has the types of what is projected.
+fn graph(query: &GraphQuery, types: &[Type]) -> Checked {
+    let GraphOutput::Match(wanted) = &query.output else { return Ok(()) };
+    let mut used = Vec::new();
+    for expr in wanted.conditions.iter().chain(&wanted.project) {
+        expr.for_each_column(&mut |column| used.push(column));
+    }
+    same(used.iter().all(|column| *column < wanted.columns.len()), true, "columns of matches")?;
+    wanted.conditions.iter().try_for_each(|condition| same(condition.ty, Type::Bool, "condition"))?;
+    same(wanted.project.iter().map(|expr| expr.ty).collect::<Vec<_>>(), types.to_vec(), "graph types")
 }
 
 fn aggregate(call: &AggregateCall, schema: &Schema) -> Checked {

@@ -6,7 +6,8 @@ use super::plan;
 
 #[test]
 fn examples_bind() {
-    let rows = functions::scalars().chain(functions::windows()).chain(functions::aggregates());
+    let rows =
+        functions::scalars().chain(functions::windows()).chain(functions::aggregates()).chain(functions::planned());
     let mut problems = Vec::new();
     for row in rows.filter(|row| !row.example.is_empty()) {
         let name = std::iter::once(row.name).chain(row.aliases.iter().copied());

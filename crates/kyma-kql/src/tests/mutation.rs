@@ -4,7 +4,8 @@
 //! 2. It is planned on a thread with a small stack. A panic, an error outside the text or one that cannot be rendered, an
 //!    invalid plan, or seconds of work fail the test, which names the case and prints its text.
 //!
-//! `KYMA_MUTATIONS=1000000` tries that many, `KYMA_MUTATION=n` only case `n`.
+//! `KYMA_MUTATIONS=1000000` tries that many, `KYMA_MUTATION=n` only case `n`. `KYMA_MUTATIONS_LOUD=1` names each case before
+//! it is tried, for those that end the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -334,11 +335,15 @@ fn no_mutation_breaks_the_frontend() {
         return;
     }
     let total = number("KYMA_MUTATIONS").unwrap_or(CASES);
+    let loud = std::env::var_os("KYMA_MUTATIONS_LOUD").is_some();
     let (next, started) = (AtomicUsize::new(0), Instant::now());
     let worker = || loop {
         let case = next.fetch_add(1, Ordering::Relaxed);
         if case >= total {
             return Vec::new();
+        }
+        if loud {
+            eprintln!("case {case}");
         }
         let text = mutated(&corpus, case);
         if let Some(problem) = problem(&text, &tables) {

@@ -142,11 +142,11 @@ fn expanding() {
 #[test]
 fn unions_split_columns_by_type() {
     assert_snapshot!(shown("union withsource=src (print a=1, b='x'), (print a='y')"), @r#"
-    union inputs=2 [src:string, a_long:long, b:string, a_string:string]
-      project "union_arg0", #0, #1, "" [src:string, a_long:long, b:string, a_string:string]
+    union inputs=2 [src:string, a_long:long, a_string:string, b:string]
+      project "union_arg0", #0, "", #1 [src:string, a_long:long, a_string:string, b:string]
         project 1, "x" [a:long, b:string]
           unit []
-      project "union_arg1", long(null), "", #0 [src:string, a_long:long, b:string, a_string:string]
+      project "union_arg1", long(null), #0, "" [src:string, a_long:long, a_string:string, b:string]
         project "y" [a:string]
           unit []
     "#);
@@ -254,60 +254,6 @@ fn several_results() {
 }
 
 #[test]
-fn errors_point_and_hint() {
-    assert_snapshot!(shown("Logs\n| where Levl == 'x'"), @r#"
-    kql.unknown_column: unknown column 'Levl'
-    2 | | where Levl == 'x'
-                ^^^^
-    hint: did you mean 'Level'?
-    "#);
-    assert_snapshot!(shown("Logs | wher Level == 'x' | project tolwer(Level) | take"), @r#"
-    kql.unknown_operator: unknown operator 'wher'
-    1 | Logs | wher Level == 'x' | project tolwer(Level) | take
-               ^^^^
-    hint: did you mean 'where'?
-
-    kql.syntax: expected an expression, found the end of the text
-    1 | Logs | wher Level == 'x' | project tolwer(Level) | take
-                                                               ^
-    "#);
-    assert_snapshot!(shown("Log | count"), @r#"
-    kql.unknown_table: unknown table or name 'Log'
-    1 | Log | count
-        ^^^
-    hint: did you mean 'Logs'?
-    "#);
-    assert_snapshot!(shown("Logs | where Status == 'many'"), @r#"
-    kql.type: cannot compare int with string
-    1 | Logs | where Status == 'many'
-                     ^^^^^^^^^^^^^^^^
-    hint: convert one side, for example with tostring()
-    "#);
-    assert_snapshot!(shown("Logs | where Level = 'x'"), @r#"
-    kql.syntax: expected a condition, found 'Level'
-    1 | Logs | where Level = 'x'
-                     ^^^^^
-    hint: use '==' to compare
-    "#);
-    assert_snapshot!(shown("Logs | summarize count() by Level | where Message has 'x'"), @r#"
-    kql.unknown_column: unknown column 'Message'
-    1 | Logs | summarize count() by Level | where Message has 'x'
-                                                  ^^^^^^^
-    "#);
-    assert_snapshot!(shown("Logs | project count()"), @r#"
-    kql.aggregate: the aggregate count() cannot stand here
-    1 | Logs | project count()
-                       ^^^^^^^
-    hint: aggregates stand in 'summarize'
-    "#);
-    assert_snapshot!(shown("let a = Missing; let b = a; b | count"), @r#"
-    kql.unknown_table: unknown table or name 'Missing'
-    1 | let a = Missing; let b = a; b | count
-                ^^^^^^^
-    "#);
-}
-
-#[test]
 fn commands() {
     use kyma_plan::{Command, QueryFrontend};
     let read = |text: &str| crate::Kql.command(text).map(|command| command.map_err(|errors| errors.to_string()));
@@ -400,4 +346,22 @@ fn literals_as_the_engine_keeps_them() {
     project dynamic([864000000000,10000000,2]), datetime(null) [print_0:dynamic, print_1:datetime]
       unit []
     "#);
+}
+
+#[test]
+fn names_as_the_language_service_gives_them() {
+    let table = "datatable(a:long, a1:long, s:string)[]";
+    check_columns(&format!("{table} | join (print a=1) on a"), "a:long, a1:long, s:string, a2:long");
+    check_columns(&format!("{table} | count as n"), "n:long");
+    check_columns(&format!("{table} | project tostring(x=a)"), "x:string");
+    check_columns(
+        &format!("{table} | summarize arg_max(a, *) by tostring(s), tostring(a1)"),
+        "s:string, a1:string, a:long, a11:long",
+    );
+    check_columns(&format!("{table} | summarize argmax(a, s) by a1"), "a1:long, max_a:long, max_a_s:string");
+    check_columns(&format!("{table} | extend Column1 = 1 | summarize count() by a + 1"), "Column2:long, count_:long");
+    check_columns(&format!("{table} | parse-kv s as (a:string, b:long)"), "a1:long, s:string, a:string, b:long");
+    check_columns("print a=1, b=dynamic([1]), c=2 | mv-apply b on (project a=2)", "a:long, c:long");
+    check_columns("range x from int(1) to int(2) step int(1)", "x:int");
+    check_columns("union (print a=1, b=2), (print a='x')", "a_long:long, a_string:string, b:long");
 }

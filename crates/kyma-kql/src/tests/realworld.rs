@@ -1,4 +1,5 @@
-//! Real queries from public collections, all accepted by Microsoft's grammar: all must parse.
+//! Real queries from public collections, all accepted by Microsoft's grammar: all must parse, but for `where a = b`, which is
+//! refused with a hint.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use kyma_core::{Column, Type};
 use kyma_plan::{SchemaSource, TableSchema};
 
 /// Share that must parse; raise it, never lower it.
-const RATCHET_PERCENT: f64 = 99.85;
+const RATCHET_PERCENT: f64 = 99.89;
 
 /// A file of the shared conformance cases, or `None`, said loudly, where they are absent.
 pub(super) fn shared(path: &str) -> Option<String> {
@@ -24,7 +25,7 @@ pub(super) fn shared(path: &str) -> Option<String> {
 }
 
 /// Share of parsed queries that must bind against guessed tables; raise it, never lower it.
-const BIND_RATCHET_PERCENT: f64 = 88.0;
+const BIND_RATCHET_PERCENT: f64 = 89.3;
 /// One query in this many is tried: each is bound once per missing name.
 const BIND_EVERY: usize = 5;
 /// Names guessed for one query.
@@ -115,6 +116,10 @@ fn real_queries_parse() {
     for line in cases.lines() {
         let case: serde_json::Value = serde_json::from_str(line).unwrap();
         let query = case["query"].as_str().unwrap();
+        // A management command is read elsewhere.
+        if Kql.command(query).is_some() {
+            continue;
+        }
         let (_, errors) = crate::parse::parse(query);
         total += 1;
         parsed += usize::from(errors.is_empty());

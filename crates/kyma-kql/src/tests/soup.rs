@@ -100,6 +100,17 @@ const WORDS: &[&str] = &[
     "top-nested",
     "of",
     "serialize",
+    "make-graph Level --> Message",
+    "graph-match",
+    "graph-shortest-paths",
+    "graph-to-table nodes",
+    "(a)",
+    "-[e*1..2]->",
+    "<--",
+    "all(e, true)",
+    "map(inner_nodes(e), Status)",
+    "node_id(a)",
+    "a.Level",
 ];
 
 proptest! {
@@ -159,4 +170,11 @@ fn long_chains_are_an_error_or_fine() {
     assert_eq!(plan(&pipes).unwrap_err().0[0].code, "kql.too_long");
     let doubled: String = (1..40).map(|at| format!("let t{at} = union t{0}, t{0}; ", at - 1)).collect();
     assert_eq!(plan(&format!("let t0 = Logs; {doubled} t39")).unwrap_err().0[0].code, "kql.too_long");
+}
+
+#[test]
+fn wide_rows_are_an_error() {
+    let joins: String = (1..14).map(|at| format!("let t{at} = t{0} | join t{0} on Level; ", at - 1)).collect();
+    let joins = format!("let t0 = Logs; {joins} t13");
+    assert_eq!(plan(&joins).unwrap_err().0[0].code, "kql.too_long");
 }

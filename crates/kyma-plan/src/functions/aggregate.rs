@@ -57,6 +57,7 @@ pub(super) static TABLES: &[&[AggregateFunction]] = &[TABLE, statistic::TABLE];
 
 static TABLE: &[AggregateFunction] = &[
     row("count", &[], &[], (0, 0), Is(Type::Long), Prefixed("count"), "The number of rows.")
+        .own_nulls()
         .example("range x from 1 to 10 step 1 | summarize count()"),
     row(
         "countif",
@@ -185,6 +186,7 @@ static TABLE: &[AggregateFunction] = &[
         Prefixed("list"),
         "An array of all values, nulls included.",
     )
+    .own_nulls()
     .example("range x from 1 to 10 step 1 | summarize make_list_with_nulls(iff(x > 5, x, long(null)))"),
     row(
         "make_set",

@@ -18,8 +18,8 @@ fn promoted(args: &[Type]) -> Type {
 
 /// Every window function.
 pub(super) static TABLE: &[ScalarFunction] = &[
-    row("prev", &[], &[Any, Long, Any], (1, 3), Arg(0), Numbered, "The value some rows before (1), or a default.").example("range x from 1 to 3 step 1 | serialize before = prev(x)"),
-    row("next", &[], &[Any, Long, Any], (1, 3), Arg(0), Numbered, "The value some rows after (1), or a default.").example("range x from 1 to 3 step 1 | serialize after = next(x, 1, 0)"),
+    row("prev", &[], &[Any, Long, Any], (1, 3), Arg(0), Numbered, "The value some rows before (1), or a default.").own_nulls().example("range x from 1 to 3 step 1 | serialize before = prev(x)"),
+    row("next", &[], &[Any, Long, Any], (1, 3), Arg(0), Numbered, "The value some rows after (1), or a default.").own_nulls().example("range x from 1 to 3 step 1 | serialize after = next(x, 1, 0)"),
     row(
         "row_number",
         &[],
@@ -28,7 +28,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "Counts rows from a start (1), again where the flag is true.",
-    ).example("range x from 1 to 3 step 1 | serialize n = row_number()"),
+    ).own_nulls().example("range x from 1 to 3 step 1 | serialize n = row_number()"),
     row(
         "row_cumsum",
         &[],
@@ -37,7 +37,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Rule(promoted),
         Numbered,
         "The running sum, again where the flag is true.",
-    ).example("range x from 1 to 3 step 1 | serialize total = row_cumsum(x)"),
+    ).own_nulls().example("range x from 1 to 3 step 1 | serialize total = row_cumsum(x)"),
     row(
         "row_rank_dense",
         &["row_rank"],
@@ -46,7 +46,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "Counts changes of the value, again where the flag is true.",
-    ).example("print x = dynamic([1, 1, 2]) | mv-expand x to typeof(long) | serialize rank = row_rank_dense(x)"),
+    ).own_nulls().example("print x = dynamic([1, 1, 2]) | mv-expand x to typeof(long) | serialize rank = row_rank_dense(x)"),
     row(
         "row_rank_min",
         &[],
@@ -55,7 +55,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Is(Type::Long),
         Numbered,
         "Row number of the first of equal values, again where the flag is true.",
-    ).example("print x = dynamic([1, 1, 2]) | mv-expand x to typeof(long) | serialize rank = row_rank_min(x)"),
+    ).own_nulls().example("print x = dynamic([1, 1, 2]) | mv-expand x to typeof(long) | serialize rank = row_rank_min(x)"),
     row(
         "row_window_session",
         &[],

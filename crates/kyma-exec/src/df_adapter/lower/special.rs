@@ -111,8 +111,12 @@ impl Lowering {
             let rows = self.lower(input, place).await?;
             finished.push(self.state.create_physical_plan(&rows).await.map_err(from_df)?);
         }
+        let mut function = function.clone();
+        for expr in function.exprs_mut() {
+            *expr = self.resolve_for_kernel(expr.clone(), place).await?;
+        }
         let inputs = inputs.iter().map(|input| input.schema.clone()).collect();
-        let operator = Table { function: function.clone(), inputs, out: out.clone(), context: self.context() };
+        let operator = Table { function, inputs, out: out.clone(), context: self.context() };
         self.finished(OperatorExec::over(finished, Arc::new(operator), out.arrow()))
     }
 

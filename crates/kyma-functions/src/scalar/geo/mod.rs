@@ -33,6 +33,7 @@ use kyma_core::Result;
 
 use self::cache::Shapes;
 use self::geojson::{Geometry, Position};
+use self::overlay::{Area, Lines};
 use super::{Kernel, kernel};
 use crate::view::Reals;
 use crate::{Call, build};
@@ -57,12 +58,12 @@ pub(super) static KERNELS: &[Kernel] = &[
     kernel("geo_h3cell_to_central_point", h3::to_central_point),
     kernel("geo_h3cell_to_polygon", h3::to_polygon),
     kernel("geo_info_from_ip_address", info_from_ip_address),
-    kernel("geo_intersection_2lines", overlay::intersection_2lines),
-    kernel("geo_intersection_2polygons", overlay::intersection_2polygons),
-    kernel("geo_intersection_line_with_polygon", overlay::intersection_line_with_polygon),
-    kernel("geo_intersects_2lines", overlay::intersects_2lines),
-    kernel("geo_intersects_2polygons", overlay::intersects_2polygons),
-    kernel("geo_intersects_line_with_polygon", overlay::intersects_line_with_polygon),
+    kernel("geo_intersection_2lines", overlay::intersections::<Lines, Lines>),
+    kernel("geo_intersection_2polygons", overlay::intersections::<Area, Area>),
+    kernel("geo_intersection_line_with_polygon", overlay::intersections::<Lines, Area>),
+    kernel("geo_intersects_2lines", overlay::intersect::<Lines, Lines>),
+    kernel("geo_intersects_2polygons", overlay::intersect::<Area, Area>),
+    kernel("geo_intersects_line_with_polygon", overlay::intersect::<Lines, Area>),
     kernel("geo_line_buffer", buffer::line),
     kernel("geo_line_centroid", line::centroid),
     kernel("geo_line_densify", densify::line),

@@ -24,57 +24,64 @@ use super::geojson::Geometry;
 use super::sphere::{guarded, lines, lines_of, polygons, polygons_of, positions, rings};
 use crate::{Call, build, json};
 
-pub(super) fn intersection_2lines(call: &Call<'_>) -> Result<ArrayRef> {
-    intersections(call, lines, index_of_lines, lines, index_of_lines)
+/// A shape as one side of an operation.
+pub(super) trait Operand: Sized {
+    /// The shape of a GeoJSON text.
+    fn parse(text: &str) -> Option<Self>;
+    /// Its edges, as the operations read them.
+    fn index(&self) -> ShapeIndex;
 }
 
-pub(super) fn intersection_2polygons(call: &Call<'_>) -> Result<ArrayRef> {
-    intersections(call, polygons, index_of_polygons, polygons, index_of_polygons)
+/// A line or multiline.
+pub(super) struct Lines(Vec<Polyline>);
+
+/// A polygon or multipolygon.
+pub(super) struct Area(Polygon);
+
+impl Operand for Lines {
+    fn parse(text: &str) -> Option<Self> {
+        lines(text).map(Lines)
+    }
+
+    fn index(&self) -> ShapeIndex {
+        let mut index = ShapeIndex::new();
+        for line in &self.0 {
+            index.add(Box::new(line.clone()));
+        }
+        index
+    }
 }
 
-pub(super) fn intersection_line_with_polygon(call: &Call<'_>) -> Result<ArrayRef> {
-    intersections(call, lines, index_of_lines, polygons, index_of_polygons)
+impl Operand for Area {
+    /// Overlapping polygons are one area: an index wants interiors that do not overlap.
+    fn parse(text: &str) -> Option<Self> {
+        merged_polygons(polygons(text)?).map(Area)
+    }
+
+    fn index(&self) -> ShapeIndex {
+        let mut index = ShapeIndex::new();
+        index.add(Box::new(self.0.clone()));
+        index
+    }
 }
 
-pub(super) fn intersects_2lines(call: &Call<'_>) -> Result<ArrayRef> {
-    intersect(call, lines, index_of_lines, lines, index_of_lines)
-}
-
-pub(super) fn intersects_2polygons(call: &Call<'_>) -> Result<ArrayRef> {
-    intersect(call, polygons, index_of_polygons, polygons, index_of_polygons)
-}
-
-pub(super) fn intersects_line_with_polygon(call: &Call<'_>) -> Result<ArrayRef> {
-    intersect(call, lines, index_of_lines, polygons, index_of_polygons)
-}
-
-fn intersections<A, B>(
-    call: &Call<'_>,
-    parse_a: fn(&str) -> Option<A>,
-    index_a: impl Fn(&A) -> Option<ShapeIndex>,
-    parse_b: fn(&str) -> Option<B>,
-    index_b: impl Fn(&B) -> Option<ShapeIndex>,
-) -> Result<ArrayRef> {
+/// What two shapes have in common.
+pub(super) fn intersections<A: Operand, B: Operand>(call: &Call<'_>) -> Result<ArrayRef> {
     let (first, second) = (call.jsons(0)?, call.jsons(1)?);
-    let (mut shapes_a, mut shapes_b) = (Shapes::new(parse_a), Shapes::new(parse_b));
+    let (mut shapes_a, mut shapes_b) = (Shapes::new(A::parse), Shapes::new(B::parse));
     Ok(build::jsons(call.rows, |row| {
         let (a, b) = (shapes_a.get(first.get(row)?)?, shapes_b.get(second.get(row)?)?);
-        guarded(|| intersection(index_a(&a)?, index_b(&b)?)).map(|common| common.to_json())
+        guarded(|| intersection(a.index(), b.index())).map(|common| common.to_json())
     }))
 }
 
-fn intersect<A, B>(
-    call: &Call<'_>,
-    parse_a: fn(&str) -> Option<A>,
-    index_a: impl Fn(&A) -> Option<ShapeIndex>,
-    parse_b: fn(&str) -> Option<B>,
-    index_b: impl Fn(&B) -> Option<ShapeIndex>,
-) -> Result<ArrayRef> {
+/// Whether two shapes have anything in common.
+pub(super) fn intersect<A: Operand, B: Operand>(call: &Call<'_>) -> Result<ArrayRef> {
     let (first, second) = (call.jsons(0)?, call.jsons(1)?);
-    let (mut shapes_a, mut shapes_b) = (Shapes::new(parse_a), Shapes::new(parse_b));
+    let (mut shapes_a, mut shapes_b) = (Shapes::new(A::parse), Shapes::new(B::parse));
     Ok(build::bools(call.rows, |row| {
         let (a, b) = (shapes_a.get(first.get(row)?)?, shapes_b.get(second.get(row)?)?);
-        guarded(|| Some(S2BooleanOperation::intersects(&mut index_a(&a)?, &mut index_b(&b)?, closed())))
+        guarded(|| Some(S2BooleanOperation::intersects(&mut a.index(), &mut b.index(), closed())))
     }))
 }
 
@@ -82,22 +89,7 @@ fn closed() -> Options {
     Options { polygon_model: PolygonModel::Closed, polyline_model: PolylineModel::Closed, ..Options::default() }
 }
 
-fn index_of_lines(lines: &Vec<Polyline>) -> Option<ShapeIndex> {
-    let mut index = ShapeIndex::new();
-    for line in lines {
-        index.add(Box::new(line.clone()));
-    }
-    Some(index)
-}
-
-/// Overlapping polygons are one area: an index wants interiors that do not overlap.
-fn index_of_polygons(polygons: &Vec<Polygon>) -> Option<ShapeIndex> {
-    let mut index = ShapeIndex::new();
-    index.add(Box::new(merged_polygons(polygons.clone())?));
-    Some(index)
-}
-
-/// What two shapes have in common: points, lines and polygons, in this order. Nothing is an empty collection.
+/// What two shapes share: points, lines and polygons, in this order. Nothing is an empty collection.
 fn intersection(mut a: ShapeIndex, mut b: ShapeIndex) -> Option<Geometry> {
     let kept = Kept::default();
     let layers = normalize_closed_set(kept.layers(), closed_set_normalizer::Options::default());

@@ -114,7 +114,8 @@ fn each(
 }
 
 fn decompose(values: Vec<Option<f64>>, settings: &Settings<'_>, row: usize) -> Result<Option<Parts>> {
-    let test_points = settings.test_points.get(row).and_then(|points| usize::try_from(points).ok()).unwrap_or(0);
+    let Some(test_points) = settings.test_points.get(row) else { return Ok(None) };
+    let test_points = usize::try_from(test_points).unwrap_or(0);
     let learned = values.len().saturating_sub(test_points);
     let Some(known) = filled(&values[..learned]) else { return Ok(None) };
     let (period, score_min) =

@@ -7,6 +7,8 @@
 //!
 //! Kusto does not publish its score: this one differs from it in the third digit.
 
+use std::ops::RangeInclusive;
+
 use arrow::array::ArrayRef;
 use kyma_core::Result;
 use serde_json::json;
@@ -77,17 +79,21 @@ impl Spectrum {
         lag >= 1 && at(lag) > 0.0 && at(lag) >= at(lag - 1) && at(lag) >= at(lag + 1)
     }
 
-    /// The periods between the bounds, the best first.
-    fn periods(&self, min: f64, max: f64) -> Vec<Period> {
+    /// Lags within the width of each frequency that stands out.
+    fn candidates(&self) -> impl Iterator<Item = RangeInclusive<usize>> + '_ {
         let mean_power = self.power.iter().skip(1).sum::<f64>() / self.power.len().saturating_sub(1).max(1) as f64;
-        let mut found: Vec<Period> = Vec::new();
-        for frequency in 1..self.power.len() {
-            if self.power[frequency] < POWER_MIN * mean_power {
-                continue;
-            }
+        let stands_out = move |frequency: &usize| self.power[*frequency] >= POWER_MIN * mean_power;
+        (1..self.power.len()).filter(stands_out).map(|frequency| {
             let shortest = self.n as f64 / (frequency + 1) as f64;
             let longest = self.n as f64 / (frequency as f64 - 1.0).max(0.5);
-            let lags = (shortest.ceil() as usize).max(PERIOD_MIN)..=(longest.floor() as usize).min(self.n / 2);
+            (shortest.ceil() as usize).max(PERIOD_MIN)..=(longest.floor() as usize).min(self.n / 2)
+        })
+    }
+
+    /// The periods between the bounds, the best first.
+    fn periods(&self, min: f64, max: f64) -> Vec<Period> {
+        let mut found: Vec<Period> = Vec::new();
+        for lags in self.candidates() {
             let in_bounds = |lag: &usize| (min..=max).contains(&(*lag as f64)) && self.is_hill(*lag);
             let best = lags.filter(in_bounds).max_by(|a, b| self.score(*a).total_cmp(&self.score(*b)));
             if let Some(length) = best.filter(|length| found.iter().all(|period| period.length != *length)) {
@@ -144,12 +150,11 @@ fn validate(call: &Call<'_>) -> Result<ArrayRef> {
         asked.truncate(SERIES_PERIODS_MAX);
         let spectrum = Spectrum::of(&values);
         let score = |period: f64| {
-            let lag = period.round();
-            let is_period = lag >= PERIOD_MIN as f64 && lag <= values.len() as f64 / 2.0;
-            spectrum
-                .as_ref()
-                .filter(|spectrum| is_period && spectrum.is_hill(lag as usize))
-                .map_or(0.0, |spectrum| spectrum.score(lag as usize))
+            let lag = period.round().clamp(0.0, values.len() as f64) as usize;
+            let is_period = |spectrum: &&Spectrum| {
+                spectrum.is_hill(lag) && spectrum.candidates().any(|candidates| candidates.contains(&lag))
+            };
+            spectrum.as_ref().filter(is_period).map_or(0.0, |spectrum| spectrum.score(lag))
         };
         Some(bag(&asked.iter().map(|period| (*period, score(*period))).collect::<Vec<_>>()))
     }))

@@ -1,15 +1,20 @@
 //! Kernels of `evaluate`, one file each.
 
+mod activity;
+mod lookup;
 mod narrow;
+mod patterns;
+mod rows_near;
+mod schema_merge;
+mod sequence;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use kyma_core::{Error, Result, Type, Value};
-use kyma_plan::table::{Plugin, PluginArg};
+use arrow::array::RecordBatch;
+use kyma_core::{Error, Result, Value};
+use kyma_plan::table::Plugin;
 
 use super::function::TableCall;
-use crate::Arg;
 
-/// The arguments of a plugin, over its first input.
+/// A call of a plugin: columns it works on are those of its inputs, in the order it wants them; the rest are constants.
 pub(crate) struct PluginCall<'a> {
     plugin: &'a Plugin,
     /// Inputs and result.
@@ -18,7 +23,24 @@ pub(crate) struct PluginCall<'a> {
 
 type Kernel = fn(&PluginCall<'_>) -> Result<RecordBatch>;
 
-static KERNELS: &[(&str, Kernel)] = &[("narrow", narrow::narrow)];
+static KERNELS: &[(&str, Kernel)] = &[
+    ("active_users_count", activity::active_users_count),
+    ("activity_counts_metrics", activity::activity_counts_metrics),
+    ("activity_engagement", activity::activity_engagement),
+    ("activity_metrics", activity::activity_metrics),
+    ("autocluster", patterns::autocluster),
+    ("basket", patterns::basket),
+    ("diffpatterns", patterns::diffpatterns),
+    ("ip_lookup", lookup::ip_lookup),
+    ("narrow", narrow::narrow),
+    ("new_activity_metrics", activity::new_activity_metrics),
+    ("rolling_percentile", activity::rolling_percentile),
+    ("rows_near", rows_near::rows_near),
+    ("schema_merge", schema_merge::schema_merge),
+    ("sequence_detect", sequence::sequence_detect),
+    ("session_count", activity::session_count),
+    ("sliding_window_counts", activity::sliding_window_counts),
+];
 
 /// Computes a plugin.
 pub(super) fn plugin(plugin: &Plugin, table: &TableCall<'_>) -> Result<RecordBatch> {
@@ -27,35 +49,10 @@ pub(super) fn plugin(plugin: &Plugin, table: &TableCall<'_>) -> Result<RecordBat
     kernel(&PluginCall { plugin, table })
 }
 
-#[allow(dead_code)] // The ways to an argument; not every one has a plugin that goes it.
 impl PluginCall<'_> {
-    fn get(&self, index: usize) -> Result<&PluginArg> {
-        let lacks = || Error::internal(format!("{}() lacks an argument: index={index}", self.plugin.name));
-        self.plugin.args.get(index).ok_or_else(lacks)
-    }
-
     /// A constant argument.
     pub(crate) fn value(&self, index: usize) -> Result<&Value> {
-        match self.get(index)? {
-            PluginArg::Value(value) => Ok(value),
-            PluginArg::Column(_) => Err(Error::internal(format!("{}() wants a constant", self.plugin.name))),
-        }
-    }
-
-    /// A column of the first input, with its type.
-    pub(crate) fn column(&self, index: usize) -> Result<(&ArrayRef, Type)> {
-        let lacks = || Error::internal(format!("{}() wants a column: index={index}", self.plugin.name));
-        let PluginArg::Column(at) = self.get(index)? else { return Err(lacks()) };
-        let array = self.table.input(0)?.columns().get(*at).ok_or_else(lacks)?;
-        let column = self.table.schemas.first().and_then(|schema| schema.columns().get(*at)).ok_or_else(lacks)?;
-        Ok((array, column.ty))
-    }
-
-    /// An argument of either kind.
-    pub(crate) fn arg(&self, index: usize) -> Result<Arg> {
-        match self.get(index)? {
-            PluginArg::Value(value) => Ok(Arg::Scalar(value.clone())),
-            PluginArg::Column(_) => Ok(Arg::Array(ArrayRef::clone(self.column(index)?.0))),
-        }
+        let lacks = || Error::internal(format!("{}() lacks an argument: index={index}", self.plugin.name));
+        self.plugin.args.get(index).ok_or_else(lacks)
     }
 }

@@ -20,6 +20,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
     )
     .example("print array_length(dynamic([1, 2, 3]))"),
     row("array_concat", &[], &[ToDynamic], (1, MANY), Is(Type::Dynamic), Numbered, "The elements of all arrays.")
+        .own_nulls()
         .example("print array_concat(dynamic([1, 2]), dynamic([3]))"),
     row(
         "array_iff",
@@ -30,6 +31,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "Element-wise choice between two arrays or values.",
     )
+    .own_nulls()
     .example("print array_iff(dynamic([true, false, true]), dynamic([1, 2, 3]), dynamic([4, 5, 6]))"),
     row(
         "array_index_of",
@@ -40,6 +42,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "Position of the n-th equal element from a start within a length; -1 if none.",
     )
+    .own_nulls()
     .example(r#"print array_index_of(dynamic(["this", "is", "an", "example"]), "an")"#),
     row("array_reverse", &[], &[ToDynamic], (1, 1), Is(Type::Dynamic), Numbered, "The elements backwards.")
         .example("print array_reverse(dynamic([1, 2, 3]))"),
@@ -130,6 +133,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "All keys of all bags; the first of equal ones counts.",
     )
+    .own_nulls()
     .example(r#"print bag_merge(dynamic({"a": 1}), dynamic({"a": 2, "b": 3}))"#),
     row(
         "bag_pack",
@@ -140,6 +144,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "A bag of alternating keys and values.",
     )
+    .own_nulls()
     .example(r#"print bag_pack("Level", "Information", "ProcessID", 1234)"#),
     row(
         "bag_remove_keys",
@@ -172,6 +177,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
     )
     .example(r#"print bag_zip(dynamic(["a", "b"]), dynamic([1, 2]))"#),
     row("pack_array", &[], &[Any], (0, 1024), Is(Type::Dynamic), Numbered, "An array of the values.")
+        .own_nulls()
         .example(r#"print pack_array(1, "two", 3.0)"#),
     row(
         "pack_all",
@@ -182,6 +188,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "A bag of every column; frontends pass names and values alternating.",
     )
+    .own_nulls()
     .example(r#"print a = 1, b = "two" | extend bag = pack_all()"#),
     row(
         "repeat",
@@ -192,6 +199,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Prefixed("repeat"),
         "An array of one value, many times.",
     )
+    .own_nulls()
     .example("print repeat(1, 3)"),
     row("range", &[], &[Any], (2, 3), Is(Type::Dynamic), Numbered, "The values from start to stop by a step.")
         .example("print range(1, 10, 3)"),
@@ -224,6 +232,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "Whether the array has the element.",
     )
+    .own_nulls()
     .example(r#"print set_has_element(dynamic(["this", "is"]), "is")"#),
     row(
         "set_intersect",

@@ -18,10 +18,13 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "The xxHash64 of the value, modulo a number.",
     )
+    .own_nulls()
     .example(r#"print hash("World"), hash("World", 100)"#),
     row("hash_many", &[], &[Any], (1, MANY), Is(Type::Long), Numbered, "The hash of several values.")
+        .own_nulls()
         .example(r#"print hash_many("Hello", "World")"#),
     row("hash_combine", &[], &[Long], (1, MANY), Is(Type::Long), Numbered, "One hash of several.")
+        .own_nulls()
         .example(r#"print hash_combine(hash("Hello"), hash("World"))"#),
     row("hash_md5", &[], &[Any], (1, 1), Is(Type::String), Numbered, "The MD5 digest in hexadecimal.")
         .example(r#"print hash_md5("World")"#),

@@ -78,7 +78,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         "Rounds half away from zero to digits after the point.",
     )
     .example("print round(2.98765, 3)"),
-    row("sign", &[], &[Real], (1, 1), Is(Type::Real), Numbered, "-1, 0 or 1.").example("print sign(-42)"),
+    row("sign", &[], &[Real], (1, 1), Is(Type::Real), Numbered, "-1, 0 or 1.").own_nulls().example("print sign(-42)"),
     row("sqrt", &[], &[Real], (1, 1), Is(Type::Real), FirstArgument, "The square root; null of a negative number.")
         .example("print sqrt(256)"),
     row("pow", &[], &[Real, Real], (2, 2), Is(Type::Real), Numbered, "The first to the power of the second.")

@@ -30,6 +30,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "Whether who asks belongs to any of the groups: never.",
     )
+    .own_nulls()
     .example(r#"print current_principal_is_member_of("aadgroup=security@example.com")"#),
     row("current_cluster_endpoint", &[], &[], (0, 0), Is(Type::String), Numbered, "The address of the cluster.")
         .example("print current_cluster_endpoint()"),

@@ -18,6 +18,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         FirstArgument,
         "Missing values replaced by a constant.",
     )
+    .own_nulls()
     .example("print series_fill_const(dynamic([1, null, 3]), 0)"),
     row(
         "series_fill_forward",
@@ -28,6 +29,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         FirstArgument,
         "Missing values replaced by the last one before.",
     )
+    .own_nulls()
     .example("print series_fill_forward(dynamic([1, null, 3]))"),
     row(
         "series_fill_backward",
@@ -38,6 +40,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         FirstArgument,
         "Missing values replaced by the next one after.",
     )
+    .own_nulls()
     .example("print series_fill_backward(dynamic([null, 2, 3]))"),
     row(
         "series_fill_linear",
@@ -48,6 +51,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         FirstArgument,
         "Missing values interpolated.",
     )
+    .own_nulls()
     .example("print series_fill_linear(dynamic([1, null, 3]))"),
     row("series_add", &[], &[ToDynamic], (2, 2), Is(Type::Dynamic), Numbered, "Element-wise sum.")
         .example("print series_add(dynamic([1, 2]), dynamic([3, 4]))"),

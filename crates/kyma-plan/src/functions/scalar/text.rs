@@ -130,6 +130,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "Replaces each lookup by the rewrite at its place.",
     )
+    .own_nulls()
     .example(r#"print replace_strings("a cat, a dog", dynamic(["cat", "dog"]), dynamic(["fish", "bird"]))"#),
     row(
         "extract",
@@ -190,6 +191,7 @@ pub(super) static TABLE: &[ScalarFunction] = &[
         Numbered,
         "Position of the first array element that the text has; -1 if none.",
     )
+    .own_nulls()
     .example(r#"print has_any_index("this is an example", dynamic(["this", "example"]))"#),
     row("strcmp", &[], &[Text, Text], (2, 2), Is(Type::Long), Numbered, "-1, 0 or 1 by code points.")
         .example(r#"print strcmp("abc", "abd")"#),

@@ -7,11 +7,11 @@ use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::{BinaryOp, Expr, JoinKind, Node, Plan, WindowCall};
 
-use super::expr::resolved;
-use super::naming::Names;
-use super::operators::{Columns, all_columns, keep_columns, with_windows};
-use super::{Bind, Binder, Row, ScopeId, fail, fail_with_hint, fold};
 use crate::ast::{self, Arg, Call};
+use crate::bind::expr::resolved;
+use crate::bind::naming::Names;
+use crate::bind::operators::{Columns, all_columns, keep_columns, with_windows};
+use crate::bind::{Bind, Binder, Row, ScopeId, fail, fail_with_hint, fold};
 
 /// What may follow the table, its key, longitude and latitude, by name or in this order.
 const OPTIONS: [&str; 4] = ["radius", "return_unmatched", "join_hint", "return_lookup_key"];
@@ -19,14 +19,26 @@ const FIXED: usize = 4;
 
 impl Binder<'_> {
     /// Points in polygons or, with a radius, near them.
-    pub(super) fn geo_polygon_lookup(&mut self, input: Plan, call: &Call, scope: ScopeId, span: Span) -> Bind<Plan> {
+    pub(in crate::bind) fn geo_polygon_lookup(
+        &mut self,
+        input: Plan,
+        call: &Call,
+        scope: ScopeId,
+        span: Span,
+    ) -> Bind<Plan> {
         let lookup = self.geo_lookup(input, call, scope, span)?;
         let distance = lookup.radius.is_some().then_some("geo_distance_point_to_polygon");
         self.geo_joined(lookup, distance.unwrap_or("geo_point_in_polygon"), span)
     }
 
     /// Points near lines.
-    pub(super) fn geo_line_lookup(&mut self, input: Plan, call: &Call, scope: ScopeId, span: Span) -> Bind<Plan> {
+    pub(in crate::bind) fn geo_line_lookup(
+        &mut self,
+        input: Plan,
+        call: &Call,
+        scope: ScopeId,
+        span: Span,
+    ) -> Bind<Plan> {
         let lookup = self.geo_lookup(input, call, scope, span)?;
         if lookup.radius.is_none() {
             let hint = Some("evaluate geo_line_lookup(lines, line, longitude, latitude, 100)".to_owned());
@@ -174,7 +186,7 @@ fn option<'c>(call: &'c Call, name: &str, span: Span) -> Bind<Option<&'c Arg>> {
 }
 
 /// All pairs. Columns of the same name are told apart, as in a join.
-pub(super) fn cross(left: Plan, right: Plan, span: Span) -> Plan {
+pub(in crate::bind) fn cross(left: Plan, right: Plan, span: Span) -> Plan {
     let mut names = Names::default();
     let columns = left.schema.columns().iter().chain(right.schema.columns());
     let schema = columns.map(|column| Column::new(names.unique(&column.name), column.ty)).collect();

@@ -35,6 +35,7 @@ impl Binder<'_> {
     ) -> Bind<Option<Bound>> {
         let place = (database.unwrap_or(self.database()).to_owned(), name.to_owned());
         let Some(function) = self.context.schemas.function(&place.0, name) else { return Ok(None) };
+        self.check_access(name, span)?;
         if self.calling.contains(&place) {
             let hint = Some("a function may not call itself, also not by way of others".to_owned());
             return fail_with_hint("kql.recursive_function", format!("'{name}' calls itself"), span, hint);
@@ -47,7 +48,10 @@ impl Binder<'_> {
         let inner = self.bind_arguments(name, &lambda, ROOT, args, piped, span, row)?;
         self.calling.push(place);
         let (errors, warnings) = (self.errors.len(), self.warnings.len());
+        // Who may call it may read what it reads.
+        let restricted = self.restricted.take();
         let bound = self.body(&lambda, inner, span, row);
+        self.restricted = restricted;
         self.calling.pop();
         for remark in self.errors.iter_mut().skip(errors).chain(self.warnings.iter_mut().skip(warnings)) {
             blame(remark, name, span);

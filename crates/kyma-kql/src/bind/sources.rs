@@ -100,7 +100,7 @@ impl Binder<'_> {
     }
 
     /// Refuses a table that `restrict access to` does not list.
-    fn check_access(&self, name: &str, span: Span) -> Bind<()> {
+    pub(super) fn check_access(&self, name: &str, span: Span) -> Bind<()> {
         match &self.restricted {
             Some(allowed) if !allowed.iter().any(|pattern| wildcard(pattern, name)) => {
                 let hint = Some("name it in 'restrict access to (...)'".to_owned());

@@ -192,19 +192,20 @@ impl Numbered {
             places.push((list, row));
             Ok(number)
         };
-        let tables = rows.len().saturating_sub(2);
-        for list in 0..tables {
-            for row in 0..rows[list].num_rows() {
-                numbers[list].push(number(list, row)?);
-            }
-        }
         let edges = rows.last().map_or(0, Rows::num_rows);
         if edges >= GRAPH_ELEMENTS_MAX {
             return Err(too_large());
         }
+        // Tables of nodes one after the other, then edge by edge.
+        let tables = rows.len().saturating_sub(2);
+        for (list, (rows, numbers)) in rows.iter().zip(&mut numbers).enumerate().take(tables) {
+            for row in 0..rows.num_rows() {
+                numbers.push(number(list, row)?);
+            }
+        }
         for row in 0..edges {
-            for list in tables..rows.len() {
-                numbers[list].push(number(list, row)?);
+            for (list, numbers) in numbers.iter_mut().enumerate().skip(tables) {
+                numbers.push(number(list, row)?);
             }
         }
         Ok(Numbered { numbers, places })

@@ -154,7 +154,7 @@ impl Walk {
     }
 }
 
-fn walks(edges: &Edges, pattern: &PatternEdge) -> Vec<Walk> {
+fn walks(edges: &[(i64, i64)], pattern: &PatternEdge) -> Vec<Walk> {
     let (least, most) = pattern.length.unwrap_or((1, 1));
     let mut nodes: Vec<i64> = edges.iter().flat_map(|edge| [edge.0, edge.1]).collect();
     nodes.sort_unstable();
@@ -227,7 +227,7 @@ fn one_of_each(asked: &Asked, bound: &[i64], walks: &[Walk]) -> Vec<i64> {
 }
 
 /// Every way to choose a walk per edge of the pattern. By the bound nodes: the rows with their numbers of edges.
-fn tried(asked: &Asked, edges: &Edges) -> BTreeMap<Vec<i64>, Vec<(usize, String)>> {
+fn tried(asked: &Asked, edges: &[(i64, i64)]) -> BTreeMap<Vec<i64>, Vec<(usize, String)>> {
     let mut partial: Vec<(Vec<Option<i64>>, Vec<Walk>)> = vec![(vec![None; asked.nodes], Vec::new())];
     for pattern in &asked.edges {
         let walks = walks(edges, pattern);
@@ -267,7 +267,7 @@ fn tried(asked: &Asked, edges: &Edges) -> BTreeMap<Vec<i64>, Vec<(usize, String)
     found
 }
 
-fn check(asked: &Asked, edges: &Edges) {
+fn check(asked: &Asked, edges: &[(i64, i64)]) {
     let (query, schema) = asked.query();
     let mut given = rows(&query, edges, &schema);
     given.sort();
@@ -346,7 +346,7 @@ proptest! {
 }
 
 /// By reachability between all pairs.
-fn components(edges: &Edges, strong: bool) -> Vec<String> {
+fn components(edges: &[(i64, i64)], strong: bool) -> Vec<String> {
     let mut reaches = [[false; 6]; 6];
     (0..6).for_each(|node| reaches[node][node] = true);
     for (source, target) in edges {

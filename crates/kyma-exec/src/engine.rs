@@ -8,6 +8,7 @@
 
 mod parts;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -20,7 +21,7 @@ use kyma_core::explain::Explanation;
 use kyma_core::format::Formats;
 use kyma_core::profile::{PhaseName, Profile};
 use kyma_core::{Error, Value};
-use kyma_plan::{Diagnostic, Plan, PlanContext, Planned, Query, QueryFrontend, Severity};
+use kyma_plan::{Diagnostic, Plan, PlanContext, Planned, Query, QueryFrontend, Severity, StoredFunction};
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Handle, Runtime};
@@ -37,7 +38,7 @@ use crate::scan::footers::Footers;
 use crate::scope::{QueryScope, Shared};
 use crate::settings::{ANSWER_ROWS_MAX, ExecSettings, QUESTIONS_MAX};
 use crate::size::batch_bytes;
-use crate::snapshot::Snapshots;
+use crate::snapshot::{GivenTable, Snapshot, Snapshots};
 use crate::timeline::Timeline;
 
 /// Stack of a CPU thread: plans nest.
@@ -138,10 +139,44 @@ impl Engine {
         request: QueryRequest,
         cancel: CancellationToken,
     ) -> (Result<Answer, QueryError>, Profile) {
+        self.run_watched(request, None, cancel).await
+    }
+
+    /// Answers a query that reads rows which are not stored: those of a command's result.
+    pub async fn run_over(
+        &self,
+        request: QueryRequest,
+        given: GivenTable,
+        cancel: CancellationToken,
+    ) -> Result<Answer, QueryError> {
+        self.run_watched(request, Some(given), cancel).await.0
+    }
+
+    /// Whether a stored function's text is right, as of now.
+    pub async fn check_function(
+        &self,
+        language: &str,
+        database: &str,
+        function: &StoredFunction,
+    ) -> Result<(), QueryError> {
+        let frontend = self.frontend(language).ok_or_else(nothing_asked)?;
+        let snapshot = self.work.snapshots.take(database, &function.body).await?;
+        let parameters = BTreeMap::new();
+        let now = self.work.clock.now();
+        let context = PlanContext { schemas: &snapshot, database, now, parameters: &parameters, answers: &[] };
+        Ok(frontend.check_function(function, &context)?)
+    }
+
+    async fn run_watched(
+        &self,
+        request: QueryRequest,
+        given: Option<GivenTable>,
+        cancel: CancellationToken,
+    ) -> (Result<Answer, QueryError>, Profile) {
         let (started, watch) = (Instant::now(), Watch::default());
         let (language, timeout) = (request.language.clone(), request.limits.timeout);
         let (work, io, inner) = (Arc::clone(&self.work), Handle::current(), Arc::clone(&watch));
-        let mut task = match self.spawn(async move { work.run(request, io, &inner).await }) {
+        let mut task = match self.spawn(async move { work.run(request, given, io, &inner).await }) {
             Ok(task) => task,
             Err(error) => return (Err(error.into()), Profile::default()),
         };
@@ -168,7 +203,7 @@ impl Engine {
         let watch = Watch::default();
         let inner = Arc::clone(&watch);
         let task = self.spawn(async move {
-            let mut planned = work.plan(request, &io, &inner).await?;
+            let mut planned = work.plan(request, None, &io, &inner).await?;
             planned.query.statements.truncate(1);
             let runner = Runner::new(&planned.scope)?;
             let statement = planned.query.statements.pop().ok_or_else(nothing_asked)?;
@@ -213,7 +248,7 @@ impl Engine {
     pub async fn explain(&self, request: QueryRequest) -> Result<Explanation, QueryError> {
         let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
         let task = self.spawn(async move {
-            let planned = work.plan(request, &io, &Watch::default()).await?;
+            let planned = work.plan(request, None, &io, &Watch::default()).await?;
             let runner = Runner::explaining(&planned.scope)?;
             let mut explanation = Explanation::default();
             for statement in &planned.query.statements {
@@ -261,7 +296,13 @@ impl Work {
         self.frontends.iter().find(|frontend| frontend.language() == language).cloned()
     }
 
-    async fn plan(&self, request: QueryRequest, io: &Handle, watch: &Watch) -> Result<Ready, QueryError> {
+    async fn plan(
+        &self,
+        request: QueryRequest,
+        given: Option<GivenTable>,
+        io: &Handle,
+        watch: &Watch,
+    ) -> Result<Ready, QueryError> {
         let (started, timeline) = (Instant::now(), Timeline::start());
         let frontend = self.frontend(&request.language).ok_or_else(|| {
             let known: Vec<&str> = self.frontends.iter().map(|frontend| frontend.language()).collect();
@@ -271,6 +312,7 @@ impl Work {
         let now = request.now.unwrap_or_else(|| self.clock.now());
         let pinning = timeline.enter(PhaseName::Snapshot);
         let snapshot = self.snapshots.take(&request.database, &request.text).await?;
+        let snapshot = Snapshot { given, ..snapshot };
         drop(pinning);
         let shared = Arc::clone(&self.shared);
         let scope = QueryScope::new(shared, snapshot, now, &request.database, io.clone(), timeline);
@@ -287,8 +329,14 @@ impl Work {
         Ok(Ready { scope, query, limits, truncate: request.truncate })
     }
 
-    async fn run(&self, request: QueryRequest, io: Handle, watch: &Watch) -> Result<Answer, QueryError> {
-        let Ready { scope, query, limits, truncate } = self.plan(request, &io, watch).await?;
+    async fn run(
+        &self,
+        request: QueryRequest,
+        given: Option<GivenTable>,
+        io: Handle,
+        watch: &Watch,
+    ) -> Result<Answer, QueryError> {
+        let Ready { scope, query, limits, truncate } = self.plan(request, given, &io, watch).await?;
         let runner = Runner::new(&scope)?;
         let mut meter = Meter::new(&limits, truncate);
         let mut tables = Vec::with_capacity(query.statements.len());

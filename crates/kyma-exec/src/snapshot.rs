@@ -1,8 +1,8 @@
-//! What exists, as of one query: databases and tables, and one pinned sequence per database.
+//! What exists, as of one query: databases, tables and stored functions, and one pinned sequence per database.
 //!
 //! 1. One small statement pins every database and tells, for those this node knows, which tables' extents changed since it
 //!    last asked.
-//! 2. Tables are kept by their database's schema version and read after the pin: a schema is never older than the extents it
+//! 2. Tables and functions are kept by their database's schema version and read after the pin: a schema is never older than the extents it
 //!    reads, and a table or column that was there before the query began is seen by it.
 //! 3. The first query of a database on this node pins twice: only then it is known whose changes to ask for. What is kept of
 //!    a database is never taken back, so that an answer always continues it; databases beyond the limit are asked in full.
@@ -10,9 +10,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kyma_core::catalog::{Catalog, DatabasePin, Table, TableChange};
+use kyma_core::catalog::{Catalog, DatabasePin, StoredFunction, Table, TableChange};
 use kyma_core::ids::{DatabaseId, Sequence, TableId};
-use kyma_core::{Error, Result};
+use kyma_core::{Error, Result, Schema, Value};
 use kyma_plan::{SchemaSource, TableSchema};
 use parking_lot::Mutex;
 
@@ -33,6 +33,8 @@ pub struct PinnedDatabase {
     pub sequence: Sequence,
     /// Its tables by name.
     pub tables: Arc<BTreeMap<String, Table>>,
+    /// Its stored functions by name.
+    pub functions: Arc<BTreeMap<String, StoredFunction>>,
     /// What changed, as of the pinned sequence or later.
     pub changes: Arc<Changes>,
 }
@@ -44,6 +46,19 @@ pub struct Snapshot {
     pub databases: BTreeMap<String, PinnedDatabase>,
     /// Names of all databases.
     pub names: Vec<String>,
+    /// A table that is not stored.
+    pub given: Option<GivenTable>,
+}
+
+/// Rows that a query reads instead of stored ones, by a name that no stored table has.
+#[derive(Debug, Clone)]
+pub struct GivenTable {
+    /// How the query names it.
+    pub name: String,
+    /// Its columns.
+    pub schema: Schema,
+    /// Its rows.
+    pub rows: Vec<Vec<Value>>,
 }
 
 impl Snapshot {
@@ -57,6 +72,25 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    fn given(&self, name: &str) -> Option<&GivenTable> {
+        self.given.as_ref().filter(|given| given.name == name)
+    }
+
+    /// Bodies of the stored functions that may be called by these texts, and by each other.
+    fn bodies(&self, texts: &[String]) -> Vec<String> {
+        let all = self.databases.values().flat_map(|pinned| pinned.functions.values());
+        let (mut called, mut others): (Vec<_>, Vec<_>) =
+            all.partition(|function| texts.iter().any(|text| text.contains(&function.name)));
+        let mut seen = 0;
+        while let Some(function) = called.get(seen).copied() {
+            let (more, rest) = others.into_iter().partition(|other| function.body.contains(&other.name));
+            called.extend::<Vec<_>>(more);
+            others = rest;
+            seen += 1;
+        }
+        called.into_iter().map(|function| function.body.clone()).collect()
+    }
+
     /// The latest change of a table's extents; `None` when it never had any.
     pub fn change(&self, table: &Table) -> Option<TableChange> {
         self.databases.get(&table.database_name)?.changes.get(&table.id).copied()
@@ -65,6 +99,10 @@ impl Snapshot {
 
 impl SchemaSource for Snapshot {
     fn table(&self, database: &str, name: &str) -> Option<TableSchema> {
+        if let Some(given) = self.given(name) {
+            let (database, name, schema) = (database.to_owned(), name.to_owned(), given.schema.clone());
+            return Some(TableSchema { database, name, schema, time_column: String::new() });
+        }
         let table = self.databases.get(database)?.tables.get(name)?;
         Some(TableSchema {
             database: database.to_owned(),
@@ -85,6 +123,18 @@ impl SchemaSource for Snapshot {
     fn sequence(&self, database: &str) -> Option<Sequence> {
         self.databases.get(database).map(|pinned| pinned.sequence)
     }
+
+    fn rows(&self, _database: &str, name: &str) -> Option<Vec<Vec<Value>>> {
+        self.given(name).map(|given| given.rows.clone())
+    }
+
+    fn function(&self, database: &str, name: &str) -> Option<StoredFunction> {
+        self.databases.get(database)?.functions.get(name).cloned()
+    }
+
+    fn functions(&self, database: &str) -> Vec<String> {
+        self.databases.get(database).map_or_else(Vec::new, |pinned| pinned.functions.keys().cloned().collect())
+    }
 }
 
 /// Reads snapshots from the catalog.
@@ -92,7 +142,14 @@ impl SchemaSource for Snapshot {
 pub struct Snapshots {
     catalog: Arc<dyn Catalog>,
     known: Mutex<BTreeMap<DatabaseId, Known>>,
-    tables: moka::future::Cache<(DatabaseId, i64), Arc<BTreeMap<String, Table>>>,
+    schemas: moka::future::Cache<(DatabaseId, i64), Schemas>,
+}
+
+/// Tables and stored functions of a database, by name.
+#[derive(Debug, Clone)]
+struct Schemas {
+    tables: Arc<BTreeMap<String, Table>>,
+    functions: Arc<BTreeMap<String, StoredFunction>>,
 }
 
 /// What this node knows of a database's changes: all of them up to a sequence, and some later ones.
@@ -112,14 +169,30 @@ impl Default for Known {
 impl Snapshots {
     /// Over `catalog`.
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        let tables = moka::future::Cache::new(CACHED_DATABASES_MAX as u64);
-        Snapshots { catalog, known: Mutex::default(), tables }
+        let schemas = moka::future::Cache::new(CACHED_DATABASES_MAX as u64);
+        Snapshots { catalog, known: Mutex::default(), schemas }
     }
 
-    /// Pins `database`, and every other database whose name occurs in `text`. A database that does not exist has no tables:
-    /// clients name one also for questions that need none.
+    /// Pins `database`, and every other database whose name occurs in `text` or in a stored function that it may call. A
+    /// database that does not exist has no tables: clients name one also for questions that need none.
     pub async fn take(&self, database: &str, text: &str) -> Result<Snapshot> {
-        let is_wanted = |pin: &&DatabasePin| pin.database.name == database || text.contains(&pin.database.name);
+        let mut texts = vec![text.to_owned()];
+        loop {
+            let snapshot = self.take_named(database, &texts).await?;
+            let bodies = snapshot.bodies(&texts);
+            let is_missing = |name: &&String| !snapshot.databases.contains_key(*name);
+            let missing = snapshot.names.iter().filter(is_missing);
+            if !missing.into_iter().any(|name| bodies.iter().any(|body| body.contains(name))) {
+                return Ok(snapshot);
+            }
+            // At least one database more is pinned next time, all of them anew.
+            texts.extend(bodies);
+        }
+    }
+
+    async fn take_named(&self, database: &str, texts: &[String]) -> Result<Snapshot> {
+        let is_named = |name: &String| name == database || texts.iter().any(|text| text.contains(name));
+        let is_wanted = |pin: &&DatabasePin| is_named(&pin.database.name);
         let mut asked = self.known();
         let mut pins = self.catalog.pins(&asked).await?;
         let wanted: Vec<DatabaseId> = pins.iter().filter(is_wanted).map(|pin| pin.database.id).collect();
@@ -146,10 +219,15 @@ impl Snapshots {
         let changes = self.note(database.id, sequence, changed);
         let read = async {
             let tables = self.catalog.tables(database.id).await?;
-            Ok::<_, Error>(Arc::new(tables.into_iter().map(|table| (table.name.clone(), table)).collect()))
+            let functions = self.catalog.functions(database.id).await?;
+            Ok::<_, Error>(Schemas {
+                tables: Arc::new(tables.into_iter().map(|table| (table.name.clone(), table)).collect()),
+                functions: Arc::new(functions.into_iter().map(|it| (it.name.clone(), it)).collect()),
+            })
         };
-        let tables = self.tables.try_get_with((database.id, schema_version), read).await.map_err(shared_error)?;
-        Ok(PinnedDatabase { id: database.id, sequence, tables, changes })
+        let Schemas { tables, functions } =
+            self.schemas.try_get_with((database.id, schema_version), read).await.map_err(shared_error)?;
+        Ok(PinnedDatabase { id: database.id, sequence, tables, functions, changes })
     }
 
     /// Adds what a pin told. It told all since what was known then, and what is known is never taken back. Answers of

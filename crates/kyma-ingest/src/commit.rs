@@ -26,12 +26,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
-use kyma_core::catalog::{Catalog, Commit, Committed, Receipt, Reservation};
+use kyma_core::catalog::{Catalog, Commit, Committed, Receipt, Reservation, Table};
 use kyma_core::clock::Clock;
 use kyma_core::format::Formats;
-use kyma_core::{DatabaseId, Error, Kind, NodeId, Result, Sequence, TableId};
+use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
 use kyma_storage::Store;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -66,6 +67,12 @@ pub(crate) struct Committer {
 /// Extents of one flush, with the places of the units whose rows they hold.
 struct Extents(Vec<(Sealed, BTreeSet<usize>)>);
 
+/// What a commit takes away.
+struct Removal {
+    table: TableId,
+    sources: Vec<ExtentId>,
+}
+
 /// How a try to store sealed units ended.
 enum Ending {
     /// They are committed.
@@ -77,6 +84,36 @@ enum Ending {
 }
 
 impl Committer {
+    /// Steps 1 to 4 for rows that take the place of others: what is removed is removed by the same transaction.
+    pub(crate) async fn replace(
+        &self,
+        table: Arc<Table>,
+        sources: Vec<ExtentId>,
+        rows: Vec<(RecordBatch, u64)>,
+    ) -> Result<IngestAnswer> {
+        let (id, database) = (table.id, table.database);
+        let count = rows.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
+        let raw_bytes = rows.iter().map(|(_, raw_bytes)| raw_bytes).sum();
+        let marked = rows.into_iter().map(|(batch, raw_bytes)| (batch, raw_bytes, ())).collect();
+        let pieces = pieces(&table, marked, self.settings.extent_bytes, EXTENT_CELLS_MAX);
+        let sealing = pieces.into_iter().map(|(piece, _)| self.seal_piece(piece));
+        let sealed = join_all(sealing).await.into_iter().collect::<Result<Vec<_>>>()?;
+        let extents: Vec<ExtentId> = sealed.iter().map(|sealed| sealed.extent.id).collect();
+        let laid = Extents(sealed.into_iter().map(|sealed| (sealed, BTreeSet::new())).collect());
+        let removal = Removal { table: id, sources };
+        let committed = match self.store(laid, Vec::new(), Some(&removal)).await {
+            Ending::Stored(committed) => committed,
+            Ending::Blamed(error) | Ending::Failed(error) => return Err(error),
+        };
+        self.metrics.rows.inc_by(count);
+        self.metrics.raw_bytes.inc_by(raw_bytes);
+        let sequence = match committed.sequences.get(&database) {
+            Some(sequence) => *sequence,
+            None => self.bounded(self.catalog.pin(database)).await?,
+        };
+        Ok(IngestAnswer { rows: count, rejected: 0, unmapped: 0, extents, sequence })
+    }
+
     /// Stores units and answers each of them.
     pub(crate) async fn flush(&self, units: Vec<Unit>) {
         let started = Instant::now();
@@ -114,7 +151,7 @@ impl Committer {
                 return Vec::new();
             }
         };
-        match self.store(extents, receipts).await {
+        match self.store(extents, receipts, None).await {
             Ending::Stored(committed) => {
                 self.acknowledge(units, answers, &committed).await;
                 Vec::new()
@@ -176,11 +213,11 @@ impl Committer {
     }
 
     /// Steps 2 to 4.
-    async fn store(&self, extents: Extents, receipts: Vec<Receipt>) -> Ending {
+    async fn store(&self, extents: Extents, receipts: Vec<Receipt>, removal: Option<&Removal>) -> Ending {
         let (mut new_extents, object) = lay_out(extents);
         if new_extents.is_empty() {
             let commit = Commit { reservation: None, extents: Vec::new(), receipts };
-            return self.commit(&commit).await.unwrap_or_else(|| Ending::Failed(revoked()));
+            return self.commit(&commit, removal).await.unwrap_or_else(|| Ending::Failed(revoked()));
         }
         for _ in 0..PUTS_MAX {
             let key = object_key(self.clock.now());
@@ -194,7 +231,7 @@ impl Committer {
             new_extents.iter_mut().for_each(|extent| extent.location.key.clone_from(&key));
             let commit =
                 Commit { reservation: Some(reservation), extents: new_extents.clone(), receipts: receipts.clone() };
-            if let Some(ending) = self.commit(&commit).await {
+            if let Some(ending) = self.commit(&commit, removal).await {
                 if let Ending::Stored(_) = ending {
                     self.metrics.extents.inc_by(new_extents.len() as u64);
                     self.metrics.stored_bytes.inc_by(object.len() as u64);
@@ -207,8 +244,14 @@ impl Committer {
     }
 
     /// Step 4; `None` when the reservation no longer stands and a new one may be tried.
-    async fn commit(&self, commit: &Commit) -> Option<Ending> {
-        let error = match timeout(self.settings.catalog_timeout, self.catalog.commit(commit)).await {
+    async fn commit(&self, commit: &Commit, removal: Option<&Removal>) -> Option<Ending> {
+        let committing = async {
+            match removal {
+                Some(Removal { table, sources }) => self.catalog.replace(*table, sources, commit).await,
+                None => self.catalog.commit(commit).await,
+            }
+        };
+        let error = match timeout(self.settings.catalog_timeout, committing).await {
             Ok(Ok(committed)) => return Some(Ending::Stored(committed)),
             Ok(Err(error)) => error,
             Err(_elapsed) => Error::unavailable("catalog.commit_unknown", "the commit was not answered in time"),

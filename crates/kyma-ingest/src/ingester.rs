@@ -19,7 +19,7 @@ use kyma_core::clock::Clock;
 use kyma_core::format::Formats;
 use kyma_core::ids::check_name;
 use kyma_core::schema::{INGESTION_TIME_COLUMN, REJECTED_TABLE, UNMAPPED_COLUMN};
-use kyma_core::{Column, Error, NodeId, Result, Schema, Type};
+use kyma_core::{Column, Error, ExtentId, NodeId, Result, Schema, Type};
 use kyma_proto::v1::AppendHeader;
 use kyma_proto::v1::ingest_server::IngestServer;
 use kyma_storage::Store;
@@ -30,7 +30,7 @@ use crate::accept::Body;
 use crate::answer::{IngestAnswer, IngestOptions, IngestRequest};
 use crate::append::client::{self, Sender};
 use crate::append::once::Once;
-use crate::append::service::AppendService;
+use crate::append::service::{AppendService, check_batch};
 use crate::buffer::{Buffer, stopping};
 use crate::commit::Committer;
 use crate::cpu::Cpu;
@@ -230,6 +230,33 @@ impl Ingester {
             sender.end().await
         };
         join_call(call, produce).await
+    }
+
+    /// Stores decoded rows instead of those of `sources`, in one transaction. `Conflict` with code `catalog.sources_changed`
+    /// when one of these is not visible any more; nothing is stored then. Rows that others store meanwhile stay.
+    ///
+    /// The rows do not pass the buffer: they are encoded and committed here, alone.
+    pub async fn replace_batches(
+        &self,
+        request: &IngestRequest,
+        sources: &[ExtentId],
+        batches: Vec<RecordBatch>,
+    ) -> Result<IngestAnswer> {
+        let _slot = self.enter(request)?;
+        let mut table = self.existing(request).await?;
+        let mut rows = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let raw_bytes = batch.get_array_memory_size() as u64;
+            table = self.table_for_batch(request, &batch).await?;
+            rows.push((with_event_time(batch, &table, self.parts.clock.now())?, raw_bytes));
+        }
+        rows.iter().try_for_each(|(batch, _)| check_batch(batch, &table))?;
+        self.committer.replace(table, sources.to_vec(), rows).await
+    }
+
+    /// Forgets what is known of a table, so that the next write sees a change that was just made.
+    pub fn forget_table(&self, database: &str, table: &str) {
+        self.tables.forget(database, table);
     }
 
     /// Checks a request and takes a slot for it.

@@ -16,6 +16,7 @@ mod external;
 mod facet;
 mod find;
 mod fold;
+mod function;
 mod graph;
 mod join;
 mod lambda;
@@ -48,6 +49,8 @@ use crate::ast::{self, Lambda, StatementKind};
 use crate::limits::{
     ERRORS_MAX, EXPR_HEIGHT_MAX, PLAN_EXPRS_MAX, PLAN_HEIGHT_MAX, PLAN_NODES_MAX, STACK_PIECE, STACK_RED_ZONE,
 };
+
+pub(crate) use function::check;
 
 /// What binding gives; the error ends its statement.
 pub(crate) type Bind<T> = Result<T, Box<Diagnostic>>;
@@ -148,6 +151,10 @@ pub(crate) struct Binder<'a> {
     exprs: usize,
     materialized: usize,
     call_depth: usize,
+    /// Stored functions that are being bound, outermost first, each with its database.
+    calling: Vec<(String, String)>,
+    /// Stored functions that were read.
+    functions: BTreeMap<(String, String), Rc<Lambda>>,
     /// Questions asked so far.
     asked: usize,
     /// The first question that has no answer yet.
@@ -164,28 +171,7 @@ pub(crate) fn bind(
     errors: Vec<Diagnostic>,
     context: &PlanContext<'_>,
 ) -> Result<Planned, Diagnostics> {
-    let mut binder = Binder {
-        context,
-        scopes: Vec::new(),
-        failed: !errors.is_empty(),
-        errors,
-        poisoned: HashSet::new(),
-        meant: Vec::new(),
-        warnings: Vec::new(),
-        aliases: BTreeMap::new(),
-        restricted: None,
-        visualization: None,
-        result_name: None,
-        rows: 0,
-        nodes: 0,
-        exprs: 0,
-        materialized: 0,
-        call_depth: 0,
-        asked: 0,
-        question: None,
-        entities: Vec::new(),
-        piped_label: None,
-    };
+    let mut binder = Binder::new(context, errors);
     let query = binder.query(statements);
     // What was found after it was asked may follow from it.
     if let Some(question) = binder.question {
@@ -267,6 +253,35 @@ fn allowed_name(expr: &ast::Expr) -> Option<String> {
         ast::ExprKind::Member(_, name) => Some(name.text.clone()),
         ast::ExprKind::Star => Some("*".to_owned()),
         _ => None,
+    }
+}
+
+impl<'a> Binder<'a> {
+    fn new(context: &'a PlanContext<'a>, errors: Vec<Diagnostic>) -> Self {
+        Binder {
+            context,
+            scopes: Vec::new(),
+            failed: !errors.is_empty(),
+            errors,
+            poisoned: HashSet::new(),
+            meant: Vec::new(),
+            warnings: Vec::new(),
+            aliases: BTreeMap::new(),
+            restricted: None,
+            visualization: None,
+            result_name: None,
+            rows: 0,
+            nodes: 0,
+            exprs: 0,
+            materialized: 0,
+            call_depth: 0,
+            calling: Vec::new(),
+            functions: BTreeMap::new(),
+            asked: 0,
+            question: None,
+            entities: Vec::new(),
+            piped_label: None,
+        }
     }
 }
 

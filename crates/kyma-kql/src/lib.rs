@@ -17,7 +17,7 @@ mod tests;
 
 use kyma_core::error::Span;
 use kyma_core::limits::QUERY_TEXT_BYTES_MAX;
-use kyma_plan::{Command, Diagnostic, Diagnostics, PlanContext, Planned, QueryFrontend};
+use kyma_plan::{Command, Diagnostic, Diagnostics, Parameter, PlanContext, Planned, QueryFrontend, StoredFunction};
 
 /// The Kusto query language.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,6 +36,15 @@ impl QueryFrontend for Kql {
 
     fn reference(&self) -> serde_json::Value {
         serde_json::to_value(reference::entries()).unwrap_or_default()
+    }
+
+    fn check_function(&self, function: &StoredFunction, context: &PlanContext<'_>) -> Result<(), Diagnostics> {
+        check_length(&function.body)?;
+        bind::check(function, context)
+    }
+
+    fn parameters(&self, function: &StoredFunction) -> Option<Vec<Parameter>> {
+        parse::function::signature(&function.parameters).ok().map(parse::function::Signature::into_parameters)
     }
 
     fn command(&self, text: &str) -> Option<Result<Command, Diagnostics>> {

@@ -5,9 +5,11 @@
 
 mod expand;
 mod expr;
+pub(crate) mod function;
 mod graph;
 pub(crate) mod literal;
 mod operators;
+mod raw;
 mod scan;
 mod search;
 mod series;
@@ -128,7 +130,7 @@ impl<'a> Parser<'a> {
         self.word_at(0)
     }
 
-    fn is_word_at(&self, ahead: usize, word: &str) -> bool {
+    pub(crate) fn is_word_at(&self, ahead: usize, word: &str) -> bool {
         self.word_at(ahead).is_some_and(|found| found.eq_ignore_ascii_case(word))
     }
 
@@ -155,7 +157,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A word with hyphens (`project-away`) without reading it: its text and how many tokens it takes.
-    fn hyphenated(&self) -> Option<(String, usize)> {
+    pub(crate) fn hyphenated(&self) -> Option<(String, usize)> {
         let mut text = self.word()?.to_owned();
         let mut used = 1;
         while self.is_punct_at(used, "-") && self.touches(used) && self.touches(used + 1) {
@@ -167,7 +169,7 @@ impl<'a> Parser<'a> {
         Some((text, used))
     }
 
-    fn unexpected(&self, wanted: &str) -> Box<Diagnostic> {
+    pub(crate) fn unexpected(&self, wanted: &str) -> Box<Diagnostic> {
         let token = self.token(0);
         let found = match &token.kind {
             Kind::End => "the end of the text".to_owned(),
@@ -261,7 +263,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Items between commas up to `close`, which is read. A comma before `close` is fine.
-    fn list_until<T>(&mut self, close: &str, item: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+    pub(crate) fn list_until<T>(&mut self, close: &str, item: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         let mut items = Vec::new();
         while !self.eat(close) {
             items.push(item(self)?);
@@ -274,7 +276,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Items between commas, at least one.
-    fn list<T>(&mut self, item: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+    pub(crate) fn list<T>(&mut self, item: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         let mut items = vec![item(self)?];
         while self.eat(",") {
             items.push(item(self)?);

@@ -1,10 +1,12 @@
 //! Tests of the whole frontend.
 
 mod check;
+mod commands;
 mod conformance;
 mod docs;
 mod errors;
 mod examples;
+mod functions;
 mod graphs;
 mod lookups;
 mod mutation;

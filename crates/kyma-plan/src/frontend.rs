@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use kyma_core::catalog::StoredFunction;
 use kyma_core::ids::Sequence;
-use kyma_core::{Schema, Value};
+use kyma_core::{Column, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
@@ -39,6 +40,32 @@ pub trait SchemaSource: Send + Sync {
     fn sequence(&self, _database: &str) -> Option<Sequence> {
         None
     }
+
+    /// The stored function `name` of `database`. Names compare with case.
+    fn function(&self, _database: &str, _name: &str) -> Option<StoredFunction> {
+        None
+    }
+
+    /// Names of the stored functions of `database`, sorted.
+    fn functions(&self, _database: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The rows of a table that is not stored: the result of a command that a query goes on with.
+    fn rows(&self, _database: &str, _name: &str) -> Option<Vec<Vec<Value>>> {
+        None
+    }
+}
+
+/// A parameter of a stored function, as tools show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its type; `None` of a table.
+    pub ty: Option<Type>,
+    /// The columns that a table must have.
+    pub columns: Vec<Column>,
 }
 
 /// What a frontend may know beside the text.
@@ -126,6 +153,16 @@ pub trait QueryFrontend: Send + Sync + fmt::Debug {
 
     /// Reads a text.
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics>;
+
+    /// Whether a function can be stored: its text is read and bound as far as that does not depend on its arguments.
+    fn check_function(&self, _function: &StoredFunction, _context: &PlanContext<'_>) -> Result<(), Diagnostics> {
+        Ok(())
+    }
+
+    /// What a stored function takes; `None` when its parameters cannot be read.
+    fn parameters(&self, _function: &StoredFunction) -> Option<Vec<Parameter>> {
+        None
+    }
 
     /// What the language has, for completion: an array of objects with `name`, `kind`, `syntax`, `doc` and `example`.
     fn reference(&self) -> serde_json::Value {

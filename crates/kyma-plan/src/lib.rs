@@ -17,8 +17,11 @@ pub mod node;
 mod show;
 pub mod table;
 
-pub use command::Command;
+pub use command::{Command, PolicyOwner, Put, SchemaForm, StoreMode, Texts};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use expr::{AggregateCall, BinaryOp, Expr, ExprKind, WindowCall};
-pub use frontend::{PlanContext, Planned, Query, QueryFrontend, SchemaSource, Statement, TableSchema, Visualization};
+pub use frontend::{
+    Parameter, PlanContext, Planned, Query, QueryFrontend, SchemaSource, Statement, StoredFunction, TableSchema,
+    Visualization,
+};
 pub use node::{JoinKind, Node, Plan, SortKey};

@@ -17,6 +17,7 @@ mod http;
 mod kusto;
 mod metrics;
 pub mod node;
+mod queries;
 pub mod settings;
 mod state;
 

@@ -9,7 +9,8 @@
 //!
 //! Stop, in this order, so that nothing acknowledged is lost and no one is sent to a node that leaves:
 //! 1. `/readyz` says no, and the node leaves the catalog;
-//! 2. HTTP takes no new connection; running requests finish, at most [`Settings::drain_seconds`];
+//! 2. HTTP takes no new connection; running requests, then running operations finish, each at most
+//!    [`Settings::drain_seconds`];
 //! 3. ingest flushes what it holds, then gRPC ends: running writes needed it;
 //! 4. background tasks end: their leases run out if they do not.
 
@@ -34,9 +35,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::metrics::Metrics;
+use crate::queries::Queries;
 use crate::settings::{BLOB_UPLOADS_MAX, Role, Settings};
 use crate::state::{Shared, State};
 use crate::{heartbeat, http};
@@ -152,13 +155,15 @@ impl Node {
             store,
             engine,
             ingester,
-            clock,
+            clock: clock.clone(),
             formats,
             default_format,
             settings,
             registry,
             metrics,
             admission,
+            queries: Queries::new(clock.clone()),
+            operations: TaskTracker::new(),
             uploads: Semaphore::new(BLOB_UPLOADS_MAX),
             node,
             draining,
@@ -192,6 +197,10 @@ impl RunningNode {
         self.stop.heartbeat.cancel();
         self.stop.http.cancel();
         end(&mut self.http, drain, "requests still run: they are broken off").await;
+        self.state.operations.close();
+        if tokio::time::timeout(drain, self.state.operations.wait()).await.is_err() {
+            tracing::warn!("after {} s operations still run: they are broken off", drain.as_secs());
+        }
         if tokio::time::timeout(drain, self.state.ingester.shutdown()).await.is_err() {
             tracing::warn!("ingest did not end in {} s: writes that wait are not acknowledged", drain.as_secs());
         }

@@ -17,6 +17,18 @@ pub const ENCODE_ROWS: usize = 4_096;
 pub const SHOW_EXTENTS_MAX: usize = 100_000;
 /// Patterns that `.show table T patterns` lists.
 pub const SHOW_PATTERNS_MAX: usize = 100_000;
+/// Rows that `.show ingestion failures` lists, the latest first.
+pub const SHOW_FAILURES_MAX: usize = 10_000;
+/// Operations that `.show operations` lists, the latest first.
+pub const SHOW_OPERATIONS_MAX: usize = 1_000;
+/// Queries that ended and are still listed by `.show queries`.
+pub const RECENT_QUERIES_MAX: usize = 1_000;
+/// Bytes of a query's text that `.show queries` keeps.
+pub const SHOWN_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Longest stored function, in bytes.
+pub const FUNCTION_BYTES_MAX: usize = 256 * 1024;
+/// Bytes in memory of the rows that `.set`, `.append` and their like store at once.
+pub const STORE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Bytes of a refused body that are read, so that its sender hears the answer.
 pub const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a refused body is read.

@@ -12,9 +12,11 @@ use kyma_ingest::Ingester;
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::metrics::Metrics;
+use crate::queries::Queries;
 use crate::settings::{Role, Settings};
 
 /// The parts of a running node.
@@ -31,6 +33,10 @@ pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     pub(crate) admission: Admission,
+    /// What is asked here.
+    pub(crate) queries: Arc<Queries>,
+    /// Commands that were answered and still run.
+    pub(crate) operations: TaskTracker,
     /// Turns of uploads.
     pub(crate) uploads: Semaphore,
     pub(crate) node: Node,

@@ -39,7 +39,12 @@ impl QueryFrontend for AtLeast {
         let number = number.parse().map_err(|_| fail("not a number"))?;
         let found = context.schemas.table(context.database, table).ok_or_else(|| fail("no such table"))?;
         let place = found.schema.index_of(column).ok_or_else(|| fail("no such column"))?;
-        let scan = Scan { database: found.database, table: found.name, null_strings_are_empty: false };
+        let scan = Scan {
+            database: found.database,
+            table: found.name,
+            null_strings_are_empty: false,
+            added: Default::default(),
+        };
         let rows = Plan::new(Node::Scan(scan), found.schema, whole);
         let (left, right) = (Expr::column(place, Type::Long, whole), Expr::literal(Value::Long(number), whole));
         let plan = Plan::filter(rows, Expr::binary(BinaryOp::GreaterOrEqual, left, right, Type::Bool));

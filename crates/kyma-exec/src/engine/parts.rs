@@ -69,7 +69,7 @@ impl Engine {
         let (started, language) = (Instant::now(), request.language.clone());
         let watch = Watch::default();
         let inner = Arc::clone(&watch);
-        let task = self.spawn(async move { work.plan(request, &io, &inner).await })?;
+        let task = self.spawn(async move { work.plan(request, None, &io, &inner).await })?;
         let ready = tokio::select! {
             ready = task => ready.unwrap_or_else(|gone| Err(died(gone).into())),
             () = cancel.cancelled() => Err(cancelled().into()),

@@ -59,7 +59,7 @@ fn results() {
     let arrays = [texts(["[1,\"a\",null]", "[\"a\",2]"])];
     let union = Value::Dynamic("[1,\"a\",2]".into());
     check("make_set", &[Type::Dynamic], &arrays, &[None], Type::Dynamic, union);
-    let list = Value::Dynamic("[[1,\"a\",null],[\"a\",2]]".into());
+    let list = Value::Dynamic("[1,\"a\",\"a\",2]".into());
     check("make_list", &[Type::Dynamic], &arrays, &[None], Type::Dynamic, list);
     let half = [None, Some(Value::Long(50))];
     let two = [values.clone(), longs(&[Some(50); 4])];

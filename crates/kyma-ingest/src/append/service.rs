@@ -192,7 +192,7 @@ fn check_header(header: &AppendHeader) -> Result<()> {
 
 /// Whether every column of a batch is one of the table's, once, in a type that reads as the table's, and the event time
 /// is there.
-fn check_batch(batch: &RecordBatch, table: &Table) -> Result<()> {
+pub(crate) fn check_batch(batch: &RecordBatch, table: &Table) -> Result<()> {
     let mut names = HashSet::new();
     for field in batch.schema_ref().fields() {
         if !names.insert(field.name().as_str()) {

@@ -28,6 +28,11 @@ impl Binder<'_> {
         if let Some(bound) = self.special(name, call, span, row)? {
             return Ok(bound);
         }
+        if !is_builtin(name)
+            && let Some(bound) = self.invoke_stored(name, None, &call.args, None, span, row)?
+        {
+            return Ok(bound);
+        }
         self.builtin(name, call, span, row).map(Bound::Scalar)
     }
 
@@ -37,6 +42,13 @@ impl Binder<'_> {
             let database = self.database_of(base, row.scope)?;
             let name = self.text_arg(call, 0, row)?;
             return self.stored(&name, database.as_deref(), span).map(Bound::Table);
+        }
+        if self.is_database(base) {
+            let database = self.database_of(base, row.scope)?;
+            let name = call.name.text.as_str();
+            if let Some(bound) = self.invoke_stored(name, database.as_deref(), &call.args, None, span, row)? {
+                return Ok(bound);
+            }
         }
         fail("kql.unknown_function", format!("unknown function '{}'", call.name.text), call.name.span)
     }
@@ -79,9 +91,9 @@ impl Binder<'_> {
             "pack_all" | "bag_pack_columns" => self.pack(name, call, span, row)?,
             "around" => self.around(call, span, row)?,
             "bin_auto" => self.bin_auto(call, span, row)?,
-            "current_database" => Expr::literal(Value::String(self.context.database.to_owned()), span),
+            "current_database" => Expr::literal(Value::String(self.database().to_owned()), span),
             "current_cursor" | "cursor_current" => {
-                let sequence = self.context.schemas.sequence(self.context.database);
+                let sequence = self.context.schemas.sequence(self.database());
                 let text = sequence.map_or_else(String::new, |sequence| sequence.0.to_string());
                 Expr::literal(Value::String(text), span)
             }
@@ -288,12 +300,17 @@ impl Binder<'_> {
     }
 
     fn unknown_function<T>(&self, name: &str, span: Span, row: &Row) -> Bind<T> {
+        if self.has_enough_errors() {
+            return follows(span);
+        }
         let aggregates = || functions::aggregates().map(|function| function.name);
         let known = functions::scalars()
             .map(|function| function.name)
             .chain(aggregates())
             .chain(functions::windows().map(|function| function.name))
             .chain(functions::planned().map(|function| function.name));
+        let stored = self.context.schemas.functions(self.database());
+        let known = known.chain(stored.iter().map(String::as_str));
         // Where aggregates are wanted, they are meant.
         let aggregate = if row.aggregates.is_some() { nearest(name, aggregates()) } else { None };
         let near = aggregate.or_else(|| nearest(name, known.chain(self.names_in(row.scope))));
@@ -371,6 +388,14 @@ fn is_now(call: &Call, row: &Row) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the language has a function of this name, which then counts.
+fn is_builtin(name: &str) -> bool {
+    functions::scalar(name).is_some()
+        || functions::aggregate(name).is_some()
+        || functions::window(name).is_some()
+        || super::several::bag_of(name).is_some()
 }
 
 fn is_week(part: Option<&Expr>) -> bool {

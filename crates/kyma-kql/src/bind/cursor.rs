@@ -16,8 +16,7 @@ use crate::ast::{self, Call, ExprKind};
 pub(super) const CURSOR_TESTS: [&str; 2] = ["cursor_after", "cursor_before_or_at"];
 
 impl Binder<'_> {
-    /// Takes the conditions on cursors out of a predicate, and puts them into the scans of `input`. The rest of the
-    /// predicate is `None` when nothing is left.
+    /// Takes the conditions on cursors out of a predicate, and puts them into the scans of `input`. Gives the others.
     pub(super) fn take_cursors<'e>(
         &mut self,
         input: &mut Plan,

@@ -131,7 +131,7 @@ impl Binder<'_> {
     }
 
     fn unknown_column<T>(&self, name: &str, span: Span, row: &Row) -> Bind<T> {
-        if self.is_open(&row.schema) {
+        if self.is_open(&row.schema) || self.has_enough_errors() {
             return follows(span);
         }
         let columns = row.schema.columns().iter().map(|column| column.name.as_str());

@@ -36,7 +36,7 @@ impl Binder<'_> {
     }
 
     #[allow(clippy::too_many_arguments)] // As `invoke`.
-    fn bind_arguments(
+    pub(super) fn bind_arguments(
         &mut self,
         name: &str,
         lambda: &Lambda,
@@ -97,7 +97,7 @@ impl Binder<'_> {
         Ok(Binding::Scalar { expr, row: row.id })
     }
 
-    fn body(&mut self, lambda: &Lambda, scope: ScopeId, span: Span, row: &mut Row) -> Bind<Bound> {
+    pub(super) fn body(&mut self, lambda: &Lambda, scope: ScopeId, span: Span, row: &mut Row) -> Bind<Bound> {
         let Some((last, before)) = lambda.body.split_last() else {
             return fail("kql.syntax", "the function has no result", span);
         };

@@ -339,6 +339,14 @@ impl Binder<'_> {
     fn invoke_on(&mut self, input: Plan, call: &ast::Call, scope: ScopeId, span: Span) -> Bind<Plan> {
         let name = call.name.text.as_str();
         let Some(super::Binding::Function { lambda, scope: owner }) = self.lookup(name, scope).cloned() else {
+            let mut row = self.constant_row(scope);
+            match self.invoke_stored(name, None, &call.args, Some(input), span, &mut row)? {
+                Some(super::Bound::Table(plan)) => return Ok(plan),
+                Some(super::Bound::Scalar(_)) => {
+                    return fail("kql.type", format!("{name}() does not give a table"), span);
+                }
+                None => {}
+            }
             let message = format!("unknown function '{name}'");
             let near = nearest(name, self.names_in(scope).into_iter()).map(|near| format!("did you mean '{near}'?"));
             return fail_with_hint("kql.unknown_function", message, call.name.span, near);

@@ -15,6 +15,7 @@ use kyma_plan::{Diagnostic, Expr, Node, Plan};
 use super::operators::Columns;
 use super::{Bind, Binder, fail};
 use crate::ast::{Name, Operator, OperatorKind};
+use crate::limits::ERRORS_MAX;
 
 /// Code of errors that follow from one already reported.
 pub(super) const FOLLOWS: &str = "kql.follows";
@@ -28,9 +29,14 @@ pub(super) fn follows<T>(span: Span) -> Bind<T> {
 impl Binder<'_> {
     pub(super) fn report(&mut self, error: Diagnostic) {
         self.failed = true;
-        if error.code != FOLLOWS && !self.errors.contains(&error) {
+        if error.code != FOLLOWS && !self.has_enough_errors() && !self.errors.contains(&error) {
             self.errors.push(error);
         }
+    }
+
+    /// Whether no more errors are shown: what follows is not looked into, nor are hints looked for.
+    pub(super) fn has_enough_errors(&self) -> bool {
+        self.errors.len() >= ERRORS_MAX
     }
 
     /// Whether a row may have columns that are not known because of an error.

@@ -64,9 +64,12 @@ impl Binder<'_> {
     pub(super) fn stored(&mut self, name: &str, database: Option<&str>, span: Span) -> Bind<Plan> {
         self.nodes += 1;
         self.check_nodes(span)?;
-        let database = database.unwrap_or(self.context.database);
+        let database = &database.unwrap_or(self.database()).to_owned();
         self.check_access(name, span)?;
         if let Some(table) = self.context.schemas.table(database, name) {
+            if let Some(rows) = self.context.schemas.rows(database, name) {
+                return Ok(Plan::new(Node::Values(rows), table.schema, span));
+            }
             let scan = Scan {
                 database: table.database,
                 table: table.name,
@@ -75,19 +78,29 @@ impl Binder<'_> {
             };
             return Ok(Plan::new(Node::Scan(scan), table.schema, span));
         }
+        let mut row = self.constant_row(super::ROOT);
+        match self.invoke_stored(name, Some(database), &[], None, span, &mut row)? {
+            Some(Bound::Table(plan)) => return Ok(plan),
+            Some(Bound::Scalar(_)) => return fail("kql.type", format!("{name}() does not give a table"), span),
+            None => {}
+        }
+        if self.has_enough_errors() {
+            return follows(span);
+        }
         if self.context.schemas.databases().iter().all(|known| known != database) && database != self.context.database {
             let known = self.context.schemas.databases();
             let near =
                 nearest(database, known.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
             return fail_with_hint("kql.unknown_database", format!("unknown database '{database}'"), span, near);
         }
-        let tables = self.context.schemas.tables(database);
+        let mut tables = self.context.schemas.tables(database);
+        tables.extend(self.context.schemas.functions(database));
         let near = nearest(name, tables.iter().map(String::as_str)).map(|near| format!("did you mean '{near}'?"));
         fail_with_hint("kql.unknown_table", format!("unknown table or name '{name}'"), span, near)
     }
 
     /// Refuses a table that `restrict access to` does not list.
-    fn check_access(&self, name: &str, span: Span) -> Bind<()> {
+    pub(super) fn check_access(&self, name: &str, span: Span) -> Bind<()> {
         match &self.restricted {
             Some(allowed) if !allowed.iter().any(|pattern| wildcard(pattern, name)) => {
                 let hint = Some("name it in 'restrict access to (...)'".to_owned());
@@ -358,7 +371,7 @@ impl Binder<'_> {
                 plans.push((name.clone(), self.named_table(name, span, scope)?));
             }
         }
-        let database = self.context.database.to_owned();
+        let database = self.database().to_owned();
         for name in self.context.schemas.tables(&database) {
             if wildcard(pattern, &name) && !local.contains(&name) {
                 plans.push((name.clone(), self.stored(&name, None, span)?));

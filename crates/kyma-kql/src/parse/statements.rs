@@ -123,7 +123,7 @@ impl Parser<'_> {
         false
     }
 
-    fn lambda(&mut self, view: bool) -> Parsed<Expr> {
+    pub(super) fn lambda(&mut self, view: bool) -> Parsed<Expr> {
         let start = self.span();
         let params = if self.eat("(") { self.list_until(")", Self::param)? } else { Vec::new() };
         self.expect("{")?;

@@ -100,7 +100,7 @@ fn relation_here(plan: &Plan, fed: Option<&Schema>) -> Checked {
         }
         Node::Table { function, .. } => match &**function {
             TableFunction::Graph(query) => graph(query, &types),
-            TableFunction::Plugin(_) => Ok(()),
+            TableFunction::Plugin(_) | TableFunction::Scan(_) | TableFunction::Reduce(_) => Ok(()),
         },
         _ => Ok(()),
     }

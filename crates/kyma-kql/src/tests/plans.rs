@@ -258,7 +258,7 @@ fn commands() {
     use kyma_plan::{Command, QueryFrontend};
     let read = |text: &str| crate::Kql.command(text).map(|command| command.map_err(|errors| errors.to_string()));
     assert_eq!(read("Logs | count"), None);
-    assert_eq!(read("// hi\n.show tables"), Some(Ok(Command::ShowTables)));
+    assert_eq!(read("// hi\n.show tables"), Some(Ok(Command::ShowTables { tables: vec![] })));
     assert_eq!(
         read(".show table Logs schema as json"),
         Some(Ok(Command::ShowTableSchemaJson { table: "Logs".to_owned() }))
@@ -269,7 +269,7 @@ fn commands() {
     );
     assert!(matches!(
         read(".create-merge table ['a b'] (x: long, ['y']: dynamic) with (folder='z')"),
-        Some(Ok(Command::CreateTable { merge: true, .. }))
+        Some(Ok(Command::CreateTables { merge: true, .. }))
     ));
     let altered = Command::AlterTableFormat { table: "Logs".to_owned(), format: "parquet".to_owned() };
     assert_eq!(read(".alter table Logs policy format \"parquet\""), Some(Ok(altered)));

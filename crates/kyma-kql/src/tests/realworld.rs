@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use kyma_core::{Column, Type};
-use kyma_plan::{SchemaSource, TableSchema};
+use kyma_plan::{QueryFrontend, SchemaSource, TableSchema};
+
+use crate::Kql;
 
 /// Share that must parse; raise it, never lower it.
 const RATCHET_PERCENT: f64 = 99.89;

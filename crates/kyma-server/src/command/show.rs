@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use kyma_core::catalog::Table;
-use kyma_core::{Column, Error, Result, Type, Value};
+use kyma_core::catalog::{Table, TableTexts};
+use kyma_core::schema::REJECTED_TABLE;
+use kyma_core::{Error, Result, TableId, Type, Value};
 use serde_json::json;
 
 use super::table::{SmallTable, long, string};
-use super::{all_tables, chosen_tables};
+use super::{chosen_tables, existing_database, find_database, find_table, texts_of};
 use crate::extents;
-use crate::settings::{SHOW_EXTENTS_MAX, SHOW_PATTERNS_MAX};
+use crate::settings::{SHOW_EXTENTS_MAX, SHOW_FAILURES_MAX, SHOW_PATTERNS_MAX};
 use crate::state::Shared;
 
 use Type::{Bool, Datetime, Dynamic, Guid, Int, Long, String as Text};
@@ -65,21 +66,65 @@ pub(super) async fn databases(state: &Shared, current: &str) -> Result<SmallTabl
     Ok(table)
 }
 
-pub(super) async fn tables(state: &Shared, database: &str) -> Result<SmallTable> {
-    Ok(table_list(all_tables(state, database).await?))
+/// One database, or the request's.
+pub(super) async fn database(state: &Shared, current: &str, named: Option<&str>) -> Result<SmallTable> {
+    let wanted = named.unwrap_or(current);
+    existing_database(state, wanted).await?;
+    Ok(databases(state, current)
+        .await?
+        .filtered(|row| matches!(row.first(), Some(Value::String(name)) if name == wanted)))
+}
+
+pub(super) async fn tables(state: &Shared, database: &str, names: &[String]) -> Result<SmallTable> {
+    let tables = chosen_tables(state, database, names).await?;
+    Ok(table_list(tables.into_iter(), &all_texts(state, database).await?))
+}
+
+/// What is said about the tables of a database.
+pub(super) async fn all_texts(state: &Shared, database: &str) -> Result<BTreeMap<TableId, TableTexts>> {
+    match find_database(state, database).await? {
+        Some(found) => state.catalog.table_texts(found.id).await,
+        None => Ok(BTreeMap::new()),
+    }
 }
 
 /// The four columns that Kusto lists tables with.
-pub(super) fn table_list(tables: Vec<Table>) -> SmallTable {
+pub(super) fn table_list(tables: impl Iterator<Item = Table>, texts: &BTreeMap<TableId, TableTexts>) -> SmallTable {
     let mut list =
         SmallTable::new([("TableName", Text), ("DatabaseName", Text), ("Folder", Text), ("DocString", Text)]);
     for table in tables {
-        list.row([string(table.name), string(table.database_name), string(""), string("")]);
+        let said = texts.get(&table.id).cloned().unwrap_or_default();
+        list.row([string(table.name), string(table.database_name), string(said.folder), string(said.docstring)]);
     }
     list
 }
 
-pub(super) async fn details(state: &Shared, database: &str, name: Option<&str>) -> Result<SmallTable> {
+/// `.show table T`: its columns.
+pub(super) async fn table(state: &Shared, database: &str, name: &str) -> Result<SmallTable> {
+    let table = find_table(state, database, name).await?;
+    let texts = texts_of(state, &table).await?;
+    let mut shown = SmallTable::new([
+        ("AttributeName", Text),
+        ("AttributeType", Text),
+        ("CslType", Text),
+        ("IsTimeColumn", Bool),
+        ("DocString", Text),
+    ]);
+    for column in table.schema.columns() {
+        let said = texts.columns.get(&column.name).cloned().unwrap_or_default();
+        shown.row([
+            string(&column.name),
+            string(dotnet_type(column.ty)),
+            string(column.ty.name()),
+            Value::Bool(column.name == table.time_column),
+            string(said),
+        ]);
+    }
+    Ok(shown)
+}
+
+pub(super) async fn details(state: &Shared, database: &str, names: &[String]) -> Result<SmallTable> {
+    let all = all_texts(state, database).await?;
     let mut details = SmallTable::new([
         ("TableName", Text),
         ("DatabaseName", Text),
@@ -97,17 +142,18 @@ pub(super) async fn details(state: &Shared, database: &str, name: Option<&str>) 
         ("SortKey", Dynamic),
         ("Format", Text),
     ]);
-    for table in chosen_tables(state, database, name).await? {
+    for table in chosen_tables(state, database, names).await? {
         let at = state.catalog.pin(table.database).await?;
         let totals = state.catalog.totals(table.id, at).await?;
         let (extents, bytes) = (long(totals.extents), long(totals.bytes));
         let (raw, rows) = (long(totals.raw_bytes), long(totals.rows));
         let sort_key = Value::Dynamic(json!(table.sort_key).to_string());
+        let said = all.get(&table.id).cloned().unwrap_or_default();
         details.row([
             string(table.name),
             string(table.database_name),
-            string(""),
-            string(""),
+            string(said.folder),
+            string(said.docstring),
             extents.clone(),
             bytes.clone(),
             raw.clone(),
@@ -122,58 +168,6 @@ pub(super) async fn details(state: &Shared, database: &str, name: Option<&str>) 
         ]);
     }
     Ok(details)
-}
-
-fn schema_columns() -> SmallTable {
-    SmallTable::new([
-        ("TableName", Text),
-        ("Schema", Text),
-        ("DatabaseName", Text),
-        ("Folder", Text),
-        ("DocString", Text),
-    ])
-}
-
-pub(super) fn schema_json(table: &Table) -> SmallTable {
-    let column =
-        |column: &Column| json!({ "Name": column.name, "Type": dotnet_type(column.ty), "CslType": column.ty.name() });
-    let columns: Vec<_> = table.schema.columns().iter().map(column).collect();
-    let schema = json!({ "Name": table.name, "OrderedColumns": columns }).to_string();
-    let mut shown = schema_columns();
-    shown.row([string(&table.name), string(schema), string(&table.database_name), string(""), string("")]);
-    shown
-}
-
-pub(super) fn csl_schema(table: &Table) -> SmallTable {
-    let columns: Vec<String> =
-        table.schema.columns().iter().map(|column| format!("{}:{}", column.name, column.ty)).collect();
-    let mut shown = schema_columns();
-    shown.row([string(&table.name), string(columns.join(",")), string(&table.database_name), string(""), string("")]);
-    shown
-}
-
-pub(super) async fn database_schema(state: &Shared, database: &str) -> Result<SmallTable> {
-    let mut shown = SmallTable::new([
-        ("DatabaseName", Text),
-        ("TableName", Text),
-        ("ColumnName", Text),
-        ("ColumnType", Text),
-        ("IsDefaultTable", Bool),
-        ("IsDefaultColumn", Bool),
-        ("PrettyName", Text),
-        ("Version", Text),
-        ("Folder", Text),
-        ("DocString", Text),
-    ]);
-    let no = || Value::Bool(false);
-    for table in all_tables(state, database).await? {
-        for column in table.schema.columns() {
-            let (name, ty) = (string(&column.name), string(dotnet_type(column.ty)));
-            let owner = (string(&table.database_name), string(&table.name));
-            shown.row([owner.0, owner.1, name, ty, no(), no(), string(""), string(""), string(""), string("")]);
-        }
-    }
-    Ok(shown)
 }
 
 pub(super) async fn list_extents(state: &Shared, database: &str, name: Option<&str>) -> Result<SmallTable> {
@@ -195,7 +189,8 @@ pub(super) async fn list_extents(state: &Shared, database: &str, name: Option<&s
         ("ObjectOffset", Long),
     ]);
     let mut listed = 0;
-    for table in chosen_tables(state, database, name).await? {
+    let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+    for table in chosen_tables(state, database, &names).await? {
         let mut extents = extents::list(state, &table).await?;
         while let Some(extent) = extents.try_next().await? {
             listed += 1;
@@ -252,8 +247,94 @@ pub(super) async fn patterns(state: &Shared, table: &Table) -> Result<SmallTable
     Ok(shown)
 }
 
+/// What the node runs at once.
+pub(super) fn capacity(state: &Shared) -> SmallTable {
+    let mut shown = SmallTable::new([
+        ("Resource", Text),
+        ("Total", Long),
+        ("Consumed", Long),
+        ("Remaining", Long),
+        ("Origin", Text),
+    ]);
+    let total = state.settings.queries_max as u64;
+    let consumed = state.queries.running_count().min(total);
+    shown.row([string("queries"), long(total), long(consumed), long(total - consumed), string("queries_max")]);
+    shown
+}
+
+/// Kyma knows no principals: everyone whom the network lets in may do everything. Said as it is, in Kusto's columns.
+pub(super) fn principals(of: &str) -> SmallTable {
+    let mut shown = SmallTable::new([
+        ("Role", Text),
+        ("PrincipalType", Text),
+        ("PrincipalDisplayName", Text),
+        ("PrincipalObjectId", Text),
+        ("PrincipalFQN", Text),
+        ("Notes", Text),
+    ]);
+    let role = if of == "principal" { "Anyone" } else { "Everyone may do everything" };
+    let notes = "access is decided before kyma: by the network or a proxy";
+    shown.row([string(role), string("None"), string("anonymous"), string(""), string("anonymous"), string(notes)]);
+    shown
+}
+
+/// What there is none of, in Kusto's columns: tools list these.
+pub(super) fn none_of(what: &str) -> Result<SmallTable> {
+    Ok(match what {
+        "materialized-views" => SmallTable::new([
+            ("Name", Text),
+            ("SourceTable", Text),
+            ("Query", Text),
+            ("MaterializedTo", Datetime),
+            ("LastRun", Datetime),
+            ("LastRunResult", Text),
+            ("IsHealthy", Bool),
+            ("IsEnabled", Bool),
+            ("Folder", Text),
+            ("DocString", Text),
+        ]),
+        "external-tables" => SmallTable::new([
+            ("TableName", Text),
+            ("TableType", Text),
+            ("Folder", Text),
+            ("DocString", Text),
+            ("Properties", Dynamic),
+            ("ConnectionStrings", Dynamic),
+            ("Partitions", Dynamic),
+            ("PathFormat", Text),
+        ]),
+        "continuous-exports" => SmallTable::new([
+            ("Name", Text),
+            ("ExternalTableName", Text),
+            ("Query", Text),
+            ("LastRunTime", Datetime),
+            ("IsRunning", Bool),
+            ("IsDisabled", Bool),
+        ]),
+        "entity_groups" => SmallTable::new([("Name", Text), ("Entities", Text)]),
+        other => return Err(Error::invalid("command.unknown", format!("nothing is known of {other}"))),
+    })
+}
+
+/// The query for rows that could not be ingested, in Kusto's columns.
+pub(super) async fn ingestion_failures(state: &Shared, database: &str) -> Result<String> {
+    let found = match find_database(state, database).await? {
+        Some(found) => state.catalog.table(found.id, REJECTED_TABLE).await?,
+        None => None,
+    };
+    let source = match found {
+        Some(_) => format!("['{REJECTED_TABLE}'] | top {SHOW_FAILURES_MAX} by Timestamp desc"),
+        None => "datatable(Timestamp:datetime, Table:string, Reason:string, Source:string, Raw:string)[]".to_owned(),
+    };
+    Ok(format!(
+        "{source} | project OperationId = guid(null), Database = {database:?}, Table, FailedOn = Timestamp, \
+         IngestionSourcePath = Source, Details = Reason, FailureKind = 'Permanent', OperationKind = 'DataIngest', \
+         OriginatesFromUpdatePolicy = false, ErrorCode = 'BadRequest_RowRejected', ShouldRetry = false, Raw"
+    ))
+}
+
 /// The .NET type that Kusto's schemas name.
-fn dotnet_type(ty: Type) -> &'static str {
+pub(super) fn dotnet_type(ty: Type) -> &'static str {
     match ty {
         Type::Bool => "System.SByte",
         Type::Int => "System.Int32",

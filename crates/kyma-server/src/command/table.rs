@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, FixedSizeBinaryBuilder, Int32Array, Int64Array, RecordBatch, RecordBatchOptions,
-    StringViewArray, TimestampNanosecondArray,
+    ArrayRef, BooleanArray, DurationNanosecondArray, FixedSizeBinaryBuilder, Int32Array, Int64Array, RecordBatch,
+    RecordBatchOptions, StringViewArray, TimestampNanosecondArray,
 };
 use kyma_core::{Column, Error, Result, Schema, Type, Value};
 use kyma_exec::{Answer, ResultTable};
@@ -33,6 +33,17 @@ impl SmallTable {
         let batch = RecordBatch::try_new_with_options(schema.arrow(), arrays, &options)?;
         let table = ResultTable { name: None, schema, batches: vec![batch], visualization: None };
         Ok(Answer { tables: vec![table], profile: Default::default(), warnings: Vec::new() })
+    }
+
+    /// The rows for which `is_kept`.
+    pub(super) fn filtered(mut self, is_kept: impl Fn(&[Value]) -> bool) -> Self {
+        self.rows.retain(|row| is_kept(row));
+        self
+    }
+
+    /// Columns and rows, for a query over them.
+    pub(super) fn into_rows(self) -> (Schema, Vec<Vec<Value>>) {
+        (self.columns.into_iter().map(|(name, ty)| Column::new(name, ty)).collect(), self.rows)
     }
 
     fn array(&self, nth: usize) -> Result<ArrayRef> {
@@ -65,8 +76,13 @@ impl SmallTable {
                 }
                 Arc::new(builder.finish())
             }
+            Type::Timespan => Arc::new(
+                values
+                    .map(|value| if let Value::Timespan(it) = value { Some(*it) } else { None })
+                    .collect::<DurationNanosecondArray>(),
+            ),
             Type::String | Type::Dynamic => Arc::new(values.map(text).collect::<StringViewArray>()),
-            Type::Real | Type::Decimal | Type::Timespan => {
+            Type::Real | Type::Decimal => {
                 return Err(Error::internal(format!("a command's column has no array: column={name}, type={ty}")));
             }
         })

@@ -2,38 +2,58 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use kyma_core::catalog::NewTable;
+use kyma_core::catalog::{Database, NewTable, Table};
 use kyma_core::ids::check_name;
 use kyma_core::schema::{INGESTION_TIME_COLUMN, TIME_COLUMN_NAMES};
 use kyma_core::{Column, Error, Result, Schema, Type, Value};
 use kyma_ingest::{BodyFormat, Encoding, IngestRequest};
+use kyma_plan::Texts;
 
-use super::show::{csl_schema, details, table_list};
+use super::change::put_texts;
+use super::schema::of_tables_csl;
+use super::show::{details, tables};
 use super::table::{SmallTable, long};
-use super::{all_tables, ensure_database, find_database, find_table};
+use super::{ensure_database, find_table, texts_of};
 use crate::state::Shared;
 
-/// `.create table`, `.create-merge table`.
-pub(super) async fn create_table(
+/// `.create table`, `.create tables`, `.create-merge table`.
+pub(super) async fn create_tables(
     state: &Shared,
     database: &str,
+    tables: Vec<(String, Vec<Column>)>,
+    merge: bool,
+    texts: &Texts,
+) -> Result<SmallTable> {
+    tables.iter().try_for_each(|(name, _)| check_name("table", name))?;
+    let database = ensure_database(state, database).await?;
+    let mut created = Vec::with_capacity(tables.len());
+    for (name, columns) in tables {
+        let table = create_table(state, &database, &name, columns, merge).await?;
+        put_texts(state, &table, texts).await?;
+        let said = texts_of(state, &table).await?;
+        created.push((table, said));
+    }
+    Ok(of_tables_csl(created.iter().map(|(table, said)| (table, said.clone()))))
+}
+
+pub(super) async fn create_table(
+    state: &Shared,
+    database: &Database,
     name: &str,
     columns: Vec<Column>,
     merge: bool,
-) -> Result<SmallTable> {
-    check_name("table", name)?;
-    let database = ensure_database(state, database).await?;
-    let existing = state.catalog.table(database.id, name).await?;
-    let table = match existing {
+) -> Result<Table> {
+    Ok(match state.catalog.table(database.id, name).await? {
         Some(existing) if merge => {
             refuse_other_types(&existing.schema, &columns)?;
-            state.catalog.grow_table(existing.id, &columns).await?
+            let grown = state.catalog.grow_table(existing.id, &columns).await?;
+            state.ingester.forget_table(&database.name, name);
+            grown
         }
         // As in Kusto: creating a table that exists changes nothing.
         Some(existing) => existing,
         None => state.catalog.ensure_table(database.id, name, &new_table(state, columns)?).await?,
-    };
-    Ok(csl_schema(&table))
+    })
 }
 
 /// A new table: its event time is the column of a usual name, else the time of ingestion.
@@ -61,7 +81,7 @@ fn time_column(columns: &[Column]) -> Option<String> {
     TIME_COLUMN_NAMES.iter().find_map(named).map(|column| column.name.clone())
 }
 
-fn refuse_other_types(schema: &Schema, columns: &[Column]) -> Result<()> {
+pub(super) fn refuse_other_types(schema: &Schema, columns: &[Column]) -> Result<()> {
     for column in columns {
         let Some(existing) = schema.column(&column.name) else { continue };
         let widens = matches!((existing.ty, column.ty), (Type::Int, Type::Long) | (Type::Int | Type::Long, Type::Real));
@@ -85,26 +105,29 @@ pub(super) async fn alter_format(state: &Shared, database: &str, name: &str, for
     })?;
     let table = find_table(state, database, name).await?;
     state.catalog.set_format(table.id, format).await?;
-    details(state, database, Some(name)).await
+    details(state, database, &[name.to_owned()]).await
 }
 
-/// `.drop table`: answers with the tables that are left.
-pub(super) async fn drop_table(state: &Shared, database: &str, name: &str, if_exists: bool) -> Result<SmallTable> {
-    let found = match find_database(state, database).await? {
-        Some(found) => state.catalog.table(found.id, name).await?,
-        None => None,
-    };
-    match found {
-        Some(table) => state.catalog.drop_table(table.id).await?,
-        None if if_exists => {}
-        None => {
-            return Err(find_table(state, database, name)
-                .await
-                .err()
-                .unwrap_or_else(|| Error::conflict("table.changed", "the table was created meanwhile")));
+/// `.drop table`, `.drop tables`: answers with the tables that are left.
+pub(super) async fn drop_tables(
+    state: &Shared,
+    database: &str,
+    names: &[String],
+    if_exists: bool,
+) -> Result<SmallTable> {
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        match find_table(state, database, name).await {
+            Ok(table) => found.push(table),
+            Err(error) if if_exists && error.code() == "table.unknown" => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(table_list(all_tables(state, database).await?))
+    for table in found {
+        state.catalog.drop_table(table.id).await?;
+        state.ingester.forget_table(database, &table.name);
+    }
+    tables(state, database, &[]).await
 }
 
 /// `.ingest inline`: rows of CSV in column order.

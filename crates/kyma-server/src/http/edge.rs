@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::metrics::{RequestLabels, RouteLabels};
+use crate::queries::{CALLER, Caller};
 use crate::settings::REQUEST_ID_BYTES_MAX;
 use crate::state::Shared;
 
@@ -28,7 +29,8 @@ pub(crate) async fn edge(State(state): State<Shared>, request: Request, next: Ne
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
 
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let caller = caller(request.headers(), &id);
+    let answered = CALLER.scope(caller, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
     let response =
         answered.unwrap_or_else(|_| Failure::from(Error::internal("the request hit a defect")).into_response());
     let response = with_body(response, &id);
@@ -55,6 +57,17 @@ fn with_body(mut response: Response, id: &str) -> Response {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Who asks, as Kusto's clients say it; they name a request by a header of their own.
+fn caller(headers: &HeaderMap, id: &str) -> Caller {
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let short = |text: &str| text.chars().take(REQUEST_ID_BYTES_MAX).collect::<String>();
+    Caller {
+        client_request_id: said("x-ms-client-request-id").map_or_else(|| id.to_owned(), short),
+        user: said("x-ms-user").map(short).unwrap_or_default(),
+        application: said("x-ms-app").map(short).unwrap_or_default(),
+    }
 }
 
 /// The client's id if it is short and plain, else a new one.

@@ -20,6 +20,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use futures::{Stream, StreamExt, stream};
 use kyma_core::limits::{RESULT_BYTES_MAX, RESULT_ROWS_MAX};
+use kyma_core::profile::Profile;
 use kyma_core::{Error, Schema};
 use kyma_exec::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
 use serde::Deserialize;
@@ -33,6 +34,7 @@ use crate::encode::body::{Piece, slices, stream_body};
 use crate::encode::cell::NullStrings;
 use crate::encode::{csv, ndjson};
 use crate::failure::{Failure, Outcome, warnings_json};
+use crate::queries::Watched;
 use crate::settings::{DISCARD_BYTES_MAX, QUERY_BODY_BYTES_MAX, QUERY_BODY_TIME_MAX, Role};
 use crate::state::Shared;
 
@@ -186,15 +188,17 @@ async fn answer(state: Shared, headers: &HeaderMap, body: QueryBody) -> Outcome 
     state.require(Role::Query)?;
     let request = request_of(&state, body, language)?;
     let null_strings = null_strings(&request.language);
-    let turn = Turn::take(&state).await?;
+    let turn = Turn::take_for(&state, &request).await?;
     if explains {
         let explained = state.engine.explain(request).await;
         let explained = explained.map_err(|error| Failure::of_query(error, &text))?;
+        turn.note_end();
         return Ok(axum::Json(json!({ "text": explained.to_string(), "explain": explained })).into_response());
     }
     match format {
         Format::Json => {
             let (answer, profile) = state.engine.run_profiled(request, turn.cancel.clone()).await;
+            turn.note(&answer, &profile);
             let answer = answer.map_err(|error| Failure {
                 profile: with_profile.then(|| Box::new(profile)),
                 ..Failure::of_query(error, &text)
@@ -203,7 +207,10 @@ async fn answer(state: Shared, headers: &HeaderMap, body: QueryBody) -> Outcome 
         }
         _ => {
             let started = state.engine.stream(request, turn.cancel.clone()).await;
-            let answer = started.map_err(|error| Failure::of_query(error, &text))?;
+            let answer = started.map_err(|error| {
+                turn.note_failure(&error);
+                Failure::of_query(error, &text)
+            })?;
             respond_streamed(format, answer, turn, &text, null_strings).await
         }
     }
@@ -217,6 +224,8 @@ fn null_strings(language: &str) -> NullStrings {
 /// A turn to run and the query's life: dropping it frees the turn and cancels what still runs.
 pub(crate) struct Turn {
     pub(crate) cancel: CancellationToken,
+    /// Left before the query is cancelled: how it ended is then known.
+    watched: Option<Watched>,
     _guard: DropGuard,
     _ticket: Ticket,
 }
@@ -225,7 +234,29 @@ impl Turn {
     pub(crate) async fn take(state: &Shared) -> Outcome<Turn> {
         let ticket = state.admission.enter().await?;
         let cancel = CancellationToken::new();
-        Ok(Turn { _guard: cancel.clone().drop_guard(), cancel, _ticket: ticket })
+        Ok(Turn { watched: None, _guard: cancel.clone().drop_guard(), cancel, _ticket: ticket })
+    }
+
+    /// A turn of a query that is listed among this node's.
+    pub(crate) async fn take_for(state: &Shared, request: &QueryRequest) -> Outcome<Turn> {
+        let turn = Turn::take(state).await?;
+        let watched = state.queries.enter(request, turn.cancel.clone());
+        Ok(Turn { watched: Some(watched), ..turn })
+    }
+
+    /// Notes how the query ended, for the list.
+    pub(crate) fn note(&self, answer: &Result<Answer, QueryError>, profile: &Profile) {
+        self.watched.iter().for_each(|watched| watched.note(answer, profile));
+    }
+
+    /// Notes that its rows broke off.
+    pub(crate) fn note_failure(&self, error: &QueryError) {
+        self.watched.iter().for_each(|watched| watched.note_failure(error));
+    }
+
+    /// Notes that its last row was sent.
+    pub(crate) fn note_end(&self) {
+        self.watched.iter().for_each(Watched::note_end);
     }
 }
 
@@ -351,7 +382,10 @@ async fn respond_streamed(
     let mut batches = answer.batches;
     let head = writer.head()?;
     let first = match batches.next().await {
-        Some(batch) => writer.batch(&batch.map_err(|error| Failure::of_query(error, text))?)?,
+        Some(batch) => writer.batch(&batch.map_err(|error| {
+            turn.note_failure(&error);
+            Failure::of_query(error, text)
+        })?)?,
         None => Bytes::new(),
     };
     let rest = rest_of(batches, writer, turn);
@@ -379,11 +413,15 @@ fn rest_of(
                 Err(error) => Some((Err(error), None)),
             },
             Some(Err(error)) => {
+                turn.note_failure(&error);
                 let error = Error::from(error);
                 tracing::warn!(code = error.code(), "an answer broke off: {}", error.chain());
                 Some((Err(error), None))
             }
-            None => Some((writer.tail(), None)),
+            None => {
+                turn.note_end();
+                Some((writer.tail(), None))
+            }
         }
     })
 }

@@ -129,9 +129,12 @@ async fn answer_v2(state: &Shared, call: &Call, request: KustoRequest) -> Outcom
     state.require(Role::Query)?;
     let text = request.text.clone();
     let request = request.into_query(state)?;
-    let turn = Turn::take(state).await?;
+    let turn = Turn::take_for(state, &request).await?;
     let started = state.engine.stream_tables(request, turn.cancel.clone()).await;
-    let answer = started.map_err(|error| Failure::of_query(error, &text))?;
+    let answer = started.map_err(|error| {
+        turn.note_failure(&error);
+        Failure::of_query(error, &text)
+    })?;
     v2::respond(call.clone(), shape, answer, turn, text).await
 }
 
@@ -171,7 +174,8 @@ async fn run(state: &Shared, request: KustoRequest) -> Outcome<Answer> {
     state.require(Role::Query)?;
     let text = request.text.clone();
     let request = request.into_query(state)?;
-    let turn = Turn::take(state).await?;
-    let ran = state.engine.run(request, turn.cancel.clone()).await;
+    let turn = Turn::take_for(state, &request).await?;
+    let (ran, profile) = state.engine.run_profiled(request, turn.cancel.clone()).await;
+    turn.note(&ran, &profile);
     ran.map_err(|error| Failure::of_query(error, &text))
 }

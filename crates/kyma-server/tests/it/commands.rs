@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::node::{TestNode, body_of};
 
-async fn mgmt(node: &TestNode, csl: &str) -> (Vec<String>, Value) {
+pub(crate) async fn mgmt(node: &TestNode, csl: &str) -> (Vec<String>, Value) {
     let reply = node.post("/v1/rest/mgmt").json(&json!({ "db": "default", "csl": csl })).send().await.unwrap();
     let (status, answer) = body_of(reply).await;
     assert_eq!(status, 200, "{csl}: {answer}");

@@ -1,6 +1,8 @@
 //! A node over HTTP, on a real PostgreSQL and a folder: what clients send and what they get.
 
+mod changes;
 mod commands;
+mod definitions;
 mod errors;
 mod formats;
 mod kusto;

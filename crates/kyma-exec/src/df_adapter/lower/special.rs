@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::logical_expr::LogicalPlan;
-use kyma_core::{Error, Result, Schema, Type, Value};
+use kyma_core::{Result, Schema, Type, Value};
 use kyma_plan::node::{MvExpandColumn, TopNestedLevel};
 use kyma_plan::table::TableFunction;
-use kyma_plan::{AggregateCall, Expr, ExprKind, Plan, WindowCall};
+use kyma_plan::{AggregateCall, Expr, Plan, WindowCall};
 
 use super::{Lowering, Place, columns_of};
 use crate::df_adapter::error::from_df;
-use crate::df_adapter::expr::IN_SET;
 use crate::df_adapter::operators::OperatorExec;
 use crate::df_adapter::operators::identity::Identity;
 use crate::df_adapter::operators::mv_expand::MvExpand;
@@ -20,7 +19,6 @@ use crate::df_adapter::operators::table::Table;
 use crate::df_adapter::operators::top_nested::{Level, TopNested};
 use crate::df_adapter::operators::window::{Call, Window};
 use crate::df_adapter::summarize;
-use crate::settings::IN_LIST_MAX;
 
 impl Lowering {
     pub(super) async fn parse(&self, input: &Plan, text: &Expr, parse: Parse, place: Place<'_>) -> Result<LogicalPlan> {
@@ -159,21 +157,6 @@ impl Lowering {
         };
         self.operator(grouped, Arc::new(lay_out), schema.arrow()).await
     }
-}
-
-/// An expression that a kernel can compute: no set of more values than a list holds.
-fn listed(expr: Expr) -> Result<Expr> {
-    let mut stack = vec![&expr];
-    while let Some(at) = stack.pop() {
-        if matches!(at.kind, ExprKind::Call { function: IN_SET, .. }) {
-            let text = format!("'in' holds more values than it may inside this operator: limit={IN_LIST_MAX}");
-            return Err(Error::exhausted("query.in_rows", text)
-                .hint("compute it before: extend found = x in (...)")
-                .at(at.span));
-        }
-        stack.extend(at.children());
-    }
-    Ok(expr)
 }
 
 /// The operator that expands.

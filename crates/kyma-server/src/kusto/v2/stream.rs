@@ -72,7 +72,10 @@ pub(crate) async fn respond(call: Call, shape: Shape, answer: AnswerParts, turn:
     let AnswerParts { tables, mut parts, profile, .. } = answer;
     let mut first = Vec::new();
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|error| Failure::of_query(error, &text))?;
+        let part = part.map_err(|error| {
+            turn.note_failure(&error);
+            Failure::of_query(error, &text)
+        })?;
         let is_rows = matches!(part, Part::Rows(_));
         first.push(Ok(part));
         if is_rows {
@@ -90,8 +93,14 @@ pub(crate) async fn respond(call: Call, shape: Shape, answer: AnswerParts, turn:
                 // A defect: the body breaks off, which no client takes for an answer.
                 Err(error) => Some((Err(error), None)),
             },
-            Some(Err(error)) => Some((Ok(frames.fail(error)), None)),
-            None => Some((Ok(frames.end(None)), None)),
+            Some(Err(error)) => {
+                turn.note_failure(&error);
+                Some((Ok(frames.fail(error)), None))
+            }
+            None => {
+                turn.note_end();
+                Some((Ok(frames.end(None)), None))
+            }
         }
     });
     let chunks = stream::once(async { Ok(Bytes::from(head)) }).chain(rest);

@@ -53,6 +53,8 @@ fn names_that_are_not_there() {
     check_hint("Logs | summarize coun()", "did you mean 'count'?");
     check_hint("Logs | join kind=innr Logs on Level", "did you mean 'inner'?");
     check_hint("Logs | evaluate bag_unpak(Properties)", "did you mean 'bag_unpack'?");
+    let refused = "ingest what it would fetch or compute as a table, and query that";
+    check_hint("Logs | evaluate http_request('x')", refused);
     check_hint("let f = (limit:long=5) { Logs | take limit }; f(limt=3)", "did you mean 'limit'?");
     check_hint("let mine = (T:(*)) { T }; Logs | invoke mime()", "did you mean 'mine'?");
     check_hint("datatable(a:lng)[1]", "did you mean 'long'?");

@@ -4,9 +4,10 @@ use kyma_core::{Column, Type, Value};
 use kyma_plan::{Expr, Plan};
 
 use super::{Use, arg_at, not_given, over};
+use crate::ast::{self, Call};
 use crate::bind::naming::name_of;
 use crate::bind::operators::Columns;
-use crate::bind::{Bind, Binder, fail};
+use crate::bind::{Bind, Binder, Binding, ScopeId, fail};
 
 /// What the plugins of this file have in common.
 struct Activity {
@@ -59,11 +60,24 @@ fn read(binder: &mut Binder<'_>, of: Use<'_>, constants: usize, range_is_optiona
 impl Activity {
     /// The kernel: bins, dimensions, figures.
     fn plan(self, name: &'static str, bins: &[&str], figures: &[(&str, Type)], span: kyma_core::error::Span) -> Plan {
+        self.plan_beside(name, bins, figures, None, span)
+    }
+
+    /// The same, with a column that the kernel looks at but does not give.
+    fn plan_beside(
+        mut self,
+        name: &'static str,
+        bins: &[&str],
+        figures: &[(&str, Type)],
+        beside: Option<Expr>,
+        span: kyma_core::error::Span,
+    ) -> Plan {
         let (timeline, ty) = (self.columns[1].0.clone(), self.columns[1].1.ty);
         let bin = |prefix: &&str| Column::new(format!("{prefix}{timeline}"), ty);
         let mut names: Vec<Column> = bins.iter().map(bin).collect();
         names.extend(self.columns[2..].iter().map(|(name, expr)| Column::new(name, expr.ty)));
         names.extend(figures.iter().map(|(name, ty)| Column::new(*name, *ty)));
+        self.columns.extend(beside.map(|expr| (String::new(), expr)));
         over(name, self.input, self.columns, self.constants, names.into_iter().collect(), span)
     }
 }
@@ -96,8 +110,9 @@ pub(super) fn activity_metrics(binder: &mut Binder<'_>, of: Use<'_>) -> Bind<Pla
     Ok(read(binder, of, 3, true)?.plan("activity_metrics", &[""], &figures, span))
 }
 
+/// After the window may come a cohort (a constant), then dimensions, then a table of ids that are not new.
 pub(super) fn new_activity_metrics(binder: &mut Binder<'_>, of: Use<'_>) -> Bind<Plan> {
-    let span = of.span;
+    let Use { input, call, declared, scope, span } = of;
     let figures = [
         ("dcount_new_values", Type::Long),
         ("dcount_retained_values", Type::Long),
@@ -105,7 +120,53 @@ pub(super) fn new_activity_metrics(binder: &mut Binder<'_>, of: Use<'_>) -> Bind
         ("retention_rate", Type::Real),
         ("churn_rate", Type::Real),
     ];
-    Ok(read(binder, of, 3, false)?.plan("new_activity_metrics", &["from_", "to_"], &figures, span))
+    let mut rest = call.clone();
+    let look_back = rest.args.pop_if(|last| call.args.len() > 5 && is_table(binder, &input, &last.value, scope));
+    let cohort = match rest.args.get(5).map(|arg| binder.constant(&arg.value, scope)) {
+        Some(Ok(cohort)) => {
+            rest.args.remove(5);
+            cohort
+        }
+        _ => not_given(),
+    };
+    let known = match look_back {
+        Some(ids) => is_in(binder, &input, &rest, ids.value, scope, span)?,
+        None => Expr::literal(Value::Bool(false), span),
+    };
+    let mut activity = read(binder, Use { input, call: &rest, declared, scope, span }, 3, false)?;
+    activity.constants.push(cohort);
+    Ok(activity.plan_beside("new_activity_metrics", &["from_", "to_"], &figures, Some(known), span))
+}
+
+/// Whether an argument is a table: a pipeline, or a name of neither a column nor a scalar.
+fn is_table(binder: &Binder<'_>, input: &Plan, expr: &ast::Expr, scope: ScopeId) -> bool {
+    match &expr.kind {
+        ast::ExprKind::Pipeline(_) | ast::ExprKind::Source(_) => true,
+        ast::ExprKind::Name(name) => {
+            input.schema.index_of(name).is_none() && !matches!(binder.lookup(name, scope), Some(Binding::Scalar { .. }))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the id of a row is among those of the same name in a table.
+fn is_in(
+    binder: &mut Binder<'_>,
+    input: &Plan,
+    call: &Call,
+    table: ast::Expr,
+    scope: ScopeId,
+    span: kyma_core::error::Span,
+) -> Bind<Expr> {
+    let id = arg_at(call, 0, span)?;
+    let place = table.span;
+    let only_ids = ast::Operator { kind: ast::OperatorKind::Project(vec![id.clone()]), span: place };
+    let pipeline = ast::Pipeline { source: table, operators: vec![only_ids] };
+    let list = vec![ast::Expr { kind: ast::ExprKind::Pipeline(Box::new(pipeline)), span: place }];
+    let left = Box::new(id.value.clone());
+    let kind = ast::ExprKind::In { left, list, negated: false, ignore_case: false };
+    let mut row = binder.row(input.schema.clone(), scope);
+    binder.scalar(&ast::Expr { kind, span: place }, &mut row)
 }
 
 pub(super) fn active_users_count(binder: &mut Binder<'_>, of: Use<'_>) -> Bind<Plan> {

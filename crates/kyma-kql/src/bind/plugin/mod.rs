@@ -158,7 +158,7 @@ pub(crate) static TABLE: &[PluginInfo] = &[
     ),
     plugin(
         "new_activity_metrics",
-        "new_activity_metrics(id, timeline, start, end, window[, dimension, ...])",
+        "new_activity_metrics(id, timeline, start, end, window[, cohort][, dimension, ...][, look_back])",
         "For every window and each later one: how many of the ids that were new in the first are there in the second.",
         "range x from 1 to 9 step 1 | extend t = datetime(2024-01-01) + x * 1d, u = x % 2 | evaluate new_activity_metrics(u, t, datetime(2024-01-02), datetime(2024-01-10), 1d)",
         activity::new_activity_metrics,
@@ -247,6 +247,8 @@ pub(crate) static REFUSED: &[(&str, &str)] = &[
 ];
 
 const CALLS_OUT: &str = "queries do not call other services";
+/// What to do instead of calling out or running code.
+const REFUSED_HINT: &str = "ingest what it would fetch or compute as a table, and query that";
 const RUNS_CODE: &str = "queries do not run foreign code";
 
 impl Binder<'_> {
@@ -265,7 +267,9 @@ impl Binder<'_> {
         let place = call.name.span;
         if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
             let message = format!("the plugin '{name}' is not supported: {why}");
-            return fail("kql.unsupported", message, place);
+            // Other reasons name what to use instead.
+            let hint = matches!(*why, CALLS_OUT | RUNS_CODE).then(|| REFUSED_HINT.to_owned());
+            return fail_with_hint("kql.unsupported", message, place, hint);
         }
         let near = nearest(&name, TABLE.iter().map(|info| info.name));
         let hint = near.map(|near| format!("did you mean '{near}'?"));

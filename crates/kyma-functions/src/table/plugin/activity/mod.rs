@@ -50,8 +50,13 @@ struct Events {
 impl Events {
     /// Those from `from` to `to`, both inclusive, where given.
     fn of(call: &PluginCall<'_>, from: Option<i64>, to: Option<i64>) -> Result<Events> {
+        Events::from_columns(call, call.table.input(0)?.columns(), from, to)
+    }
+
+    /// The same from some of the input's columns.
+    fn from_columns(call: &PluginCall<'_>, columns: &[ArrayRef], from: Option<i64>, to: Option<i64>) -> Result<Events> {
         let input = call.table.input(0)?;
-        let [id, timeline, dimensions @ ..] = input.columns() else {
+        let [id, timeline, dimensions @ ..] = columns else {
             return Err(Error::internal("a plugin lacks its columns"));
         };
         let ty = call.table.schemas.first().and_then(|schema| schema.columns().get(1)).map_or(Type::Long, |one| one.ty);

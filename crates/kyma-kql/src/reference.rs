@@ -2,7 +2,7 @@
 //! and is not there.
 //!
 //! Nothing here is written twice: scalar functions, aggregates and window functions stand in `kyma_plan::functions`, plugins
-//! in `bind/plugin`; only operators, and functions that nothing but planning can do, are told here.
+//! in `bind/plugin`; only operators, and functions that are part of something else, are told here.
 
 mod markdown;
 mod operators;
@@ -81,6 +81,7 @@ pub fn entries() -> Vec<Entry> {
     };
     let mut entries: Vec<Entry> = operators::TABLE.iter().map(|told| told.entry(Kind::Operator)).collect();
     entries.extend(special::TABLE.iter().map(|told| told.entry(Kind::Scalar)));
+    entries.extend(functions(Kind::Scalar, &mut functions::planned()));
     entries.extend(functions(Kind::Scalar, &mut functions::scalars()));
     entries.extend(functions(Kind::Aggregate, &mut functions::aggregates()));
     entries.extend(functions(Kind::Window, &mut functions::windows()));

@@ -14,6 +14,7 @@ use kyma_plan::{Expr, Node, Plan, Statement as PlanStatement};
 use super::matching::{Element, GraphRow};
 use super::naming::Names;
 use super::operators::keep_columns;
+use super::recover::follows;
 use super::{Bind, Binder, Binding, ScopeId, fail, fail_with_hint};
 use crate::ast::graph::{GraphOperator, GraphTable, MakeGraph};
 use crate::ast::{self, ExprKind, OperatorKind, Settings};
@@ -35,16 +36,6 @@ pub(super) struct Graph {
     pub(super) made: graph::Graph,
     /// The properties that its nodes have by now.
     pub(super) properties: Schema,
-}
-
-impl Piped {
-    /// The table that this must be.
-    pub(super) fn table(self, span: Span) -> Bind<Plan> {
-        match self {
-            Piped::Table(plan) => Ok(plan),
-            Piped::Graph(_) => not_a_table(span),
-        }
-    }
 }
 
 impl Graph {
@@ -79,6 +70,15 @@ pub(super) fn needs_graph<T>(word: &str, span: Span) -> Bind<T> {
 
 impl Binder<'_> {
     /// A table or a graph.
+    /// The table that this must be. After an error, an operator that made one of a graph may be what is missing.
+    pub(super) fn table_of(&self, piped: Piped, span: Span) -> Bind<Plan> {
+        match piped {
+            Piped::Table(plan) => Ok(plan),
+            Piped::Graph(_) if self.failed => follows(span),
+            Piped::Graph(_) => not_a_table(span),
+        }
+    }
+
     pub(super) fn piped(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Piped> {
         stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.piped_here(expr, scope))
     }

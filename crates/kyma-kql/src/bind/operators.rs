@@ -22,7 +22,8 @@ impl Binder<'_> {
     /// The operators of a pipeline, in order.
     pub(super) fn pipeline_from(&mut self, plan: Plan, operators: &[ast::Operator], scope: &mut ScopeId) -> Bind<Plan> {
         let span = plan.span;
-        self.piped_through(Piped::Table(plan), operators, scope)?.table(span)
+        let piped = self.piped_through(Piped::Table(plan), operators, scope)?;
+        self.table_of(piped, span)
     }
 
     /// As [`Binder::pipeline_from`], where graphs may stand, too.
@@ -166,10 +167,7 @@ impl Binder<'_> {
         let mut input = input;
         let parts = self.take_cursors(&mut input, predicate, scope)?;
         let mut row = self.ordered_row(&input.schema, scope);
-        let mut bound = Vec::with_capacity(parts.len());
-        for part in parts {
-            bound.push(self.predicate(part, &mut row)?);
-        }
+        let mut bound = self.every(parts, |binder, part| binder.predicate(part, &mut row))?;
         let predicate = match bound.len() {
             0 => return Ok(input),
             1 => bound.remove(0),

@@ -21,7 +21,10 @@ impl Binder<'_> {
 
     fn table_here(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Plan> {
         match &expr.kind {
-            ExprKind::Pipeline(_) => self.piped(expr, scope)?.table(expr.span),
+            ExprKind::Pipeline(_) => {
+                let piped = self.piped(expr, scope)?;
+                self.table_of(piped, expr.span)
+            }
             ExprKind::Source(operator) => self.source(operator, scope),
             ExprKind::Member(base, name) => {
                 let database = self.database_of(base, scope)?;

@@ -95,6 +95,30 @@ pub(super) static TABLE: &[Told] = &[
         "let E = datatable(a: string, b: string) ['x', 'y', 'y', 'z']; E | make-graph a --> b with_node_id = id | graph-shortest-paths (p)-[e*1..3]->(q) where p.id == 'x' and q.id == 'z' project from = p.id, to = q.id",
     ),
     told(
+        "graph-where-edges",
+        "G | graph-where-edges predicate",
+        "The graph without the edges that do not meet a condition.",
+        "let E = datatable(a: string, b: string) ['x', 'y', 'y', 'z']; E | make-graph a --> b with_node_id = id | graph-where-edges a == 'x' | graph-to-table edges",
+    ),
+    told(
+        "graph-where-nodes",
+        "G | graph-where-nodes predicate",
+        "The graph without the nodes that do not meet a condition, and their edges.",
+        "let E = datatable(a: string, b: string) ['x', 'y', 'y', 'z']; E | make-graph a --> b with_node_id = id | graph-where-nodes id != 'x' | graph-to-table nodes",
+    ),
+    told(
+        "macro-expand",
+        "macro-expand [kind = inner|outer] entity_group [database('a'), ...] as name (query)",
+        "One query over several databases, united.",
+        "",
+    ),
+    told(
+        "execute-and-cache",
+        "T | execute-and-cache",
+        "Computes the rows once however often they are used.",
+        "range x from 1 to 3 step 1 | execute-and-cache",
+    ),
+    told(
         "graph-to-table",
         "G | graph-to-table nodes|edges [with_node_id = name], ...",
         "A graph's nodes or edges as rows.",

@@ -1,7 +1,7 @@
 //! What one query shares among everything that works for it.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use kyma_core::format::Formats;
 use kyma_core::profile::{IoCounters, OperatorProfile, PhaseName, Profile, Stopwatch, store_dollars};

@@ -201,7 +201,8 @@ mod tests {
     }
 
     fn json() -> impl Strategy<Value = Json> {
-        let leaf = prop_oneof![Just(Json::Null), any::<i16>().prop_map(Json::from), "[a-z\\\\\"]{0,3}".prop_map(Json::from)];
+        let leaf =
+            prop_oneof![Just(Json::Null), any::<i16>().prop_map(Json::from), "[a-z\\\\\"]{0,3}".prop_map(Json::from)];
         leaf.prop_recursive(4, 24, 3, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..3).prop_map(Json::from),

@@ -254,7 +254,8 @@ mod tests {
             KustoRequest::read(body.as_bytes()).unwrap().time_scope()
         };
         assert_eq!(scope(serde_json::json!({ "query_datetimescope_column": "t" })).unwrap(), None);
-        let asked = serde_json::json!({ "query_datetimescope_column": "t", "query_datetimescope_to": "datetime(1970-01-02)" });
+        let asked =
+            serde_json::json!({ "query_datetimescope_column": "t", "query_datetimescope_to": "datetime(1970-01-02)" });
         let expected = TimeScope { column: Some("t".into()), from: i64::MIN, to: time::DAY };
         assert_eq!(scope(asked).unwrap(), Some(expected));
         assert!(scope(serde_json::json!({ "query_datetimescope_from": "yesterday" })).is_err());
@@ -277,6 +278,9 @@ mod tests {
         assert_eq!(request.timeout().unwrap(), Some(Duration::from_secs(60)));
         assert_eq!(request.rows_max(), None);
         assert_eq!(request.language(), "sql");
-        assert_eq!(request.datetime("query_now").unwrap().map(time::format_datetime).as_deref(), Some("2020-01-01T00:00:00.0000000Z"));
+        assert_eq!(
+            request.datetime("query_now").unwrap().map(time::format_datetime).as_deref(),
+            Some("2020-01-01T00:00:00.0000000Z")
+        );
     }
 }

@@ -83,8 +83,13 @@ async fn properties_options_and_parameters() {
     let (_, frames) = v2(&node, "range x from 1 to 9 step 1", options).await;
     assert_eq!(primary(&frames)["Rows"], json!([[1], [2]]));
 
-    node.post("/v1/ingest/NetDefaultDB/T").body("{\"Timestamp\":\"2020-01-01\"}\n{\"Timestamp\":\"2021-01-01\"}").send().await.unwrap();
-    let options = json!({ "Options": { "query_datetimescope_column": "Timestamp", "query_datetimescope_from": "2020-06-01" } });
+    node.post("/v1/ingest/NetDefaultDB/T")
+        .body("{\"Timestamp\":\"2020-01-01\"}\n{\"Timestamp\":\"2021-01-01\"}")
+        .send()
+        .await
+        .unwrap();
+    let options =
+        json!({ "Options": { "query_datetimescope_column": "Timestamp", "query_datetimescope_from": "2020-06-01" } });
     let (_, frames) = v2(&node, "T | count", options).await;
     assert_eq!(primary(&frames)["Rows"], json!([[1]]));
 

@@ -130,11 +130,7 @@ fn packed(plan: &Plan, others: &[String], span: Span) -> Bind<Expr> {
 fn names_in(expr: &ast::Expr, names: &mut Vec<String>) {
     let mut all = |parts: &[&ast::Expr]| parts.iter().for_each(|part| names_in(part, names));
     match &expr.kind {
-        ExprKind::Name(name) => {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
+        ExprKind::Name(name) if !names.contains(name) => names.push(name.clone()),
         ExprKind::Member(base, _) | ExprKind::Negative(base) => all(&[base]),
         ExprKind::Index(a, b) | ExprKind::Binary(_, a, b) => all(&[a, b]),
         ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| names_in(part, names)),

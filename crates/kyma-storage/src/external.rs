@@ -47,7 +47,7 @@ impl ExternalFiles {
         let fetched = async {
             match url.scheme() {
                 "http" | "https" => self.over_http(&url).await,
-                _ => self.from_store(&url).await,
+                _ => self.over_store(&url).await,
             }
         };
         match tokio::time::timeout(self.timeout, fetched).await {
@@ -100,7 +100,7 @@ impl ExternalFiles {
         reqwest::Client::builder().redirect(policy).connect_timeout(CONNECT_TIMEOUT).timeout(self.timeout).build()
     }
 
-    async fn from_store(&self, url: &Url) -> Result<Bytes> {
+    async fn over_store(&self, url: &Url) -> Result<Bytes> {
         let failed = |error: object_store::Error| {
             let text = format!("a file elsewhere cannot be read: url={}", shown(url));
             Error::unavailable("query.external_unavailable", text).because(error)

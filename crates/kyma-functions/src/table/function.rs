@@ -1,7 +1,5 @@
 //! Table functions: whole tables in, one table out.
 
-use std::sync::Arc;
-
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use kyma_core::{Error, Result, Schema};
@@ -32,7 +30,7 @@ impl TableCall<'_> {
     /// The result's columns as a batch.
     pub(crate) fn batch(&self, columns: Vec<arrow::array::ArrayRef>) -> Result<RecordBatch> {
         let schema: SchemaRef = self.out.arrow();
-        Ok(RecordBatch::try_new(schema, columns.into_iter().map(Arc::from).collect())?)
+        Ok(RecordBatch::try_new(schema, columns)?)
     }
 }
 

@@ -128,26 +128,19 @@ fn packed(plan: &Plan, others: &[String], span: Span) -> Bind<Expr> {
 
 /// Names that stand in an expression, each once.
 fn names_in(expr: &ast::Expr, names: &mut Vec<String>) {
-    let mut all = |parts: &[&ast::Expr]| parts.iter().for_each(|part| names_in(part, names));
-    match &expr.kind {
-        ExprKind::Name(name) => {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
+    let parts: Vec<&ast::Expr> = match &expr.kind {
+        ExprKind::Name(name) if !names.contains(name) => {
+            names.push(name.clone());
+            return;
         }
-        ExprKind::Member(base, _) | ExprKind::Negative(base) => all(&[base]),
-        ExprKind::Index(a, b) | ExprKind::Binary(_, a, b) => all(&[a, b]),
-        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| names_in(part, names)),
-        ExprKind::Text { left, right, .. } => {
-            names_in(left, names);
-            right.iter().for_each(|part| names_in(part, names));
-        }
-        ExprKind::In { left, list, .. } => {
-            names_in(left, names);
-            list.iter().for_each(|part| names_in(part, names));
-        }
-        ExprKind::Between { left, from, to, .. } => all(&[left, from, to]),
-        ExprKind::Call(call) => call.args.iter().for_each(|arg| names_in(&arg.value, names)),
-        _ => {}
-    }
+        ExprKind::Member(base, _) | ExprKind::Negative(base) => vec![base],
+        ExprKind::Index(a, b) | ExprKind::Binary(_, a, b) => vec![a, b],
+        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().collect(),
+        ExprKind::Text { left, right, .. } => std::iter::once(&**left).chain(right).collect(),
+        ExprKind::In { left, list, .. } => std::iter::once(&**left).chain(list).collect(),
+        ExprKind::Between { left, from, to, .. } => vec![left, from, to],
+        ExprKind::Call(call) => call.args.iter().map(|arg| &arg.value).collect(),
+        _ => return,
+    };
+    parts.into_iter().for_each(|part| names_in(part, names));
 }

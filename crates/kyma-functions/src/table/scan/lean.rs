@@ -1,6 +1,7 @@
 //! Expressions of a scan, compiled: columns for what depends on the row at hand alone, a small tree for the rest.
 
 use std::cmp::Ordering;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -65,13 +66,16 @@ pub(super) struct Columns {
     pub(super) defaults: Vec<Value>,
 }
 
+/// A row that matched a step: its number, and what the step assigned.
+pub(super) type Entry = (u32, Rc<[Value]>);
+
 /// What an expression is evaluated over, beside the columns.
 pub(super) struct Frame<'a> {
     pub(super) row: u32,
     /// Declared columns as assigned so far.
     pub(super) declared: &'a [Value],
     /// By step, the row that matched, if one did.
-    pub(super) state: &'a [Option<(u32, std::rc::Rc<[Value]>)>],
+    pub(super) state: &'a [Option<Entry>],
 }
 
 /// Compiles the expressions of one scan.

@@ -5,13 +5,10 @@ use std::rc::Rc;
 use kyma_core::{Error, Result, Value};
 use kyma_plan::table::StepOutput;
 
-use super::lean::{Columns, Frame};
+use super::lean::{Columns, Entry, Frame};
 use super::{Match, Step};
 use crate::EvalContext;
 use crate::limits::SCAN_ROWS_MAX;
-
-/// A row that matched a step: its number, and what the step assigned.
-type Entry = (u32, Rc<[Value]>);
 
 /// The state of a step: the sequence that has come as far as it.
 struct Sequence {

@@ -80,6 +80,7 @@ fn steps_of(steps: Vec<(StepOutput, Expr, Option<Expr>)>) -> Scan {
 /// The rules as they stand in the documentation of [`Scan`].
 fn obvious(scan: &Scan, rows: &[(Option<i64>, &str)]) -> Vec<Vec<Value>> {
     type Rows = Vec<Option<Vec<Value>>>;
+    type State = (Rows, i64, Option<Vec<Value>>);
     let value = |expr: &Expr, row: &[Value], declared: &Value, state: &Rows| {
         let absent = vec![Value::Null(Type::Long), Value::String(String::new()), Value::Long(7)];
         let mut all: Vec<Value> = row.to_vec();
@@ -91,7 +92,7 @@ fn obvious(scan: &Scan, rows: &[(Option<i64>, &str)]) -> Vec<Vec<Value>> {
         array_value(&*eval(expr, &arrays, 1, &CONTEXT).unwrap().to_array(1), 0, expr.ty)
     };
     let (mut out, mut next) = (Vec::new(), 0);
-    let mut states: Vec<Option<(Rows, i64, Option<Vec<Value>>)>> = vec![None; scan.steps.len()];
+    let mut states: Vec<Option<State>> = vec![None; scan.steps.len()];
     for (number, text) in rows {
         let row = vec![number.map_or(Value::Null(Type::Long), Value::Long), Value::String((*text).to_owned())];
         for at in (0..scan.steps.len()).rev() {

@@ -585,7 +585,8 @@ impl Binder<'_> {
                 Ok(Bound::Table(plan))
             }
             Some(Binding::Function { lambda, scope }) => self.invoke(name, &lambda, scope, &[], None, span, row),
-            Some(Binding::Graph(_)) => graph::not_a_table(span),
+            // After an error, an operator that made a table of it may be what is missing.
+            Some(Binding::Graph(_)) if !self.failed => graph::not_a_table(span),
             Some(Binding::Group(_)) => {
                 fail("kql.type", format!("'{name}' is an entity group, which only macro-expand takes"), span)
             }

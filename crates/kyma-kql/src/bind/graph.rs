@@ -69,7 +69,6 @@ pub(super) fn needs_graph<T>(word: &str, span: Span) -> Bind<T> {
 }
 
 impl Binder<'_> {
-    /// A table or a graph.
     /// The table that this must be. After an error, an operator that made one of a graph may be what is missing.
     pub(super) fn table_of(&self, piped: Piped, span: Span) -> Bind<Plan> {
         match piped {
@@ -79,6 +78,7 @@ impl Binder<'_> {
         }
     }
 
+    /// A table or a graph.
     pub(super) fn piped(&mut self, expr: &ast::Expr, scope: ScopeId) -> Bind<Piped> {
         stacker::maybe_grow(STACK_RED_ZONE, STACK_PIECE, || self.piped_here(expr, scope))
     }

@@ -218,5 +218,6 @@ fn errors_beyond_the_limit_cost_nothing() {
     // More than a thousand columns, hundreds of unknown names: no name is looked for among all columns for each.
     let wide: String = (1..9).map(|at| format!("let t{at} = t{0} | join t{0} on Level; ", at - 1)).collect();
     let text = format!("let t0 = Logs; {wide} t8 {}", "| where Levl == 1 or Levle == 2 ".repeat(300));
-    assert_eq!(plan(&text).unwrap_err().0.len(), crate::limits::ERRORS_MAX);
+    let errors = plan(&text).unwrap_err().0;
+    assert_eq!(errors.len(), crate::limits::ERRORS_MAX, "{errors:?}");
 }

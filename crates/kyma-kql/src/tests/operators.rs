@@ -69,7 +69,7 @@ fn find() {
         "let A = datatable(k: long, a: string, v: long) []; let B = datatable(k: long, b: string, v: real) [];";
     let of = |rest: &str| format!("{tables} find {rest}");
     check(&of("in (A, B) where k > 1"), &["source_:string k:long pack_:dynamic"]);
-    check(&of("withsource=t in (A, B) where v > 1"), &["t:string v_long:long k:long pack_:dynamic v_real:real"]);
+    check(&of("withsource=t in (A, B) where v > 1"), &["t:string v_long:long v_real:real k:long pack_:dynamic"]);
     check(
         &of("in (A, B) where k > 1 project a, v: string, pack(*)"),
         &["source_:string a:string v:string pack_:dynamic"],

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
 
+use kyma_core::Value;
+use kyma_plan::{PlanContext, QueryFrontend};
+
 use super::{plan, plan_with};
+use crate::Kql;
 
 /// The plan of the first result, as a tree.
 fn shown(text: &str) -> String {
@@ -228,11 +232,19 @@ fn bags_become_columns_where_they_are_known() {
       project #0, #1, #2, #3, #4, to_string(#5.host) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, host:string]
         scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
     "#);
-    assert_snapshot!(shown("Logs | evaluate bag_unpack(Properties)"), @r#"
-    kql.unknown_schema: the columns of bag_unpack() are not known before the query runs
-    1 | Logs | evaluate bag_unpack(Properties)
-               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    hint: declare them: evaluate bag_unpack(d) : (*, a: long, b: string)
+    let answered = |rows: &[(&str, &str)]| {
+        let text = |text: &str| Value::String(text.to_owned());
+        let rows = rows.iter().map(|(key, ty)| vec![text(key), text(ty)]).collect();
+        let (parameters, answers) = (BTreeMap::new(), [rows]);
+        let context =
+            PlanContext { schemas: &super::Tables, database: "db", now: 0, parameters: &parameters, answers: &answers };
+        let planned = Kql.plan("Logs | evaluate bag_unpack(Properties, 'p_') | project-keep p_*", &context);
+        planned.unwrap().query().unwrap().statements[0].plan.to_string()
+    };
+    assert_snapshot!(answered(&[("b", "long"), ("a", "string"), ("b", "double"), ("c", "null")]), @r#"
+    project #5, #6 [p_a:string, p_b:real]
+      project #0, #1, #2, #3, #4, to_string(#5.a), to_real(#5.b) [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, p_a:string, p_b:real]
+        scan db.Logs [Timestamp:datetime, Level:string, Message:string, Status:int, Duration:real, Properties:dynamic]
     "#);
 }
 

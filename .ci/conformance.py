@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = pathlib.Path(os.environ.get("KYMA_SHARED", ROOT.parent / "shared"))
 KYMA = os.environ.get("KYMA_BIN", str(ROOT / "target/release/kyma"))
 RATCHET = ROOT / ".ci/kql_ratchet.txt"
-FLOOR_ALL, FLOOR_P0 = 0.60, 0.80
+FLOOR_ALL, FLOOR_P0 = 0.97, 0.98
 
 
 def free_port():

@@ -141,6 +141,7 @@ impl Binder<'_> {
             }
             (Piped::Table(plan), _) => self.operator(plan, operator, scope).map(Piped::Table),
             (Piped::Graph(graph), OperatorKind::Graph(next)) => self.graph_operator(graph, next, *scope, operator.span),
+            (Piped::Graph(_), OperatorKind::Unsupported(word)) if word.is_empty() => follows(operator.span),
             (Piped::Graph(_), _) => not_a_table(operator.span),
         }
     }

@@ -312,7 +312,7 @@ fn distinct(columns: Columns) -> Columns {
 }
 
 /// The argument at a place.
-fn arg_at<'c>(call: &'c Call, at: usize, span: Span) -> Bind<&'c Arg> {
+fn arg_at(call: &Call, at: usize, span: Span) -> Bind<&Arg> {
     match call.args.get(at) {
         Some(arg) => Ok(arg),
         None => {
@@ -325,7 +325,7 @@ fn arg_at<'c>(call: &'c Call, at: usize, span: Span) -> Bind<&'c Arg> {
 }
 
 /// The name of a column that an argument must be.
-fn bare_name<'c>(call: &'c Call, at: usize, span: Span) -> Bind<&'c str> {
+fn bare_name(call: &Call, at: usize, span: Span) -> Bind<&str> {
     let arg = arg_at(call, at, span)?;
     match &arg.value.kind {
         ast::ExprKind::Name(name) => Ok(name),

@@ -7,7 +7,7 @@
 //!    them; terms that differ become variables. Else it is a pattern of its own.
 //! 4. Patterns of fewer rows than the threshold are gathered under `*`.
 //!
-//! Texts are taken in the order of their first row, so that the same rows give the same patterns.
+//! Texts are taken in their own order, so that the same rows give the same patterns in whatever order a scan gives them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -87,19 +87,16 @@ fn gather<'a>(texts: impl Iterator<Item = &'a str>, reduce: &Reduce) -> Vec<(Str
     found
 }
 
-/// Distinct texts by first row, with how many rows have each; and how many rows there are.
+/// Distinct texts in their order, with how many rows have each; and how many rows there are.
 fn counted<'a>(texts: impl Iterator<Item = &'a str>) -> (Vec<(&'a str, u64)>, u64) {
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut distinct: Vec<(&str, u64)> = Vec::new();
+    let mut counts: HashMap<&str, u64> = HashMap::new();
     let mut total = 0;
     for text in texts {
         total += 1;
-        let place = *places.entry(text).or_insert(distinct.len());
-        match distinct.get_mut(place) {
-            Some((_, rows)) => *rows += 1,
-            None => distinct.push((text, 1)),
-        }
+        *counts.entry(text).or_default() += 1;
     }
+    let mut distinct: Vec<(&str, u64)> = counts.into_iter().collect();
+    distinct.sort_unstable();
     (distinct, total)
 }
 

@@ -8,33 +8,11 @@ mod statistic;
 
 use kyma_core::Type;
 
+use super::AggregateFunction;
 use super::Class::*;
 use super::Naming::*;
 use super::Returns::*;
-use super::{AggregateFunction, Class, Naming, Nulls, Returns};
-
-const fn row(
-    name: &'static str,
-    aliases: &'static [&'static str],
-    params: &'static [Class],
-    (min_args, max_args): (usize, usize),
-    returns: Returns,
-    naming: Naming,
-    doc: &'static str,
-) -> AggregateFunction {
-    AggregateFunction {
-        name,
-        aliases,
-        params,
-        min_args,
-        max_args,
-        returns,
-        naming,
-        doc,
-        nulls: Nulls::Propagate,
-        example: "",
-    }
-}
+use super::scalar::row;
 
 /// `int` counts as `long`.
 fn promoted(args: &[Type]) -> Type {

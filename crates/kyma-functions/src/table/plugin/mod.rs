@@ -56,3 +56,6 @@ impl PluginCall<'_> {
         self.plugin.args.get(index).ok_or_else(lacks)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import pathlib
+import shlex
 import statistics
 import subprocess
 import sys
@@ -276,7 +277,8 @@ BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 def write(path, lines, args):
     """Replaces the part between the marks, or puts it first."""
     text = path.read_text() if path.exists() else ""
-    part = f"{BEGIN}\n## Beside its peers\n\nMade by `python3 benches/peers/run.py --out docs/benchmarks.md` on {os.cpu_count()} cores; see there for what is measured and how.\n\n" + "\n".join(lines) + END
+    asked = shlex.join(sys.argv[1:]).replace(f" --json {args.json}", "")
+    part = f"{BEGIN}\n## Beside its peers\n\nMade by `python3 benches/peers/run.py {asked}` on {os.cpu_count()} cores; see there for what is measured and how.\n\n" + "\n".join(lines) + END
     if BEGIN in text:
         before, rest = text.split(BEGIN, 1)
         text = before + part + rest.split(END, 1)[1]

@@ -19,6 +19,8 @@ use kyma_core::error::Span;
 use kyma_core::limits::QUERY_TEXT_BYTES_MAX;
 use kyma_plan::{Command, Diagnostic, Diagnostics, Parameter, PlanContext, Planned, QueryFrontend, StoredFunction};
 
+use crate::limits::{PLAN_STACK, PLAN_STACK_MIN};
+
 /// The Kusto query language.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Kql;
@@ -30,8 +32,10 @@ impl QueryFrontend for Kql {
 
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics> {
         check_length(text)?;
-        let (statements, errors) = parse::parse(text);
-        bind::bind(&statements, errors, context)
+        with_stack(|| {
+            let (statements, errors) = parse::parse(text);
+            bind::bind(&statements, errors, context)
+        })
     }
 
     fn reference(&self) -> serde_json::Value {
@@ -40,7 +44,7 @@ impl QueryFrontend for Kql {
 
     fn check_function(&self, function: &StoredFunction, context: &PlanContext<'_>) -> Result<(), Diagnostics> {
         check_length(&function.body)?;
-        bind::check(function, context)
+        with_stack(|| bind::check(function, context))
     }
 
     fn parameters(&self, function: &StoredFunction) -> Option<Vec<Parameter>> {
@@ -50,6 +54,11 @@ impl QueryFrontend for Kql {
     fn command(&self, text: &str) -> Option<Result<Command, Diagnostics>> {
         command::command(text)
     }
+}
+
+/// Copying, comparing and dropping a plan recurses as deep as it is tall: planning gets a stack for the tallest there may be.
+fn with_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(PLAN_STACK_MIN, PLAN_STACK, work)
 }
 
 fn check_length(text: &str) -> Result<(), Diagnostics> {

@@ -22,6 +22,10 @@ pub const COLUMNS_MAX: usize = 10_000;
 pub const ERRORS_MAX: usize = 20;
 /// Most warnings about types of one text.
 pub const WARNINGS_MAX: usize = 20;
+/// Stack that planning begins with at least, and what it gets otherwise: some 5 KiB for each of [`PLAN_HEIGHT_MAX`] nodes.
+pub(crate) const PLAN_STACK_MIN: usize = 8 * 1024 * 1024;
+/// See [`PLAN_STACK_MIN`].
+pub(crate) const PLAN_STACK: usize = 16 * 1024 * 1024;
 /// Stack that must be left before a recursive step; else a new piece is allocated.
 pub(crate) const STACK_RED_ZONE: usize = 256 * 1024;
 /// Size of such a new piece.

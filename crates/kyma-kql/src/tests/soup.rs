@@ -178,3 +178,15 @@ fn wide_rows_are_an_error() {
     let joins = format!("let t0 = Logs; {joins} t13");
     assert_eq!(plan(&joins).unwrap_err().0[0].code, "kql.too_long");
 }
+
+#[test]
+fn tall_plans_fit_a_small_stack() {
+    // What copies a plan recurses as deep as it is tall; connections are served on stacks of 2 MiB.
+    let tall = format!(
+        "let t = Logs {}; t | evaluate pivot(Level)",
+        "| where Status > 1 | project-away Message*, x* ".repeat(400)
+    );
+    let small = std::thread::Builder::new().stack_size(1024 * 1024);
+    let planned = small.spawn(move || plan(&tall).map(|_| ()).map_err(|errors| errors.0[0].code.clone())).unwrap();
+    assert_eq!(planned.join().unwrap(), Ok(()));
+}

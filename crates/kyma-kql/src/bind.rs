@@ -216,18 +216,6 @@ fn check_plan_height(plan: &Plan) -> Bind<()> {
     Ok(())
 }
 
-/// Whether a plan stands on the rows that an operator around it feeds in.
-fn is_fed(plan: &Plan) -> bool {
-    let mut stack = vec![plan];
-    while let Some(at) = stack.pop() {
-        if matches!(at.node, Node::Input) {
-            return true;
-        }
-        stack.extend(at.inputs());
-    }
-    false
-}
-
 /// An option among the names of a scope: no name of a query is spelled so.
 fn setting_name(option: &str) -> String {
     format!("set {option}")
@@ -519,7 +507,7 @@ impl Binder<'_> {
         if let Some(rows) = known {
             return Ok(rows);
         }
-        if is_fed(&plan) {
+        if plan.is_fed() {
             let hint = "declare them, as in: evaluate bag_unpack(d) : (a: long, b: string)".to_owned();
             let message = "columns that depend on rows cannot be found inside a sub-pipeline";
             return fail_with_hint("kql.unknown_schema", message, plan.span, Some(hint));

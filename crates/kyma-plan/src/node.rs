@@ -367,6 +367,18 @@ impl Plan {
         Plan::new(Node::Limit { input: Box::new(input), count }, schema, span)
     }
 
+    /// Whether it stands on the rows that an operator around it feeds in.
+    pub fn is_fed(&self) -> bool {
+        let mut stack = vec![self];
+        while let Some(at) = stack.pop() {
+            if matches!(at.node, Node::Input) {
+                return true;
+            }
+            stack.extend(at.inputs());
+        }
+        false
+    }
+
     /// The direct inputs, bodies included.
     pub fn inputs(&self) -> Vec<&Plan> {
         match &self.node {

@@ -216,14 +216,9 @@ fn with_window(input: Plan, name: &str, call: WindowCall, span: Span) -> Plan {
 fn over_columns<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> bool {
     exprs.into_iter().all(|expr| {
         let own = match &expr.kind {
-            ExprKind::Scalar(plan) | ExprKind::InPlan { plan, .. } => !is_fed(plan),
+            ExprKind::Scalar(plan) | ExprKind::InPlan { plan, .. } => !plan.is_fed(),
             _ => true,
         };
         own && over_columns(expr.children())
     })
-}
-
-/// Whether a plan stands on the rows that an operator around it feeds in.
-fn is_fed(plan: &Plan) -> bool {
-    matches!(plan.node, Node::Input) || plan.inputs().into_iter().any(is_fed)
 }

@@ -3,6 +3,7 @@
 mod expand;
 mod function;
 mod graph;
+mod groups;
 mod key_value;
 mod parse;
 mod plugin;

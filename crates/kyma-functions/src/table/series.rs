@@ -4,13 +4,11 @@
 //! 2. The caller aggregates by keys and bin: one row per combination that occurs.
 //! 3. [`make_series`] lays the results out over all bins and fills the rest with the defaults.
 
-use std::collections::HashMap;
-
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::BooleanBuffer;
-use arrow::row::{RowConverter, SortField};
 use kyma_core::{Error, Result, Type, Value};
 
+use super::groups::{Groups, groups};
 use crate::limits::{SERIES_BINS_MAX, SERIES_ELEMENTS_MAX};
 use crate::value::{json_at, to_json};
 use crate::view::{Longs, Reals};
@@ -172,7 +170,7 @@ pub fn make_series(
 ) -> Result<Series> {
     positive(step)?;
     let axis = all_bins(bins, ty, from, to, step)?;
-    let (groups, sources) = group_rows(keys, bins.len())?;
+    let Groups { of: groups, first: sources } = groups(keys, bins.len())?;
     let elements = axis.len().saturating_mul(sources.len());
     if elements > SERIES_ELEMENTS_MAX {
         let text = format!("the series would have too many elements: elements={elements}, limit={SERIES_ELEMENTS_MAX}");
@@ -182,7 +180,7 @@ pub fn make_series(
     let mut cells: Vec<Cell> = Vec::with_capacity(groups.len());
     for (row, &group) in groups.iter().enumerate() {
         if let Some(place) = place_of(&arg, row, &axis, step)? {
-            cells.push(Cell { group, place, row });
+            cells.push(Cell { group: group as usize, place, row });
         }
     }
     cells.sort_unstable_by_key(|cell| (cell.group, cell.place));
@@ -238,26 +236,6 @@ fn place_of(bins: &Arg, row: usize, axis: &[Value], step: &Value) -> Result<Opti
         }
     };
     Ok(place.and_then(|place| usize::try_from(place).ok()).filter(|place| *place < axis.len()))
-}
-
-/// The group of each row and the first row of each group.
-fn group_rows(keys: &[ArrayRef], rows: usize) -> Result<(Vec<usize>, Vec<u32>)> {
-    if keys.is_empty() {
-        return Ok((vec![0; rows], if rows == 0 { Vec::new() } else { vec![0] }));
-    }
-    let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
-    let encoded = RowConverter::new(fields)?.convert_columns(keys)?;
-    let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
-    let (mut groups, mut sources) = (Vec::with_capacity(rows), Vec::new());
-    for row in 0..rows {
-        let next = sources.len();
-        let group = *seen.entry(encoded.row(row).as_ref().to_vec()).or_insert(next);
-        if group == next {
-            sources.push(row as u32);
-        }
-        groups.push(group);
-    }
-    Ok((groups, sources))
 }
 
 #[cfg(test)]

@@ -12,13 +12,13 @@ mod windows;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take;
-use arrow::row::{RowConverter, SortField};
 use kyma_core::{Error, Result, Type, Value};
 
 use super::PluginCall;
 use crate::convert::EPOCH_TICKS;
+use crate::table::groups::{Groups, groups};
 use crate::view::Longs;
 use crate::{Arg, build};
 
@@ -60,8 +60,8 @@ impl Events {
             return Err(Error::internal("a plugin lacks its columns"));
         };
         let ty = call.table.schemas.first().and_then(|schema| schema.columns().get(1)).map_or(Type::Long, |one| one.ty);
-        let (ids, _) = numbers(std::slice::from_ref(id), input.num_rows())?;
-        let (groups, rows) = numbers(dimensions, input.num_rows())?;
+        let ids = groups(std::slice::from_ref(id), input.num_rows())?.of;
+        let Groups { of: groups, first: rows } = groups(dimensions, input.num_rows())?;
         let timeline = Arg::Array(Arc::clone(timeline));
         let times = Longs::of(&timeline)?;
         let within = |at: i64| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at <= to);
@@ -83,26 +83,6 @@ impl Events {
     fn origin(&self) -> i128 {
         if self.ty == Type::Datetime { -i128::from(EPOCH_TICKS) * 100 } else { 0 }
     }
-}
-
-/// A number for every distinct row of `columns`, by first appearance, and a row that has it.
-fn numbers(columns: &[ArrayRef], rows: usize) -> Result<(Vec<u32>, Vec<u32>)> {
-    if columns.is_empty() {
-        return Ok((vec![0; rows], vec![0]));
-    }
-    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let encoded = RowConverter::new(fields)?.convert_columns(columns)?;
-    let mut seen = HashMap::new();
-    let (mut numbers, mut first) = (Vec::with_capacity(rows), Vec::new());
-    for (row, key) in encoded.iter().enumerate() {
-        let next = first.len() as u32;
-        let number = *seen.entry(key).or_insert(next);
-        if number == next {
-            first.push(row as u32);
-        }
-        numbers.push(number);
-    }
-    Ok((numbers, first))
 }
 
 /// Bins of one width on the timeline.

@@ -355,6 +355,16 @@ impl Plan {
         Plan::new(Node::Project { input: Box::new(input), exprs }, schema, span)
     }
 
+    /// The columns of `input` at these places, in this order. Places that it lacks are left out.
+    pub fn keep(input: Plan, places: impl IntoIterator<Item = usize>, span: Span) -> Plan {
+        let column = |at: usize| {
+            let column = input.schema.columns().get(at)?;
+            Some((column.name.clone(), Expr::column(at, column.ty, span)))
+        };
+        let columns = places.into_iter().filter_map(column).collect();
+        Plan::project(input, columns, span)
+    }
+
     /// Rows of `input` ordered by `keys`.
     pub fn sort(input: Plan, keys: Vec<SortKey>, span: Span) -> Plan {
         let schema = input.schema.clone();

@@ -134,12 +134,7 @@ impl Flat<'_> {
         let grouped = Plan::new(node, schema.clone(), span);
         // The row's number goes last again.
         let places = (0..schema.len()).filter(|at| *at != keys.len()).chain([keys.len()]);
-        let columns = places.map(|at| {
-            let column = &schema.columns()[at];
-            (column.name.clone(), Expr::column(at, column.ty, span))
-        });
-        let columns = columns.collect();
-        Plan::project(grouped, columns, span)
+        Plan::keep(grouped, places, span)
     }
 
     /// Aggregates without keys: every row has a result.
@@ -202,9 +197,7 @@ fn first_of_each(input: Plan, is_scattered: bool, count: u64, span: Span) -> Pla
     let limit = Expr::literal(Value::Long(i64::try_from(count).unwrap_or(i64::MAX)), span);
     let number = Expr::column(width + 1, Type::Long, span);
     let kept = Plan::filter(numbered, Expr::binary(BinaryOp::LessOrEqual, number, limit, Type::Bool));
-    let columns = kept.schema.columns()[..width].iter().enumerate();
-    let columns = columns.map(|(at, column)| (column.name.clone(), Expr::column(at, column.ty, span))).collect();
-    Plan::project(kept, columns, span)
+    Plan::keep(kept, 0..width, span)
 }
 
 fn with_window(input: Plan, name: &str, call: WindowCall, span: Span) -> Plan {

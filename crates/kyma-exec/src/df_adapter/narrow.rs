@@ -122,7 +122,7 @@ fn operator(node: Node, schema: Schema, span: kyma_core::error::Span, wanted: &P
     if uses.len() == input.len() {
         return on_all(plan, &uses);
     }
-    let mut narrowed = with_input(plan.clone(), |input| passing(below(input, &uses), &uses));
+    let mut narrowed = with_input(plan.clone(), |input| Plan::keep(below(input, &uses), uses.iter().copied(), span));
     // Which of the operator's columns are left, by their place now.
     let kept: Vec<usize> = kept(&plan, input, &uses);
     narrowed.schema = kept.iter().filter_map(|at| plan.schema.columns().get(*at).cloned()).collect();
@@ -152,14 +152,6 @@ fn cheapest(schema: &Schema) -> Option<usize> {
 /// The operator over all columns of its input.
 fn on_all(plan: Plan, uses: &Places) -> Plan {
     with_input(plan, |input| below(input, uses))
-}
-
-/// A projection to some columns.
-fn passing(input: Plan, places: &Places) -> Plan {
-    let span = input.span;
-    let columns = input.schema.columns().iter().enumerate().filter(|(at, _)| places.contains(at));
-    let columns = columns.map(|(at, column)| (column.name.clone(), Expr::column(at, column.ty, span))).collect();
-    Plan::project(input, columns, span)
 }
 
 /// The columns of the operator's input that it and those above it use.

@@ -71,9 +71,7 @@ fn exact(plan: Plan) -> Plan {
         return plan;
     }
     let span = plan.span;
-    let columns = plan.schema.columns()[..wanted].iter().enumerate();
-    let columns = columns.map(|(at, column)| (column.name.clone(), Expr::column(at, column.ty, span))).collect();
-    Plan::project(plan, columns, span)
+    Plan::keep(plan, 0..wanted, span)
 }
 
 fn push(plan: Plan, wishes: Vec<Wish>) -> (Plan, Granted) {

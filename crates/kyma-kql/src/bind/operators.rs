@@ -428,9 +428,7 @@ pub(super) fn keep_columns(input: Plan, places: &[usize], span: Span) -> Plan {
     if places.len() == input.schema.len() && places.iter().enumerate().all(|(at, place)| at == *place) {
         return input;
     }
-    let all = all_columns(&input.schema, span);
-    let columns = places.iter().filter_map(|place| all.get(*place).cloned()).collect();
-    Plan::project(input, columns, span)
+    Plan::keep(input, places.iter().copied(), span)
 }
 
 /// A plan whose first columns are `base`'s; the rest is only for the new columns.

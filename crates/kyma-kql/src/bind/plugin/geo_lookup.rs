@@ -7,6 +7,7 @@ use kyma_core::error::Span;
 use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::{BinaryOp, Expr, JoinKind, Node, Plan, WindowCall};
 
+use super::Use;
 use crate::ast::{self, Arg, Call};
 use crate::bind::expr::resolved;
 use crate::bind::naming::Names;
@@ -17,36 +18,26 @@ use crate::bind::{Bind, Binder, Row, ScopeId, fail, fail_with_hint, fold};
 const OPTIONS: [&str; 4] = ["radius", "return_unmatched", "join_hint", "return_lookup_key"];
 const FIXED: usize = 4;
 
+/// Points in polygons or, with a radius, near them.
+pub(super) fn geo_polygon_lookup(binder: &mut Binder<'_>, of: Use<'_>) -> Bind<Plan> {
+    let span = of.span;
+    let lookup = binder.geo_lookup(of.input, of.call, of.scope, span)?;
+    let distance = lookup.radius.is_some().then_some("geo_distance_point_to_polygon");
+    binder.geo_joined(lookup, distance.unwrap_or("geo_point_in_polygon"), span)
+}
+
+/// Points near lines.
+pub(super) fn geo_line_lookup(binder: &mut Binder<'_>, of: Use<'_>) -> Bind<Plan> {
+    let span = of.span;
+    let lookup = binder.geo_lookup(of.input, of.call, of.scope, span)?;
+    if lookup.radius.is_none() {
+        let hint = Some("evaluate geo_line_lookup(lines, line, longitude, latitude, 100)".to_owned());
+        return fail_with_hint("kql.arguments", "geo_line_lookup() needs a radius", span, hint);
+    }
+    binder.geo_joined(lookup, "geo_distance_point_to_line", span)
+}
+
 impl Binder<'_> {
-    /// Points in polygons or, with a radius, near them.
-    pub(in crate::bind) fn geo_polygon_lookup(
-        &mut self,
-        input: Plan,
-        call: &Call,
-        scope: ScopeId,
-        span: Span,
-    ) -> Bind<Plan> {
-        let lookup = self.geo_lookup(input, call, scope, span)?;
-        let distance = lookup.radius.is_some().then_some("geo_distance_point_to_polygon");
-        self.geo_joined(lookup, distance.unwrap_or("geo_point_in_polygon"), span)
-    }
-
-    /// Points near lines.
-    pub(in crate::bind) fn geo_line_lookup(
-        &mut self,
-        input: Plan,
-        call: &Call,
-        scope: ScopeId,
-        span: Span,
-    ) -> Bind<Plan> {
-        let lookup = self.geo_lookup(input, call, scope, span)?;
-        if lookup.radius.is_none() {
-            let hint = Some("evaluate geo_line_lookup(lines, line, longitude, latitude, 100)".to_owned());
-            return fail_with_hint("kql.arguments", "geo_line_lookup() needs a radius", span, hint);
-        }
-        self.geo_joined(lookup, "geo_distance_point_to_line", span)
-    }
-
     fn geo_lookup(&mut self, input: Plan, call: &Call, scope: ScopeId, span: Span) -> Bind<Lookup> {
         let [table, key, longitude, latitude] = fixed(call, span)?;
         let right = self.table(table, scope)?;

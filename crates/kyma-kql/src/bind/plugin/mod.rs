@@ -126,14 +126,14 @@ pub(crate) static TABLE: &[PluginInfo] = &[
         "geo_line_lookup(lines, line, longitude, latitude, radius[, return_unmatched])",
         "Rows joined with the lines that their point is near.",
         "",
-        |binder, of| binder.geo_line_lookup(of.input, of.call, of.scope, of.span),
+        geo_lookup::geo_line_lookup,
     ),
     plugin(
         "geo_polygon_lookup",
         "geo_polygon_lookup(polygons, polygon, longitude, latitude[, radius][, return_unmatched])",
         "Rows joined with the polygons that their point is in or near.",
         "",
-        |binder, of| binder.geo_polygon_lookup(of.input, of.call, of.scope, of.span),
+        geo_lookup::geo_polygon_lookup,
     ),
     plugin(
         "ipv4_lookup",

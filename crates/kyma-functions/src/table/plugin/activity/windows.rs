@@ -49,6 +49,24 @@ fn every(bins: Bins, from: i64, to: i64) -> Result<impl Iterator<Item = i64>> {
     Ok((0..count.max(0)).map(move |at| i64::try_from(i128::from(from) + at * bins.width).unwrap_or(i64::MAX)))
 }
 
+/// Visits the look-back that ends with each bin of a range, group by group.
+fn look_backs(
+    events: &Events,
+    bins: Bins,
+    (start, end): (i64, i64),
+    look_back: i64,
+    mut visit: impl FnMut(u32, i64, &Window),
+) -> Result<()> {
+    for group in events.groups() {
+        let mut sweep = Sweep::over(group);
+        for bin in every(bins, start, end)? {
+            let to = i128::from(bin) + bins.width;
+            visit(group[0].group, bin, sweep.to(narrowed(to - i128::from(look_back)), narrowed(to)));
+        }
+    }
+    Ok(())
+}
+
 fn narrowed(at: i128) -> i64 {
     i64::try_from(at).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX })
 }
@@ -59,16 +77,11 @@ pub(in crate::table::plugin) fn sliding_window_counts(call: &PluginCall<'_>) -> 
     let bins = Bins::new(i128::from(start), span(call, 3)?)?;
     let events = Events::of(call, Some(narrowed(i128::from(start) - i128::from(look_back))), Some(end))?;
     let mut found = Found::default();
-    for group in events.groups() {
-        let mut sweep = Sweep::over(group);
-        for bin in every(bins, start, end)? {
-            let to = i128::from(bin) + bins.width;
-            let window = sweep.to(narrowed(to - i128::from(look_back)), narrowed(to));
-            if window.events > 0 {
-                found.push(group[0].group, [bin], [window.events, window.distinct()].map(Figure::Count));
-            }
+    look_backs(&events, bins, (start, end), look_back, |group, bin, window| {
+        if window.events > 0 {
+            found.push(group, [bin], [window.events, window.distinct()].map(Figure::Count));
         }
-    }
+    })?;
     found.batch(call, &events)
 }
 
@@ -107,17 +120,12 @@ pub(in crate::table::plugin) fn active_users_count(call: &PluginCall<'_>) -> Res
     events.all.dedup_by_key(|event| (event.group, event.id, periods.of(event.at)));
     events.all.sort_by_key(|event| (event.group, event.at));
     let mut found = Found::default();
-    for group in events.groups() {
-        let mut sweep = Sweep::over(group);
-        for bin in every(bins, start, end)? {
-            let to = i128::from(bin) + bins.width;
-            let window = sweep.to(narrowed(to - i128::from(look_back)), narrowed(to));
-            let active = window.counts.values().filter(|count| **count as i64 >= least).count();
-            if active > 0 {
-                found.push(group[0].group, [bin], [Figure::Count(active)]);
-            }
+    look_backs(&events, bins, (start, end), look_back, |group, bin, window| {
+        let active = window.counts.values().filter(|count| **count as i64 >= least).count();
+        if active > 0 {
+            found.push(group, [bin], [Figure::Count(active)]);
         }
-    }
+    })?;
     found.batch(call, &events)
 }
 

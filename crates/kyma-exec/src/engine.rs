@@ -11,7 +11,7 @@ mod parts;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use futures::StreamExt;
@@ -174,17 +174,13 @@ impl Engine {
         cancel: CancellationToken,
     ) -> (Result<Answer, QueryError>, Profile) {
         let (started, watch) = (Instant::now(), Watch::default());
-        let (language, timeout) = (request.language.clone(), request.limits.timeout);
+        let (language, bounds) = (request.language.clone(), Bounds::new(request.limits.timeout, cancel));
         let (work, io, inner) = (Arc::clone(&self.work), Handle::current(), Arc::clone(&watch));
         let mut task = match self.spawn(async move { work.run(request, given, io, &inner).await }) {
             Ok(task) => task,
             Err(error) => return (Err(error.into()), Profile::default()),
         };
-        let answer = tokio::select! {
-            answer = &mut task => answer.unwrap_or_else(|gone| Err(died(gone).into())),
-            () = cancel.cancelled() => Err(cancelled().into()),
-            () = tokio::time::sleep(timeout) => Err(timed_out(timeout).into()),
-        };
+        let answer = bounds.hold(joined(&mut task)).await;
         // Before the task is dropped, and its plan with it.
         let profile = match &answer {
             Ok(answer) => answer.profile.clone(),
@@ -197,8 +193,8 @@ impl Engine {
 
     /// Answers the first statement of a query, batch by batch.
     pub async fn stream(&self, request: QueryRequest, cancel: CancellationToken) -> Result<AnswerStream, QueryError> {
-        let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
-        let deadline = tokio::time::Instant::now() + timeout;
+        let (work, io) = (Arc::clone(&self.work), Handle::current());
+        let bounds = Bounds::new(request.limits.timeout, cancel);
         let (started, language) = (Instant::now(), request.language.clone());
         let watch = Watch::default();
         let inner = Arc::clone(&watch);
@@ -210,11 +206,7 @@ impl Engine {
             let rows = start(&planned.scope, &runner, &statement.plan).await?;
             Ok::<_, QueryError>((planned, statement.visualization, rows, runner))
         })?;
-        let begun = tokio::select! {
-            begun = task => begun.unwrap_or_else(|gone| Err(died(gone).into())),
-            () = cancel.cancelled() => Err(cancelled().into()),
-            () = tokio::time::sleep_until(deadline) => Err(timed_out(timeout).into()),
-        };
+        let begun = bounds.hold(joined(task)).await;
         if begun.is_err() {
             self.work.count(&language, started, &profile_of(&watch), true);
         }
@@ -226,11 +218,7 @@ impl Engine {
         let pump = self.spawn(async move {
             let _runner = runner;
             let profile = planned.scope.clone();
-            let sent = tokio::select! {
-                sent = pump(planned, rows, &send) => sent,
-                () = cancel.cancelled() => Err(cancelled().into()),
-                () = tokio::time::sleep_until(deadline) => Err(timed_out(timeout).into()),
-            };
+            let sent = bounds.hold(pump(planned, rows, &send)).await;
             work.count(&language, started, &profile.profile(), sent.is_err());
             if let Err(error) = sent {
                 let _ = send.send(Err(error)).await;
@@ -246,7 +234,8 @@ impl Engine {
     /// How a query would run and what it would read at most. Nothing of it is run, sub-queries included: what depends
     /// on their values is estimated as if it pruned nothing.
     pub async fn explain(&self, request: QueryRequest) -> Result<Explanation, QueryError> {
-        let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
+        let (work, io) = (Arc::clone(&self.work), Handle::current());
+        let bounds = Bounds::new(request.limits.timeout, CancellationToken::new());
         let task = self.spawn(async move {
             let planned = work.plan(request, None, &io, &Watch::default()).await?;
             let runner = Runner::explaining(&planned.scope)?;
@@ -257,10 +246,7 @@ impl Engine {
             let Profile { snapshot, catalog, metadata_answers, .. } = planned.scope.profile();
             Ok(Explanation { snapshot, catalog, metadata_answers, ..explanation })
         })?;
-        tokio::time::timeout(timeout, task)
-            .await
-            .map_err(|_| QueryError::from(timed_out(timeout)))?
-            .unwrap_or_else(|gone| Err(died(gone).into()))
+        bounds.hold(joined(task)).await
     }
 
     /// The frontend of a language.
@@ -466,6 +452,44 @@ fn profile_of(watch: &Watch) -> Profile {
     watch.get().map(|scope| scope.profile()).unwrap_or_default()
 }
 
+/// What may end a query before it is done.
+struct Bounds {
+    timeout: Duration,
+    /// None: the timeout is as good as endless.
+    deadline: Option<tokio::time::Instant>,
+    cancel: CancellationToken,
+}
+
+impl Bounds {
+    /// The timeout counts from now.
+    fn new(timeout: Duration, cancel: CancellationToken) -> Self {
+        Bounds { timeout, deadline: tokio::time::Instant::now().checked_add(timeout), cancel }
+    }
+
+    /// Does work until it is done, cancelled, or out of time.
+    async fn hold<T>(&self, work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+        tokio::select! {
+            done = work => done,
+            () = self.cancel.cancelled() => Err(cancelled().into()),
+            () = self.late() => Err(timed_out(self.timeout).into()),
+        }
+    }
+
+    async fn late(&self) {
+        match self.deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What a task gave; an error when it died.
+async fn joined<T>(
+    task: impl Future<Output = Result<Result<T, QueryError>, tokio::task::JoinError>>,
+) -> Result<T, QueryError> {
+    task.await.unwrap_or_else(|gone| Err(died(gone).into()))
+}
+
 /// Counts an answer against its limits.
 struct Meter {
     rows: usize,
@@ -527,7 +551,7 @@ fn cancelled() -> Error {
     Error::cancelled("query.cancelled", "the query was cancelled")
 }
 
-fn timed_out(timeout: std::time::Duration) -> Error {
+fn timed_out(timeout: Duration) -> Error {
     Error::exhausted("query.timeout", format!("the query took longer than it may: timeout={timeout:?}"))
         .hint("narrow the time range, filter earlier, or ask for a longer timeout")
 }

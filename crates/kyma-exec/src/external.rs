@@ -4,6 +4,7 @@
 //! 2. Records become texts or JSON values, by the file's format.
 //! 3. Each column is taken from its place or path and converted to its type; what does not convert is null.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -56,14 +57,14 @@ pub(crate) fn rows(
     Ok(RecordBatch::try_new_with_options(schema.arrow(), columns, &options)?)
 }
 
-fn inflated(bytes: &[u8], url: &str, bytes_max: u64) -> Result<Vec<u8>> {
+fn inflated<'a>(bytes: &'a [u8], url: &str, bytes_max: u64) -> Result<Cow<'a, [u8]>> {
     if bytes.starts_with(&ZIP) {
         return Err(
             Error::invalid("query.external_format", format!("zip archives are not read: url={url}")).hint("gzip is")
         );
     }
     if !bytes.starts_with(&GZIP) {
-        return Ok(bytes.to_vec());
+        return Ok(Cow::Borrowed(bytes));
     }
     let limit = bytes_max.saturating_mul(INFLATED_TIMES_MAX);
     let mut inflated = Vec::new();
@@ -75,7 +76,7 @@ fn inflated(bytes: &[u8], url: &str, bytes_max: u64) -> Result<Vec<u8>> {
         let text = format!("a file elsewhere is too large when inflated: url={url}, limit={limit}");
         return Err(Error::exhausted("query.external_too_large", text));
     }
-    Ok(inflated)
+    Ok(Cow::Owned(inflated))
 }
 
 fn records(format: ExternalFormat, bytes: &[u8], url: &str) -> Result<Records> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use kyma_core::{Error, Result, Type, Value};
+use kyma_core::{Error, Result, Type};
 use kyma_plan::{Expr, ExprKind};
 
 use crate::{Arg, Call, EvalContext, binary, build, convert, element, in_list, path, scalar};
@@ -85,15 +85,10 @@ fn truths(array: &ArrayRef) -> Result<&arrow::array::BooleanArray> {
     array.as_boolean_opt().ok_or_else(|| Error::internal("an operand is no truth value"))
 }
 
-/// The value of an expression over no columns.
-pub fn constant(expr: &Expr, context: &EvalContext) -> Result<Value> {
-    let array = eval(expr, &[], 1, context)?.to_array(1);
-    Ok(crate::array_value(&*array, 0, expr.ty))
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{BooleanArray, Int64Array};
+    use kyma_core::Value;
     use kyma_core::error::Span;
     use kyma_plan::BinaryOp;
 

@@ -14,9 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Engine, Meter, Ready, Running, STREAM_BATCHES, Watch, cancelled, died, nothing_asked, profile_of, start, timed_out,
-};
+use super::{Bounds, Engine, Meter, Ready, Running, STREAM_BATCHES, Watch, joined, nothing_asked, profile_of, start};
 use crate::df_adapter::run::{Rows, Runner};
 use crate::request::{QueryError, QueryRequest};
 
@@ -63,18 +61,13 @@ impl Engine {
         request: QueryRequest,
         cancel: CancellationToken,
     ) -> Result<AnswerParts, QueryError> {
-        let (work, io, timeout) = (Arc::clone(&self.work), Handle::current(), request.limits.timeout);
-        // A timeout may be as good as endless.
-        let deadline = tokio::time::Instant::now().checked_add(timeout);
+        let (work, io) = (Arc::clone(&self.work), Handle::current());
+        let bounds = Bounds::new(request.limits.timeout, cancel);
         let (started, language) = (Instant::now(), request.language.clone());
         let watch = Watch::default();
         let inner = Arc::clone(&watch);
         let task = self.spawn(async move { work.plan(request, None, &io, &inner).await })?;
-        let ready = tokio::select! {
-            ready = task => ready.unwrap_or_else(|gone| Err(died(gone).into())),
-            () = cancel.cancelled() => Err(cancelled().into()),
-            () = at(deadline) => Err(timed_out(timeout).into()),
-        };
+        let ready = bounds.hold(joined(task)).await;
         if ready.is_err() {
             self.work.count(&language, started, &profile_of(&watch), true);
         }
@@ -92,11 +85,7 @@ impl Engine {
         let work = Arc::clone(&self.work);
         let pump = self.spawn(async move {
             let scope = Arc::clone(&ready.scope);
-            let sent = tokio::select! {
-                sent = pump(ready, &send) => sent,
-                () = cancel.cancelled() => Err(cancelled().into()),
-                () = at(deadline) => Err(timed_out(timeout).into()),
-            };
+            let sent = bounds.hold(pump(ready, &send)).await;
             work.count(&language, started, &scope.profile(), sent.is_err());
             if let Err(error) = sent {
                 let _ = send.send(Err(error)).await;
@@ -106,14 +95,6 @@ impl Engine {
             receive.recv().await.map(|part| (part, (receive, pump)))
         });
         Ok(AnswerParts { tables, warnings, parts: parts.boxed(), profile: Box::new(move || scope.profile()) })
-    }
-}
-
-/// Ends at a time, or never.
-async fn at(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
 

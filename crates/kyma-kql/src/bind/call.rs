@@ -5,7 +5,7 @@ use kyma_core::{Type, Value};
 use kyma_plan::functions::{self, CallError, nearest, resolve_aggregate, resolve_window};
 use kyma_plan::{AggregateCall, BinaryOp, Expr, ExprKind, Node, Plan, WindowCall};
 
-use super::expr::{binary, column, converted, not, resolved, truth};
+use super::expr::{binary, column, converted, named_columns, not, resolved, truth};
 use super::recover::follows;
 use super::{Bind, Binder, Binding, Bound, Row, fail, fail_with_hint, fold};
 use crate::ast::{self, Call};
@@ -245,10 +245,7 @@ impl Binder<'_> {
                 args.push(value);
             }
         } else {
-            for (index, column) in row.schema.columns().iter().enumerate() {
-                args.push(Expr::literal(Value::String(column.name.clone()), span));
-                args.push(Expr::column(index, column.ty, span));
-            }
+            args.extend(named_columns(&row.schema, |_| true, span));
             // `pack_all(true)` leaves out what is null or empty.
             if let Some(flag) = call.args.first() {
                 args.push(truth(self.scalar(&flag.value, row)?)?);

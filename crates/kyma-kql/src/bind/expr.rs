@@ -1,7 +1,7 @@
 //! Scalar expressions: names, members, operators and their types.
 
 use kyma_core::error::Span;
-use kyma_core::{Schema, Type, Value};
+use kyma_core::{Column, Schema, Type, Value};
 use kyma_plan::functions::{common_type, nearest, resolve_scalar};
 use kyma_plan::{BinaryOp, Diagnostic, Expr, ExprKind, Severity};
 
@@ -325,6 +325,15 @@ impl Binder<'_> {
 pub(super) fn column(schema: &Schema, name: &str, span: Span) -> Option<Expr> {
     let index = schema.index_of(name)?;
     Some(Expr::column(index, schema.columns()[index].ty, span))
+}
+
+/// Names and values, alternating, of the columns that are wanted: what makes a bag.
+pub(super) fn named_columns(schema: &Schema, wanted: impl Fn(&Column) -> bool, span: Span) -> Vec<Expr> {
+    let columns = schema.columns().iter().enumerate().filter(|(_, column)| wanted(column));
+    let pairs = columns.map(|(at, column)| {
+        [Expr::literal(Value::String(column.name.clone()), span), Expr::column(at, column.ty, span)]
+    });
+    pairs.flatten().collect()
 }
 
 pub(super) fn table_as_scalar<T>(span: Span) -> Bind<T> {

@@ -7,7 +7,7 @@ use kyma_core::error::Span;
 use kyma_core::{Type, Value};
 use kyma_plan::{Expr, Plan};
 
-use super::expr::resolved;
+use super::expr::{named_columns, resolved};
 use super::operators::{Columns, keep_columns};
 use super::sources::united;
 use super::{Bind, Binder, ScopeId, fail, fold};
@@ -113,13 +113,7 @@ fn asked_for(found: Found, asked: &[FindColumn], span: Span) -> Bind<Found> {
 
 /// The columns that are not in `others`, as a bag.
 fn packed(plan: &Plan, others: &[String], span: Span) -> Bind<Expr> {
-    let mut args = Vec::new();
-    for (at, column) in plan.schema.columns().iter().enumerate() {
-        if !others.contains(&column.name) {
-            args.push(Expr::literal(Value::String(column.name.clone()), span));
-            args.push(Expr::column(at, column.ty, span));
-        }
-    }
+    let args = named_columns(&plan.schema, |column| !others.contains(&column.name), span);
     if args.is_empty() {
         return Ok(Expr::literal(Value::Dynamic("{}".to_owned()), span));
     }

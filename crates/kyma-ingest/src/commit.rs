@@ -35,7 +35,6 @@ use kyma_core::format::Formats;
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
 use kyma_storage::Store;
 use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
 
 use crate::answer::IngestAnswer;
 use crate::append::service::table_gone;
@@ -209,7 +208,8 @@ impl Committer {
 
     async fn seal_piece(&self, piece: Piece) -> Result<Sealed> {
         let format = self.formats.get(&piece.table.format)?;
-        self.cpu.run(move || seal(&piece, format.as_ref())).await?
+        let id = ExtentId(self.clock.new_id());
+        self.cpu.run(move || seal(&piece, id, format.as_ref())).await?
     }
 
     /// Steps 2 to 4.
@@ -220,7 +220,7 @@ impl Committer {
             return self.commit(&commit, removal).await.unwrap_or_else(|| Ending::Failed(revoked()));
         }
         for _ in 0..PUTS_MAX {
-            let key = object_key(self.clock.now());
+            let key = object_key(self.clock.as_ref());
             let reservation = match self.bounded(self.catalog.reserve(self.node, &key)).await {
                 Ok(reservation) => reservation,
                 Err(error) => return Ending::Failed(error),
@@ -435,7 +435,7 @@ fn receipts(units: &[Unit], answers: &[IngestAnswer]) -> Result<Vec<Receipt>> {
 }
 
 /// A new object's key: the day, for people, and an identity. No name that a user chose is in it.
-fn object_key(now: i64) -> String {
-    let day = kyma_core::time::datetime_of(now).format("%Y/%m/%d");
-    format!("extents/{day}/{}.kyma", Uuid::now_v7())
+fn object_key(clock: &dyn Clock) -> String {
+    let day = kyma_core::time::datetime_of(clock.now()).format("%Y/%m/%d");
+    format!("extents/{day}/{}.kyma", clock.new_id())
 }

@@ -35,11 +35,10 @@ pub(crate) struct Sealed {
     pub(crate) encoded: Encoded,
 }
 
-/// Sorts and encodes one piece.
-pub(crate) fn seal(piece: &Piece, format: &dyn SegmentFormat) -> Result<Sealed> {
+/// Sorts and encodes one piece as the extent `id`.
+pub(crate) fn seal(piece: &Piece, id: ExtentId, format: &dyn SegmentFormat) -> Result<Sealed> {
     let table = &piece.table;
     let rows = sort(merge(&piece.batches)?, table)?;
-    let id = ExtentId::generate();
     let sorted_by: Vec<String> = table.sort_key.iter().chain([&table.time_column]).cloned().collect();
     let options = EncodeOptions {
         extent: id,

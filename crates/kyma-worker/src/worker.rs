@@ -16,6 +16,7 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use kyma_core::catalog::{Catalog, ClaimedTask, NewTask};
 use kyma_core::clock::Clock;
+use kyma_core::scope;
 use kyma_core::{Error, Kind, NodeId, Result};
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
@@ -61,8 +62,9 @@ impl Worker {
         let garbage = settings.garbage.clone();
         let deleted = metrics.objects_deleted.clone();
         let collect = Collect::new(Arc::clone(&catalog), Arc::clone(&store), garbage.clone(), deleted.clone());
+        let node = NodeId(clock.new_id());
         let sweep = Sweep::new(Arc::clone(&catalog), store, garbage, clock, deleted);
-        let worker = Worker { catalog, settings, node: NodeId::generate(), handlers: BTreeMap::new(), metrics };
+        let worker = Worker { catalog, settings, node, handlers: BTreeMap::new(), metrics };
         worker.with(Arc::new(collect)).with(Arc::new(sweep))
     }
 
@@ -164,7 +166,7 @@ impl Worker {
         let stop = shutdown.child_token();
         let mut running = JoinSet::new();
         let (owned, told) = (task.clone(), stop.clone());
-        running.spawn(async move { handler.run(&owned, &told).await });
+        running.spawn(scope::carried(async move { handler.run(&owned, &told).await }));
         let mut lease_end = claimed_at + self.settings.lease();
         let mut renew_at = claimed_at + self.settings.lease() / 3;
         let given_up = async {
@@ -175,6 +177,7 @@ impl Worker {
         // Dropping `running` drops the handler.
         loop {
             tokio::select! {
+                biased;
                 Some(joined) = running.join_next() => return Ended::Done(joined.unwrap_or_else(|error| Err(broken(&error)))),
                 () = &mut given_up => return Ended::Done(Err(Error::cancelled("worker.stopped", "the node stopped"))),
                 () = tokio::time::sleep_until(lease_end) => return Ended::LeaseLost,
@@ -213,6 +216,7 @@ fn broken(error: &tokio::task::JoinError) -> Error {
 /// Waits, or returns at once when the node stops.
 async fn pause(wait: Duration, shutdown: &CancellationToken) {
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
         () = tokio::time::sleep(wait) => {}
     }

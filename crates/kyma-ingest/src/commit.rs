@@ -32,6 +32,7 @@ use futures::future::join_all;
 use kyma_core::catalog::{Catalog, Commit, Committed, Receipt, Reservation, Table};
 use kyma_core::clock::Clock;
 use kyma_core::format::Formats;
+use kyma_core::planted::{self, Bug};
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
 use kyma_storage::Store;
 use tokio::time::{Instant, sleep, timeout};
@@ -88,8 +89,11 @@ impl Committer {
         &self,
         table: Arc<Table>,
         sources: Vec<ExtentId>,
-        rows: Vec<(RecordBatch, u64)>,
+        mut rows: Vec<(RecordBatch, u64)>,
     ) -> Result<IngestAnswer> {
+        if planted::is(Bug::ReplaceDropsBatch) && rows.len() > 1 {
+            rows.pop();
+        }
         let (id, database) = (table.id, table.database);
         let count = rows.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
         let raw_bytes = rows.iter().map(|(_, raw_bytes)| raw_bytes).sum();
@@ -150,6 +154,11 @@ impl Committer {
                 return Vec::new();
             }
         };
+        if planted::is(Bug::AckBeforeCommit) {
+            self.acknowledge(units, answers, &Committed::default()).await;
+            let _ = self.store(extents, receipts, None).await;
+            return Vec::new();
+        }
         match self.store(extents, receipts, None).await {
             Ending::Stored(committed) => {
                 self.acknowledge(units, answers, &committed).await;
@@ -219,8 +228,10 @@ impl Committer {
             let commit = Commit { reservation: None, extents: Vec::new(), receipts };
             return self.commit(&commit, removal).await.unwrap_or_else(|| Ending::Failed(revoked()));
         }
-        for _ in 0..PUTS_MAX {
-            let key = object_key(self.clock.as_ref());
+        let first_key = object_key(self.clock.as_ref());
+        for number in 0..PUTS_MAX {
+            let is_first = number == 0 || planted::is(Bug::KeyReused);
+            let key = if is_first { first_key.clone() } else { object_key(self.clock.as_ref()) };
             let reservation = match self.bounded(self.catalog.reserve(self.node, &key)).await {
                 Ok(reservation) => reservation,
                 Err(error) => return Ending::Failed(error),
@@ -254,10 +265,12 @@ impl Committer {
         let error = match timeout(self.settings.catalog_timeout, committing).await {
             Ok(Ok(committed)) => return Some(Ending::Stored(committed)),
             Ok(Err(error)) => error,
+            Err(_elapsed) if planted::is(Bug::TimeoutIsFailure) => catalog_silent(),
             Err(_elapsed) => Error::unavailable("catalog.commit_unknown", "the commit was not answered in time"),
         };
         match (error.code(), error.kind()) {
             ("catalog.reservation_revoked", _) => None,
+            ("catalog.commit_unknown", _) if planted::is(Bug::RetryWithoutLookup) => None,
             ("catalog.commit_unknown", _) => match &commit.reservation {
                 Some(reservation) => self.resolve(reservation).await,
                 None => Some(Ending::Blamed(error)),
@@ -291,13 +304,25 @@ impl Committer {
     /// each is tried alone, so that one poisonous write never fails another.
     async fn without_blamed(&self, units: Vec<Unit>, error: Error) -> Vec<Vec<Unit>> {
         let before = units.len();
-        let mut rest = Vec::with_capacity(before);
+        let (mut rest, mut blamed) = (Vec::with_capacity(before), None);
         for unit in units {
             match self.blame(&unit).await {
                 Ok(None) => rest.push(unit),
-                Ok(Some(first)) => unit.answer(Ok(first)),
+                Ok(Some(first)) => {
+                    blamed = Some(first.clone());
+                    unit.answer(Ok(first));
+                }
                 Err(error) => self.fail(vec![unit], &error),
             }
+        }
+        if planted::is(Bug::BlameSpreads)
+            && let Some(first) = blamed
+        {
+            for unit in rest {
+                let rows = unit.rows;
+                unit.answer(Ok(IngestAnswer { rows, ..first.clone() }));
+            }
+            return Vec::new();
         }
         match rest.len() {
             0 => Vec::new(),

@@ -11,15 +11,16 @@ use kyma_core::{Error, Result};
 use kyma_proto::v1::ingest_client::IngestClient;
 use parking_lot::Mutex;
 use tonic::body::Body;
-use tonic::codegen::{StdError, http};
+use tonic::codegen::http;
 use tonic::transport::Endpoint;
+use tonic::Status;
 use tower::util::BoxCloneSyncService;
 use tower::ServiceExt;
 
 use crate::settings::MESSAGE_BYTES_MAX;
 
 /// The way of append calls to one node.
-pub type AppendChannel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, StdError>;
+pub type AppendChannel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 
 /// Says where the append call of a table goes: the gRPC address of a node, `host:port`.
 #[async_trait]
@@ -110,7 +111,7 @@ pub(crate) fn connect(address: &str, keep_alive: Duration) -> Result<AppendChann
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .connect_lazy();
-    Ok(BoxCloneSyncService::new(channel.map_err(StdError::from)))
+    Ok(BoxCloneSyncService::new(channel.map_err(|error| Status::from_error(Box::new(error)))))
 }
 
 #[cfg(test)]

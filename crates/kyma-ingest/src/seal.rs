@@ -17,6 +17,7 @@ use kyma_core::catalog::Table;
 use kyma_core::extent::{NewExtent, ObjectRange};
 use kyma_core::format::{EncodeOptions, Encoded, SegmentFormat};
 use kyma_core::limits::BLOCK_ROWS;
+use kyma_core::planted::{self, Bug};
 use kyma_core::stats::can_promote;
 use kyma_core::{Error, ExtentId, Result, Type, dynamic};
 
@@ -51,7 +52,10 @@ pub(crate) fn seal(piece: &Piece, id: ExtentId, format: &dyn SegmentFormat) -> R
         level: 0,
         block_rows: BLOCK_ROWS,
     };
-    let encoded = format.encode(&[rows], &options)?;
+    let mut encoded = format.encode(&[rows], &options)?;
+    if planted::is(Bug::StatisticsOffByOne) {
+        encoded.time.end -= 1;
+    }
     let extent = NewExtent {
         id,
         database: table.database,

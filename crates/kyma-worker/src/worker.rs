@@ -16,6 +16,7 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use kyma_core::catalog::{Catalog, ClaimedTask, NewTask};
 use kyma_core::clock::Clock;
+use kyma_core::planted::{self, Bug};
 use kyma_core::scope;
 use kyma_core::{Error, Kind, NodeId, Result};
 use kyma_storage::Store;
@@ -180,12 +181,17 @@ impl Worker {
                 biased;
                 Some(joined) = running.join_next() => return Ended::Done(joined.unwrap_or_else(|error| Err(broken(&error)))),
                 () = &mut given_up => return Ended::Done(Err(Error::cancelled("worker.stopped", "the node stopped"))),
-                () = tokio::time::sleep_until(lease_end) => return Ended::LeaseLost,
+                () = tokio::time::sleep_until(lease_end), if !planted::is(Bug::ZombieContinues) => return Ended::LeaseLost,
                 () = tokio::time::sleep_until(renew_at) => {
                     let asked_at = Instant::now();
                     // A catalog that hangs must not keep us here past the lease.
                     let renewing = self.catalog.renew(task.id, task.token, self.settings.lease());
-                    match tokio::time::timeout_at(lease_end, renewing).await {
+                    let renewed = match planted::is(Bug::LeaseNotRenewed) {
+                        true => Ok(Ok(())),
+                        false => tokio::time::timeout_at(lease_end, renewing).await,
+                    };
+                    match renewed {
+                        _ if planted::is(Bug::ZombieContinues) => {}
                         Ok(Ok(())) => lease_end = asked_at + self.settings.lease(),
                         Ok(Err(error)) if error.kind() == Kind::Conflict => return Ended::LeaseLost,
                         Ok(Err(error)) => tracing::warn!(task = %task.id, error = %error.chain(), "a lease cannot be renewed"),

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use kyma_core::{Error, Result};
 use kyma_proto::v1::ingest_client::IngestClient;
 use parking_lot::Mutex;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http;
 use tonic::transport::Endpoint;
-use tonic::Status;
-use tower::util::BoxCloneSyncService;
 use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
 
 use crate::settings::MESSAGE_BYTES_MAX;
 
@@ -94,9 +94,7 @@ impl Channels {
 
 /// A client whose calls go over `channel`.
 pub(crate) fn client_over(channel: AppendChannel) -> IngestClient<AppendChannel> {
-    IngestClient::new(channel)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    IngestClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 pub(crate) fn connect(address: &str, keep_alive: Duration) -> Result<AppendChannel> {

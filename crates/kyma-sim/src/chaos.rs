@@ -24,7 +24,8 @@ pub async fn chaos(world: Arc<World>) {
         if world.is_calm() {
             return;
         }
-        let (mut dice, slot) = world.draw(|rng| (rng.below(u64::from(total)) as u32, rng.below(world.plan.nodes as u64)));
+        let (mut dice, slot) =
+            world.draw(|rng| (rng.below(u64::from(total)) as u32, rng.below(world.plan.nodes as u64)));
         let kind = weights.iter().position(|weight| {
             let hit = dice < *weight;
             dice = dice.saturating_sub(*weight);
@@ -36,9 +37,12 @@ pub async fn chaos(world: Arc<World>) {
 
 fn strike(world: &Arc<World>, kind: usize, slot: usize) {
     let seconds = |low, high| Duration::from_secs(world.draw(|rng| rng.between(low, high)));
-    world.trace.note("chaos", ["crash", "stall", "drain", "clock jump", "catalog restart", "store outage"][kind], slot as u64, || {
-        format!("slot {slot}")
-    });
+    world.trace.note(
+        "chaos",
+        ["crash", "stall", "drain", "clock jump", "catalog restart", "store outage"][kind],
+        slot as u64,
+        || format!("slot {slot}"),
+    );
     match kind {
         0 => {
             let pause = seconds(0, 60);

@@ -49,7 +49,8 @@ struct Sent {
 /// Sends writes, each until it is answered.
 pub async fn writer(world: Arc<World>, place: usize) {
     for round in 0..world.plan.writes_each {
-        let gap = world.draw(|rng| rng.below(world.plan.horizon.as_millis() as u64 / world.plan.writes_each as u64 + 1));
+        let gap =
+            world.draw(|rng| rng.below(world.plan.horizon.as_millis() as u64 / world.plan.writes_each as u64 + 1));
         sleep(Duration::from_millis(gap)).await;
         let (is_keyed, table) =
             world.draw(|rng| (rng.chance(world.plan.keyed), table_name(rng.below(world.plan.tables as u64))));
@@ -111,7 +112,10 @@ async fn send(world: &Arc<World>, sent: Sent) -> bool {
     let Some(node) = world.any_node() else { return false };
     let fate = world.fate(&world.plan.client_faults);
     world.trace.note("client", "write", sent.number as u64, || {
-        format!("write {} to {} of {} {:?} {fate:?}", sent.number, sent.request.table, node.name, sent.request.idempotency_key)
+        format!(
+            "write {} to {} of {} {:?} {fate:?}",
+            sent.number, sent.request.table, node.name, sent.request.idempotency_key
+        )
     });
     let patience = Duration::from_secs(world.draw(|rng| rng.pick(&[5, 30, 120])));
     let number = sent.number;

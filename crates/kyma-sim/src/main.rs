@@ -124,7 +124,13 @@ fn search(args: &Args) -> bool {
 fn print_violation(seed: u64, outcome: &kyma_sim::run::Outcome) {
     let Some(broken) = &outcome.broken else { return };
     println!("seed {seed}: {broken}");
-    outcome.log.iter().rev().take(30).rev().for_each(|line| println!("    {}", line.lines().next().unwrap_or_default()));
+    outcome
+        .log
+        .iter()
+        .rev()
+        .take(30)
+        .rev()
+        .for_each(|line| println!("    {}", line.lines().next().unwrap_or_default()));
     println!("    all of it: kyma-sim --verbose {seed}");
 }
 
@@ -184,7 +190,12 @@ fn tell(seed: u64, bug: Option<Bug>) -> bool {
     let outcome = run(seed, true);
     outcome.log.iter().for_each(|line| println!("{line}"));
     let (acked, sent) = outcome.writes;
-    println!("seed {seed}: {} events in {:.1} simulated s, {acked} of {sent} writes acked, hash {:016x}", outcome.events, outcome.millis as f64 / 1e3, outcome.hash);
+    println!(
+        "seed {seed}: {} events in {:.1} simulated s, {acked} of {sent} writes acked, hash {:016x}",
+        outcome.events,
+        outcome.millis as f64 / 1e3,
+        outcome.hash
+    );
     match &outcome.broken {
         Some(broken) => println!("{broken}"),
         None => println!("violations: 0"),

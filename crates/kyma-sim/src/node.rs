@@ -87,10 +87,7 @@ impl SimNode {
             clock: clock.clone(),
             node: id,
             router,
-            settings: kyma_ingest::IngestSettings {
-                format: world.plan.format.to_owned(),
-                ..world.plan.ingest.clone()
-            },
+            settings: kyma_ingest::IngestSettings { format: world.plan.format.to_owned(), ..world.plan.ingest.clone() },
         };
         let held: Arc<dyn Scope> = scope.clone();
         let ingester = scope::within(Arc::clone(&held), async { Ingester::new(parts) }).await;
@@ -151,14 +148,18 @@ impl IngestRouter for Router {
 
     fn in_process(&self, address: &str) -> Option<AppendChannel> {
         let slot: usize = address.parse().ok()?;
-        let node = self.world.node(slot)?;
+        let Some(node) = self.world.node(slot) else { return Some(nobody()) };
         let server = node.ingester.append_server();
         if slot == self.own {
-            return Some(BoxCloneSyncService::new(ServiceExt::<http::Request<Body>>::map_err(server, |never| match never {})));
+            return Some(BoxCloneSyncService::new(ServiceExt::<http::Request<Body>>::map_err(
+                server,
+                |never| match never {},
+            )));
         }
         let (world, name) = (Arc::clone(&self.world), Arc::clone(&self.name));
         Some(BoxCloneSyncService::new(service_fn(move |request: http::Request<Body>| {
-            let (world, name, node, server) = (Arc::clone(&world), Arc::clone(&name), Arc::clone(&node), server.clone());
+            let (world, name, node, server) =
+                (Arc::clone(&world), Arc::clone(&name), Arc::clone(&node), server.clone());
             async move {
                 let fate = world.fate(&world.plan.peer_faults);
                 world.trace.note(&name, "append", 0, || format!("to {} {fate:?}", node.name));
@@ -192,6 +193,11 @@ impl IngestRouter for Router {
             }
         })))
     }
+}
+
+/// The way to a node that is not there.
+fn nobody() -> AppendChannel {
+    BoxCloneSyncService::new(service_fn(async |_: http::Request<Body>| Ok::<_, Status>(broken())))
 }
 
 /// What a transport says when it breaks.

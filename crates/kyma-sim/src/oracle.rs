@@ -181,7 +181,8 @@ impl Oracle {
         };
         if let Some(row) = is_there(&state) {
             let count = state.writes[write].visible[row];
-            let seen = format!("row {row} of write {write} was acked at {} and is visible {count} times", answer.sequence);
+            let seen =
+                format!("row {row} of write {write} was acked at {} and is visible {count} times", answer.sequence);
             self.break_down("an acked row is visible once", seen);
         }
         if answer.rows != state.writes[write].rows as u64 {
@@ -230,7 +231,8 @@ impl Oracle {
             match known.removed {
                 None => self.break_down("a live extent has its object", format!("{key} of extent {id} was deleted")),
                 Some((_, at)) if now - at < self.grace => {
-                    let seen = format!("{key} of extent {id} was deleted {} s after its removal", (now - at) / 1_000_000_000);
+                    let seen =
+                        format!("{key} of extent {id} was deleted {} s after its removal", (now - at) / 1_000_000_000);
                     self.break_down("what was removed is kept for the grace period", seen);
                 }
                 Some(_) => {}
@@ -293,7 +295,8 @@ impl Oracle {
             let seen = format!("extent {} has {} rows, the catalog says {}", extent.id, rows.len(), extent.rows);
             self.break_down("statistics are sound", seen);
         }
-        if let Some((number, time)) = rows.iter().find(|(_, time)| *time < extent.time.start || extent.time.end < *time) {
+        if let Some((number, time)) = rows.iter().find(|(_, time)| *time < extent.time.start || extent.time.end < *time)
+        {
             let seen = format!("row {number} of extent {} is at {time}, outside of {:?}", extent.id, extent.time);
             self.break_down("statistics are sound", seen);
         }
@@ -315,7 +318,10 @@ impl Observer for Oracle {
 
     fn forgotten(&self, key: &str) {
         if !self.state.lock().deleted.contains(key) {
-            self.break_down("an object is forgotten after it is gone", format!("{key} was forgotten and never deleted"));
+            self.break_down(
+                "an object is forgotten after it is gone",
+                format!("{key} was forgotten and never deleted"),
+            );
         }
     }
 
@@ -343,7 +349,10 @@ impl Observer for Oracle {
         for extent in change.added {
             let key = &extent.location.key;
             if state.doomed.contains(key) {
-                self.break_down("a live extent has its object", format!("{key} was doomed before extent {} came", extent.id));
+                self.break_down(
+                    "a live extent has its object",
+                    format!("{key} was doomed before extent {} came", extent.id),
+                );
             }
             let rows = match self.rows_of(extent) {
                 Ok(rows) => rows,
@@ -366,7 +375,8 @@ impl Observer for Oracle {
             }
             let added = change.sequences.get(&extent.database).copied().unwrap_or(Sequence(0));
             state.by_key.entry(key.clone()).or_default().push(extent.id);
-            let known = Known { table: extent.table, database: extent.database, rows, key: key.clone(), added, removed: None };
+            let known =
+                Known { table: extent.table, database: extent.database, rows, key: key.clone(), added, removed: None };
             state.extents.insert(extent.id, known);
         }
         for (write, row) in touched {
@@ -430,11 +440,7 @@ fn place(writes: &[Write], number: i64) -> Option<(usize, usize)> {
 }
 
 /// The numbers and times of an extent's rows, by the real format.
-pub async fn read_rows(
-    formats: &Formats,
-    extent: &NewExtent,
-    source: Arc<dyn RangeReader>,
-) -> Result<Vec<(i64, i64)>> {
+pub async fn read_rows(formats: &Formats, extent: &NewExtent, source: Arc<dyn RangeReader>) -> Result<Vec<(i64, i64)>> {
     let format = formats.get(&extent.format)?;
     let options = OpenOptions {
         extent: extent.id,

@@ -88,7 +88,14 @@ async fn run_world(seed: u64, has_log: bool) -> Outcome {
     }
     let (hash, events) = world.trace.hash();
     let millis = start.elapsed().as_millis() as u64;
-    Outcome { hash, events, millis, writes: world.oracle.acked(), broken: world.oracle.broken(), log: world.trace.last(usize::MAX) }
+    Outcome {
+        hash,
+        events,
+        millis,
+        writes: world.oracle.acked(),
+        broken: world.oracle.broken(),
+        log: world.trace.last(usize::MAX),
+    }
 }
 
 /// Objects that no collector may touch: of an earlier catalog of this bucket, and of other people.
@@ -115,9 +122,7 @@ async fn story(world: &Arc<World>) {
     sleep(world.plan.horizon).await;
     world.trace.note("world", "heals", 0, String::new);
     heal(world).await;
-    let ended = timeout(CLIENTS_MAX, async {
-        while clients.join_next().await.is_some() {}
-    });
+    let ended = timeout(CLIENTS_MAX, async { while clients.join_next().await.is_some() {} });
     if ended.await.is_err() {
         world.oracle.break_down("the backlog drains", "clients are not done");
         return;
@@ -154,7 +159,8 @@ fn backlog(world: &World) -> Option<String> {
             return Some(format!("{key} is {:?} and not collected", row.state));
         }
     }
-    let known = world.bucket.keys().into_iter().find(|key| !state.objects.contains_key(key) && !world.oracle.is_sacred(key));
+    let known =
+        world.bucket.keys().into_iter().find(|key| !state.objects.contains_key(key) && !world.oracle.is_sacred(key));
     known.map(|key| format!("{key} is an orphan and not swept"))
 }
 

@@ -244,11 +244,12 @@ impl ObjectStore for NodeStore {
             let end = torn.then(|| Err(broken("the listing broke off")));
             Ok::<_, Error>(stream::iter(shown.into_iter().take(kept).chain(end)))
         };
-        stream::once(pages).flat_map(|page| match page {
-            Ok(page) => page.boxed(),
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        })
-        .boxed()
+        stream::once(pages)
+            .flat_map(|page| match page {
+                Ok(page) => page.boxed(),
+                Err(error) => stream::once(async { Err(error) }).boxed(),
+            })
+            .boxed()
     }
 
     async fn list_with_delimiter(&self, _prefix: Option<&Path>) -> Result<ListResult> {
@@ -300,4 +301,3 @@ impl MultipartUpload for Upload {
         Ok(())
     }
 }
-

@@ -36,8 +36,7 @@ impl Model {
         }
         state.add_extents(commit, &sequences, at);
         let reservation = commit.reservation.as_ref().map(|reservation| reservation.id);
-        let change =
-            Change { reservation, added: &commit.extents, removed: &removed, sequences: &sequences, at };
+        let change = Change { reservation, added: &commit.extents, removed: &removed, sequences: &sequences, at };
         self.observer().committed(&change);
         Ok(Committed { sequences })
     }
@@ -97,9 +96,10 @@ impl State {
             }
             return Err(Error::conflict("catalog.object_doomed", "an object is reserved by someone else, or doomed"));
         };
-        let stands = self.objects.get(&reservation.object_key).is_some_and(|row| {
-            row.reservation == Some(reservation.id) && row.state == ObjectState::Reserved
-        });
+        let stands = self
+            .objects
+            .get(&reservation.object_key)
+            .is_some_and(|row| row.reservation == Some(reservation.id) && row.state == ObjectState::Reserved);
         if stands || planted::is(Bug::CommitWithoutReservation) {
             return Ok(());
         }

@@ -42,7 +42,8 @@ impl Extents for Model {
         }
         let within = |sequence: Sequence| sequence > query.after && sequence <= query.to;
         let is_wanted = |extent: &&Extent| {
-            let changed = within(extent.added) || extent.removed.is_some_and(|r| within(r) && extent.added <= query.after);
+            let changed =
+                within(extent.added) || extent.removed.is_some_and(|r| within(r) && extent.added <= query.after);
             changed && extent.time.end >= query.time.start && extent.time.start <= query.time.end
         };
         let found: Vec<Extent> = of_table(&state, table).filter(is_wanted).cloned().collect();

@@ -36,7 +36,9 @@ impl Garbage for Model {
         let before = self.now().saturating_sub(nanos(grace));
         let super::State { objects, extents, .. } = &mut *state;
         let is_over = |row: &ObjectRow| {
-            let ended = |id: &ExtentId| extents.get(id).is_none_or(|row| row.removed_at.is_some_and(|removed| removed < before));
+            let ended = |id: &ExtentId| {
+                extents.get(id).is_none_or(|row| row.removed_at.is_some_and(|removed| removed < before))
+            };
             row.state == ObjectState::Registered && !row.extents.is_empty() && row.extents.iter().all(ended)
         };
         let mut doomed = Vec::new();

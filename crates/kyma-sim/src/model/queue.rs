@@ -110,7 +110,12 @@ impl Model {
         let row = state.tasks.get_mut(&task).filter(|row| row.state == "running");
         match row {
             Some(row) if row.token == token || planted::is(Bug::CompleteWithoutToken) => change(row),
-            _ => return Err(Error::conflict("catalog.token_stale", "the task was claimed by someone else, or has ended")),
+            _ => {
+                return Err(Error::conflict(
+                    "catalog.token_stale",
+                    "the task was claimed by someone else, or has ended",
+                ));
+            }
         }
         self.observer().kept(task, token);
         Ok(())

@@ -167,8 +167,7 @@ impl Tables for Model {
         let visible: Vec<ExtentId> = ids.into_iter().filter(|id| state.is_live(*id)).collect();
         state.remove(&visible, &sequences, at);
         state.schema_changed(database);
-        let change =
-            Change { reservation: None, added: &[], removed: &visible, sequences: &sequences, at };
+        let change = Change { reservation: None, added: &[], removed: &visible, sequences: &sequences, at };
         self.observer().committed(&change);
         Ok(())
     }

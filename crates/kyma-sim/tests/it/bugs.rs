@@ -15,8 +15,7 @@ fn bugs_have_names() {
 fn planted_bugs_are_found() {
     use kyma_sim::campaign::Campaign;
     for bug in [Bug::AckBeforeCommit, Bug::StatisticsOffByOne, Bug::CollectByAge, Bug::DoomWithoutGrace] {
-        let campaign =
-            Campaign { from: 0, seeds: 500, bug: Some(bug), replay: false, stop_at_first: true, threads: 2 };
+        let campaign = Campaign { from: 0, seeds: 500, bug: Some(bug), replay: false, stop_at_first: true, threads: 2 };
         let report = campaign.run(&indicatif::ProgressBar::hidden());
         assert!(!report.violations.is_empty(), "{bug:?}");
     }

@@ -25,6 +25,7 @@ mod rows;
 mod settings;
 mod tables;
 mod tasks;
+mod upkeep;
 
 pub use pool::PostgresCatalog;
 pub use settings::CatalogSettings;

@@ -25,7 +25,8 @@ const ENSURE_ATTEMPTS_MAX: usize = 5;
 macro_rules! select_table {
     ($rest:literal) => {
         concat!(
-            "SELECT t.id, t.database_id, d.name, t.name, t.columns, t.schema_version, t.time_column, t.sort_key, t.format \
+            "SELECT t.id, t.database_id, d.name, t.name, t.columns, t.schema_version, t.time_column, t.sort_key, t.format, \
+                    t.deduplication_seconds \
              FROM tables t JOIN databases d ON d.id = t.database_id WHERE t.dropped_at IS NULL AND ",
             $rest
         )
@@ -120,6 +121,13 @@ impl Tables for PostgresCatalog {
         self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
     }
 
+    async fn set_deduplication(&self, table: TableId, seconds: u32) -> Result<Table> {
+        let sql = "UPDATE tables SET deduplication_seconds = $2, schema_version = schema_version + 1 \
+                   WHERE id = $1 AND dropped_at IS NULL AND deduplication_seconds <> $2";
+        self.change("set deduplication", sql, &[&table.0, &i64::from(seconds)]).await?;
+        self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
+    }
+
     async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
         let doing = "set columns";
         self.bounded(doing, async {
@@ -178,6 +186,7 @@ fn read_table(row: &Row) -> Result<Table> {
         time_column: get(row, 6)?,
         sort_key: get(row, 7)?,
         format: get(row, 8)?,
+        deduplication_seconds: u32::try_from(get::<i64>(row, 9)?).unwrap_or(u32::MAX),
     })
 }
 

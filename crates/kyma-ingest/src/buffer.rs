@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::IngestAnswer;
 use crate::commit::Committer;
+use crate::content::WriteKey;
 use crate::memory::Held;
 use crate::settings::IngestSettings;
 
@@ -32,7 +33,7 @@ pub(crate) struct Part {
 #[derive(Debug)]
 pub(crate) struct Unit {
     pub(crate) database: Database,
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<WriteKey>,
     pub(crate) parts: Vec<Part>,
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
@@ -44,7 +45,7 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    pub(crate) fn new(database: Database, key: Option<String>, parts: Vec<Part>, held: Vec<Held>) -> Self {
+    pub(crate) fn new(database: Database, key: Option<WriteKey>, parts: Vec<Part>, held: Vec<Held>) -> Self {
         let raw_bytes = parts.iter().flat_map(|part| &part.batches).map(|(_, raw_bytes)| raw_bytes).sum();
         Unit { database, key, parts, rows: 0, rejected: 0, unmapped: 0, raw_bytes, _held: held, waiter: None }
     }

@@ -40,6 +40,7 @@ use uuid::Uuid;
 use crate::answer::IngestAnswer;
 use crate::append::service::table_gone;
 use crate::buffer::Unit;
+use crate::content::WriteKey;
 use crate::cpu::Cpu;
 use crate::metrics::Metrics;
 use crate::seal::{Piece, Sealed, pieces, seal};
@@ -68,9 +69,9 @@ pub(crate) struct Committer {
 struct Extents(Vec<(Sealed, BTreeSet<usize>)>);
 
 /// What a commit takes away.
-struct Removal {
-    table: TableId,
-    sources: Vec<ExtentId>,
+pub(crate) struct Removal {
+    pub(crate) table: TableId,
+    pub(crate) sources: Vec<ExtentId>,
 }
 
 /// How a try to store sealed units ended.
@@ -99,12 +100,7 @@ impl Committer {
         let sealing = pieces.into_iter().map(|(piece, _)| self.seal_piece(piece));
         let sealed = join_all(sealing).await.into_iter().collect::<Result<Vec<_>>>()?;
         let extents: Vec<ExtentId> = sealed.iter().map(|sealed| sealed.extent.id).collect();
-        let laid = Extents(sealed.into_iter().map(|sealed| (sealed, BTreeSet::new())).collect());
-        let removal = Removal { table: id, sources };
-        let committed = match self.store(laid, Vec::new(), Some(&removal)).await {
-            Ending::Stored(committed) => committed,
-            Ending::Blamed(error) | Ending::Failed(error) => return Err(error),
-        };
+        let committed = self.swap(sealed, &Removal { table: id, sources }).await?;
         self.metrics.rows.inc_by(count);
         self.metrics.raw_bytes.inc_by(raw_bytes);
         let sequence = match committed.sequences.get(&database) {
@@ -112,6 +108,15 @@ impl Committer {
             None => self.bounded(self.catalog.pin(database)).await?,
         };
         Ok(IngestAnswer { rows: count, rejected: 0, unmapped: 0, extents, sequence })
+    }
+
+    /// Steps 2 to 4 for extents that take the place of others.
+    pub(crate) async fn swap(&self, sealed: Vec<Sealed>, removal: &Removal) -> Result<Committed> {
+        let laid = Extents(sealed.into_iter().map(|sealed| (sealed, BTreeSet::new())).collect());
+        match self.store(laid, Vec::new(), Some(removal)).await {
+            Ending::Stored(committed) => Ok(committed),
+            Ending::Blamed(error) | Ending::Failed(error) => Err(error),
+        }
     }
 
     /// Stores units and answers each of them.
@@ -323,8 +328,8 @@ impl Committer {
     }
 
     /// The remembered answer to a key.
-    pub(crate) async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<IngestAnswer>> {
-        let found = self.bounded(self.catalog.receipt(database, key)).await?;
+    pub(crate) async fn receipt(&self, database: DatabaseId, key: &WriteKey) -> Result<Option<IngestAnswer>> {
+        let found = self.bounded(self.catalog.receipt(database, &key.text, key.window_seconds)).await?;
         found.map(|(answer, sequence)| IngestAnswer::of_receipt(answer, sequence)).transpose()
     }
 
@@ -429,7 +434,12 @@ fn receipts(units: &[Unit], answers: &[IngestAnswer]) -> Result<Vec<Receipt>> {
     let keyed = units.iter().zip(answers).filter_map(|(unit, answer)| Some((unit, unit.key.as_ref()?, answer)));
     keyed
         .map(|(unit, key, answer)| {
-            Ok(Receipt { database: unit.database.id, key: key.clone(), answer: answer.to_receipt()? })
+            Ok(Receipt {
+                database: unit.database.id,
+                key: key.text.clone(),
+                answer: answer.to_receipt()?,
+                window_seconds: key.window_seconds,
+            })
         })
         .collect()
 }

@@ -160,6 +160,11 @@ impl Store {
         Arc::new(Extent::new(Arc::clone(self), location, counters))
     }
 
+    /// All bytes of one extent, past the cache: for work that reads everything once.
+    pub async fn read_whole(self: &Arc<Self>, location: &ObjectRange, counters: Arc<IoCounters>) -> Result<Bytes> {
+        Extent::new(Arc::clone(self), location, counters).read_whole().await
+    }
+
     /// Deletes an object; it is no error when there is none.
     pub async fn delete(&self, key: &str) -> Result<()> {
         let path = key::parse(key)?;

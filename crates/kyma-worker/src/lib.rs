@@ -1,10 +1,12 @@
 //! Claims tasks and runs them.
 //!
 //! Start with [`Worker::run`]: a node that has the worker role runs it until it is told to stop. A kind of work is a
-//! [`TaskHandler`]; [`garbage`] deletes objects that nothing needs, and its module says in which order.
+//! [`TaskHandler`]; [`garbage`] deletes objects that nothing needs, [`compact`] merges small extents, and each module says in
+//! which order.
 //!
 //! This crate must not know how the catalog or the store are implemented, and names no segment format.
 
+pub mod compact;
 pub mod garbage;
 mod handler;
 mod metrics;
@@ -12,5 +14,5 @@ mod settings;
 mod worker;
 
 pub use handler::TaskHandler;
-pub use settings::{GarbageSettings, WorkerSettings};
+pub use settings::{CompactSettings, GarbageSettings, WorkerSettings};
 pub use worker::Worker;

@@ -17,15 +17,17 @@ use futures::future::{join, join_all};
 use kyma_core::catalog::{Catalog, ClaimedTask, NewTask};
 use kyma_core::clock::Clock;
 use kyma_core::{Error, Kind, NodeId, Result};
+use kyma_ingest::Rewriter;
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::compact::{Merges, PlanMerges};
 use crate::garbage::{Collect, Sweep};
 use crate::handler::TaskHandler;
-use crate::metrics::Metrics;
+use crate::metrics::{KindLabel, Metrics, OutcomeLabels, StateLabels};
 use crate::settings::WorkerSettings;
 
 /// Attempts of a periodic task before it is parked; the next period starts afresh.
@@ -57,13 +59,25 @@ impl Worker {
         settings: WorkerSettings,
         clock: Arc<dyn Clock>,
     ) -> Worker {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new();
         let garbage = settings.garbage.clone();
         let deleted = metrics.objects_deleted.clone();
         let collect = Collect::new(Arc::clone(&catalog), Arc::clone(&store), garbage.clone(), deleted.clone());
         let sweep = Sweep::new(Arc::clone(&catalog), store, garbage, clock, deleted);
         let worker = Worker { catalog, settings, node: NodeId::generate(), handlers: BTreeMap::new(), metrics };
         worker.with(Arc::new(collect)).with(Arc::new(sweep))
+    }
+
+    /// Also compacts, if the settings say so.
+    #[must_use]
+    pub fn compacting(self, rewriter: Rewriter, clock: Arc<dyn Clock>) -> Worker {
+        let settings = self.settings.compact.clone();
+        if !settings.enabled {
+            return self;
+        }
+        let (catalog, metrics) = (Arc::clone(&self.catalog), self.metrics.compact.clone());
+        let plan = PlanMerges::new(Arc::clone(&catalog), clock, settings, metrics.clone());
+        self.with(Arc::new(plan)).with(Arc::new(Merges::new(catalog, rewriter, metrics)))
     }
 
     /// Adds a kind of work, or replaces it.
@@ -105,6 +119,7 @@ impl Worker {
                     tracing::warn!(kind, error = %error.chain(), "a periodic task cannot be enqueued");
                 }
             }
+            self.count_queue().await;
             pause(shortest.max(self.settings.poll()), shutdown).await;
         }
     }
@@ -131,25 +146,50 @@ impl Worker {
 
     async fn work(&self, task: &ClaimedTask, claimed_at: Instant, shutdown: &CancellationToken) {
         let Some(handler) = self.handlers.get(task.kind.as_str()) else { return };
+        let started = Instant::now();
         let ended = self.run_leased(Arc::clone(handler), task, claimed_at, shutdown).await;
+        let kind = KindLabel { kind: task.kind.clone() };
+        self.metrics.seconds.get_or_create(&kind).observe(started.elapsed().as_secs_f64());
         let reported = match ended {
             Ended::LeaseLost => {
-                self.metrics.lost.inc();
+                self.count(task, "lost");
                 tracing::warn!(kind = task.kind, task = %task.id, "a task's lease was lost while it ran");
                 return;
             }
             Ended::Done(Ok(())) => {
-                self.metrics.completed.inc();
+                self.count(task, "completed");
                 self.catalog.complete(task.id, task.token).await
             }
             Ended::Done(Err(error)) => {
-                self.metrics.failed.inc();
+                self.count(task, "failed");
                 tracing::warn!(kind = task.kind, task = %task.id, attempt = task.attempt, error = ?error, "a task failed");
                 self.catalog.fail(task.id, task.token, &error.chain()).await
             }
         };
         if let Err(error) = reported {
             tracing::warn!(kind = task.kind, task = %task.id, error = %error.chain(), "a task's end cannot be reported");
+        }
+    }
+
+    fn count(&self, task: &ClaimedTask, outcome: &'static str) {
+        self.metrics.attempts.get_or_create(&OutcomeLabels { kind: task.kind.clone(), outcome }).inc();
+    }
+
+    /// Notes how many tasks wait, run and are parked in the whole cluster.
+    async fn count_queue(&self) {
+        let counts = match self.catalog.task_counts().await {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "tasks cannot be counted");
+                return;
+            }
+        };
+        for kind in self.handlers.keys() {
+            for state in ["queued", "running", "parked"] {
+                let found = counts.iter().find(|count| count.kind == *kind && count.state == state);
+                let labels = StateLabels { kind: (*kind).to_owned(), state: state.to_owned() };
+                self.metrics.queue.get_or_create(&labels).set(found.map_or(0, |count| count.tasks as i64));
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use kyma_core::{ExtentId, NodeId, Result, Schema, Sequence, Type};
 use kyma_storage::Store;
 use kyma_testkit::postgres::TestDatabase;
 use kyma_testkit::s3::TestS3;
-use kyma_worker::{GarbageSettings, Worker, WorkerSettings};
+use kyma_worker::{CompactSettings, GarbageSettings, Worker, WorkerSettings};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -107,8 +107,14 @@ impl Bench {
     }
 
     pub(crate) fn worker(&self, garbage: GarbageSettings, clock: Arc<dyn Clock>) -> Worker {
-        let settings =
-            WorkerSettings { poll_millis: 10, lease_millis: 5_000, tasks_at_once: 2, stop_grace_millis: 500, garbage };
+        let settings = WorkerSettings {
+            poll_millis: 10,
+            lease_millis: 5_000,
+            tasks_at_once: 2,
+            stop_grace_millis: 500,
+            compact: CompactSettings::default(),
+            garbage,
+        };
         let catalog: Arc<dyn Catalog> = self.catalog.clone();
         Worker::new(catalog, Arc::clone(&self.store), settings, clock)
     }

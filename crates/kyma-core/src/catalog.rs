@@ -16,6 +16,7 @@
 //! Times are integer nanoseconds; ranges are closed.
 
 mod definitions;
+mod history;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,6 +34,7 @@ use crate::schema::{Column, Schema};
 use crate::time::TimeRange;
 
 pub use definitions::{Definitions, IngestionMapping, Operation, Operations, Policy, StoredFunction, TableTexts};
+pub use history::{DroppedTable, ExpiryQuery, GivenUp, History};
 
 /// A database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +137,8 @@ pub trait Tables: Send + Sync {
     /// `Conflict` with code `catalog.table_exists` for one that is taken. Extents stay with their table.
     async fn rename_tables(&self, database: DatabaseId, names: &[(String, String)]) -> Result<()>;
 
-    /// Removes a table: its extents are removed at the next sequence, its name is free at once.
+    /// Drops a table: no sequence from the next one on sees it, and its name is free at once. What earlier sequences see stays,
+    /// and the drop can be undone, until it is given up ([`History`]).
     async fn drop_table(&self, table: TableId) -> Result<()>;
 
     /// Sums over what is visible at `at`. Costs as much as there were changes since.
@@ -278,6 +281,10 @@ pub trait Extents: Send + Sync {
     /// The remembered answer to an idempotency key, with its sequence.
     async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>>;
 
+    /// The remembered answers to keys that begin with `prefix`, by key. For the few keys of kyma's own work: it looks at
+    /// every key of the database.
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>>;
+
     /// Visible extents that overlap a time range, in order, streamed.
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>>;
 
@@ -418,7 +425,7 @@ pub trait Tasks: Send + Sync {
 
 /// The whole catalog.
 #[async_trait]
-pub trait Catalog: Tables + Extents + Garbage + Nodes + Tasks + Definitions + Operations + fmt::Debug {
+pub trait Catalog: Tables + Extents + Garbage + Nodes + Tasks + Definitions + Operations + History + fmt::Debug {
     /// Answers when the catalog does; the error says why it does not.
     async fn ping(&self) -> Result<()>;
 }

@@ -18,6 +18,8 @@ pub struct WorkerSettings {
     pub stop_grace_millis: u64,
     /// Deleting what nothing needs.
     pub garbage: GarbageSettings,
+    /// Removing what is past its time.
+    pub retention: RetentionSettings,
 }
 
 impl Default for WorkerSettings {
@@ -28,6 +30,7 @@ impl Default for WorkerSettings {
             lease_millis: 60_000,
             stop_grace_millis: 10_000,
             garbage: GarbageSettings::default(),
+            retention: RetentionSettings::default(),
         }
     }
 }
@@ -54,7 +57,8 @@ pub struct GarbageSettings {
     pub period_millis: u64,
     /// A reservation this old that did not commit is revoked: longer than any flush takes.
     pub reservation_age_millis: u64,
-    /// How long removed extents stay readable: longer than any query takes.
+    /// The grace period: how long what was removed or dropped stays readable as of an earlier time, and a drop can be undone.
+    /// Longer than any query takes.
     pub removed_grace_millis: u64,
     /// Time between sweeps of the whole store, over all nodes.
     pub sweep_period_millis: u64,
@@ -73,12 +77,28 @@ impl Default for GarbageSettings {
         GarbageSettings {
             period_millis: 60_000,
             reservation_age_millis: 3_600_000,
-            removed_grace_millis: 3_600_000,
+            removed_grace_millis: 24 * 3_600_000,
             sweep_period_millis: 6 * 3_600_000,
             unknown_age_millis: 24 * 3_600_000,
             clock_difference_millis: 300_000,
             batch: 1_000,
             deletes_at_once: 8,
         }
+    }
+}
+
+/// Settings of retention.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Time between looks at every policy, over all nodes.
+    pub period_millis: u64,
+    /// Extents removed by one transaction.
+    pub batch: usize,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        RetentionSettings { period_millis: 300_000, batch: 1_000 }
     }
 }

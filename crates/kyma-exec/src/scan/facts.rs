@@ -1,8 +1,8 @@
-//! Columns that the catalog knows and no extent stores: one value for all rows of an extent.
+//! Columns that no extent stores: what the catalog knows, one value for all rows of an extent, and where a row is in it.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeBinaryArray, StringViewArray, TimestampNanosecondArray};
+use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, StringViewArray, TimestampNanosecondArray};
 use arrow::buffer::BooleanBuffer;
 use kyma_core::extent::NewExtent;
 use kyma_core::format::ReadColumn;
@@ -35,6 +35,8 @@ pub enum Fact {
     Id,
     /// Its tags, an array.
     Tags,
+    /// The row's place in the extent.
+    Row,
 }
 
 impl Fact {
@@ -44,6 +46,7 @@ impl Fact {
             "ingestion_time" => Some(Fact::IngestionTime),
             "extent_id" => Some(Fact::Id),
             "extent_tags" => Some(Fact::Tags),
+            "extent_row" => Some(Fact::Row),
             _ => None,
         }
     }
@@ -58,8 +61,10 @@ impl Fact {
         Fact::named(column.source.column.strip_prefix(MARK)?)
     }
 
-    fn array(self, facts: &ExtentFacts, rows: usize) -> Result<ArrayRef> {
+    /// Of so many rows, all of one block, whose places are asked for when they are wanted.
+    fn array(self, facts: &ExtentFacts, rows: usize, places: impl FnOnce() -> Int64Array) -> Result<ArrayRef> {
         Ok(match self {
+            Fact::Row => Arc::new(places()),
             Fact::IngestionTime => {
                 let nanos = made_at(facts.id);
                 Arc::new(TimestampNanosecondArray::from_iter(std::iter::repeat_n(nanos, rows)))
@@ -100,7 +105,7 @@ impl StatsSource for FactStats<'_> {
         let value = match Fact::named(column.column.strip_prefix(MARK)?)? {
             Fact::IngestionTime => Value::Datetime(made_at(self.extent.id)?),
             Fact::Id => Value::Guid(self.extent.id.0.as_u128()),
-            Fact::Tags => return None,
+            Fact::Tags | Fact::Row => return None,
         };
         let rows = self.extent.rows;
         let (min, max) = (Some(value.clone()), Some(value));
@@ -149,9 +154,18 @@ impl Opened {
         };
         let mut read = read.into_iter();
         let column = |column: &ReadColumn| match Fact::of(column) {
-            Some(fact) => fact.array(&self.facts, rows),
+            Some(fact) => fact.array(&self.facts, rows, || self.places(block, rows, selection)),
             None => read.next().ok_or_else(|| Error::internal("a format gave too few columns")),
         };
         wanted.iter().map(column).collect()
+    }
+
+    /// The places in the extent of a block's rows, all or those of `selection`.
+    fn places(&self, block: u32, rows: usize, selection: Option<&BooleanBuffer>) -> Int64Array {
+        let before: i64 = self.reader.block_rows().iter().take(block as usize).map(|rows| i64::from(*rows)).sum();
+        match selection {
+            Some(selection) => selection.set_indices().map(|row| before + row as i64).collect(),
+            None => (0..rows as i64).map(|row| before + row).collect(),
+        }
     }
 }

@@ -26,13 +26,28 @@ CREATE TRIGGER note_sequence_time AFTER INSERT OR UPDATE OF sequence ON database
 INSERT INTO sequence_times (database_id, second, sequence)
 SELECT id, floor(extract(epoch FROM clock_timestamp())), sequence FROM databases;
 
--- Sequences before this one are not complete, whatever is left to see of why.
+-- Sequences before this one are not complete, whatever is left to see of why. What tables there were before this migration is
+-- not known.
 ALTER TABLE databases ADD COLUMN complete_from bigint NOT NULL DEFAULT 0;
+UPDATE databases SET complete_from = sequence;
 
 -- A table is seen by sequences before `dropped_seq`. It is given up when its drop can not be undone any more: its extents
 -- are then removed as of the drop. Dropped before this migration: its extents were removed at once.
 ALTER TABLE tables ADD COLUMN dropped_seq bigint, ADD COLUMN given_up boolean NOT NULL DEFAULT false;
+UPDATE tables SET given_up = true WHERE dropped_at IS NOT NULL;
 CREATE INDEX tables_dropped ON tables (dropped_at) WHERE dropped_at IS NOT NULL;
+
+-- A node from before this migration drops a table by removing its extents at the sequence that it takes next, under the lock
+-- that this takes first: such a drop can not be undone, and is known to sequences all the same.
+CREATE FUNCTION give_up_old_drop() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT sequence + 1 INTO NEW.dropped_seq FROM databases WHERE id = NEW.database_id FOR UPDATE;
+    NEW.given_up := true;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER give_up_old_drop BEFORE UPDATE ON tables FOR EACH ROW
+    WHEN (OLD.dropped_at IS NULL AND NEW.dropped_at IS NOT NULL AND NEW.dropped_seq IS NULL)
+    EXECUTE FUNCTION give_up_old_drop();
 
 -- Sequences that do not see a table because its drop was undone later: `dropped_seq` is the first of them, `restored_seq` the
 -- first that sees it again.

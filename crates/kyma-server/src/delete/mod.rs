@@ -269,9 +269,10 @@ impl TaskHandler for DeleteRecords {
     }
 }
 
-/// Whether another attempt would fail alike.
+/// Whether another attempt would fail alike. An extent or a sequence that was collected meanwhile is none of these.
 fn is_final(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Invalid | Kind::NotFound | Kind::Corrupt)
+    matches!(error.kind(), Kind::Invalid | Kind::Corrupt)
+        || matches!(error.code(), "table.unknown" | "catalog.table_unknown" | "query.unknown_table")
 }
 
 fn stopped() -> Error {

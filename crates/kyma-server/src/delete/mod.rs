@@ -30,7 +30,7 @@ mod rewrite;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};

@@ -41,7 +41,13 @@ pub(super) fn delete(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Opti
     let Some(query) = data else { return define::delete_policy(parser, noun) };
     let table = parser.name()?.text;
     parser.expect_word("records")?;
-    parser.with_properties()?;
+    let properties = parser.with_properties()?;
+    // A property that is not understood may say that nothing is to be deleted.
+    if let Some((name, value)) = properties.iter().find(|(name, value)| name != "whatif" || value != "false") {
+        let message = format!("a deletion does not know this property: {name}={value}");
+        let refused = Diagnostic::error("kql.delete_property", message, parser.span());
+        return Err(Box::new(refused.hint("count the rows before: T | where ... | count")));
+    }
     let query = what_goes(&table, query).ok_or_else(|| {
         let message = "the rows to delete must be said by 'where' alone";
         Diagnostic::error("kql.delete_predicate", message, parser.span())

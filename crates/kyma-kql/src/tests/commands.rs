@@ -278,6 +278,7 @@ fn what_is_not_there_is_refused_with_a_hint() {
         (".delete table T records <| T | take 1", "kql.delete_predicate", ".delete table T records"),
         (".delete table T records <| T", "kql.delete_predicate", ".delete table T records"),
         (".delete table T records <| T | where ;", "kql.delete_predicate", ".delete table T records"),
+        (".delete table T records with (whatif=true) <| T | where a == 1", "kql.delete_property", "count the rows"),
         (".delete everything", "kql.unknown_command", ""),
         (".ingest into table T ('https://x')", "kql.unsupported_command", "/v1/ingest"),
         (".create materialized-view V on table T { T | count }", "kql.unsupported_command", "stored function"),

@@ -59,6 +59,8 @@ pub(crate) const OPERATION: &str = "TableDeleteRecords";
 const ATTEMPTS_MAX: i32 = 50;
 /// Rounds of one attempt: each follows a conflict with compaction.
 const ROUNDS_MAX: usize = 100;
+/// Extents after which the operation shows how far it is.
+const PROGRESS_EVERY: u64 = 100;
 /// The language of what is deleted.
 const LANGUAGE: &str = "kql";
 /// A unit of the semaphore that bounds memory.
@@ -132,16 +134,28 @@ impl DeleteRecords {
         let mut endings = stream::iter(extents)
             .map(|(extent, rows)| self.purge(deletion, table, at, extent, rows, stop))
             .buffer_unordered(DELETE_EXTENTS_AT_ONCE);
+        let mut ended = 0_u64;
         while let Some(ending) = endings.next().await {
             match ending? {
                 Ending::Done => {}
                 Ending::Gone => round.gone += 1,
+            }
+            ended += 1;
+            if ended.is_multiple_of(PROGRESS_EVERY) {
+                self.note(deletion, table).await?;
             }
             if stop.is_cancelled() {
                 return Err(stopped());
             }
         }
         Ok(round)
+    }
+
+    /// Shows in the operation what the receipts come to.
+    async fn note(&self, deletion: &Deletion, table: &Table) -> Result<Receipt> {
+        let total = receipt::total(&*self.state.catalog, table.database, deletion.operation).await?;
+        self.state.catalog.note_operation(deletion.operation, self.state.node.id, &total.json()).await?;
+        Ok(total)
     }
 
     /// Step 2.

@@ -102,6 +102,17 @@ impl Extents for PostgresCatalog {
         Ok(Some((answer, Sequence(get(row, 1)?))))
     }
 
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>> {
+        let sql =
+            "SELECT key, answer, sequence FROM receipts WHERE database_id = $1 AND starts_with(key, $2) ORDER BY key";
+        let rows = self.rows("receipts", sql, &[&database.0, &prefix]).await?;
+        let read = |row| {
+            let Json(answer): Json<serde_json::Value> = get(row, 1)?;
+            Ok((get(row, 0)?, answer, Sequence(get(row, 2)?)))
+        };
+        rows.iter().map(read).collect()
+    }
+
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {
         list::list(self.clone(), query)
     }

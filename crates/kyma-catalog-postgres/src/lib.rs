@@ -14,6 +14,7 @@ mod definitions;
 mod error;
 mod extents;
 mod garbage;
+mod history;
 mod keys;
 mod list;
 pub mod local;

@@ -17,6 +17,7 @@
 //! Times are integer nanoseconds; ranges are closed.
 
 mod definitions;
+mod history;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +35,7 @@ use crate::schema::{Column, Schema};
 use crate::time::TimeRange;
 
 pub use definitions::{Definitions, IngestionMapping, Operation, Operations, Policy, StoredFunction, TableTexts};
+pub use history::{DroppedTable, ExpiryQuery, GivenUp, History};
 
 /// A database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +143,8 @@ pub trait Tables: Send + Sync {
     /// `Conflict` with code `catalog.table_exists` for one that is taken. Extents stay with their table.
     async fn rename_tables(&self, database: DatabaseId, names: &[(String, String)]) -> Result<()>;
 
-    /// Removes a table: its extents are removed at the next sequence, its name is free at once.
+    /// Drops a table: no sequence from the next one on sees it, and its name is free at once. What earlier sequences see stays,
+    /// and the drop can be undone, until it is given up ([`History`]).
     async fn drop_table(&self, table: TableId) -> Result<()>;
 
     /// Sums over what is visible at `at`. Costs as much as there were changes since.
@@ -291,6 +294,10 @@ pub trait Extents: Send + Sync {
         key: &str,
         window_seconds: Option<u32>,
     ) -> Result<Option<(serde_json::Value, Sequence)>>;
+
+    /// The remembered answers to keys that begin with `prefix`, by key. For the few keys of kyma's own work: it looks at
+    /// every key of the database.
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>>;
 
     /// Visible extents that overlap a time range, in order, streamed.
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>>;
@@ -496,7 +503,9 @@ pub trait Tasks: Send + Sync {
 
 /// The whole catalog.
 #[async_trait]
-pub trait Catalog: Tables + Extents + Upkeep + Garbage + Nodes + Tasks + Definitions + Operations + fmt::Debug {
+pub trait Catalog:
+    Tables + Extents + Upkeep + Garbage + Nodes + Tasks + Definitions + Operations + History + fmt::Debug
+{
     /// Answers when the catalog does; the error says why it does not.
     async fn ping(&self) -> Result<()>;
 }

@@ -18,6 +18,7 @@ pub mod format;
 pub mod ids;
 pub mod limits;
 pub mod pattern;
+pub mod policy;
 pub mod predicate;
 pub mod profile;
 pub mod prune;

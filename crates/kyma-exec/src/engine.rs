@@ -34,7 +34,7 @@ use crate::df_adapter::run::{Rows, Runner};
 use crate::holds::Holds;
 use crate::manifest::Manifests;
 use crate::metrics::QueryMetrics;
-use crate::request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
+use crate::request::{Answer, AnswerStream, AsOf, Limits, QueryError, QueryRequest, ResultTable};
 use crate::scan::footers::Footers;
 use crate::scope::{QueryScope, Shared};
 use crate::settings::{ANSWER_ROWS_MAX, ExecSettings, QUESTIONS_MAX};
@@ -44,6 +44,8 @@ use crate::timeline::Timeline;
 
 /// Stack of a CPU thread: plans nest.
 const STACK_BYTES: usize = 16 << 20;
+/// The option by which a text says as of when it is meant.
+const AS_OF_OPTION: &str = "query_as_of";
 /// Batches that wait for a slow reader of a stream.
 const STREAM_BATCHES: usize = 4;
 
@@ -304,7 +306,10 @@ impl Work {
         })?;
         let now = request.now.unwrap_or_else(|| self.clock.now());
         let pinning = timeline.enter(PhaseName::Snapshot);
-        let snapshot = self.snapshots.take(&request.database, &request.text).await?;
+        let snapshot = match as_of(&*frontend, &request, now)? {
+            Some(as_of) => self.snapshots.take_as_of(&request.database, &request.text, as_of).await?,
+            None => self.snapshots.take(&request.database, &request.text).await?,
+        };
         let snapshot = Snapshot { given, ..snapshot };
         drop(pinning);
         let shared = Arc::clone(&self.shared);
@@ -370,6 +375,19 @@ async fn pump(
         }
     }
     Ok(())
+}
+
+/// What a query reads instead of what is there now. The text is read for it only where it may say so.
+fn as_of(frontend: &dyn QueryFrontend, request: &QueryRequest, now: i64) -> Result<Option<AsOf>, Error> {
+    if !request.text.contains(AS_OF_OPTION) {
+        return Ok(request.as_of);
+    }
+    let (nothing, database) = (Snapshot::default(), request.database.as_str());
+    let context = PlanContext { schemas: &nothing, database, now, parameters: &request.parameters, answers: &[] };
+    match frontend.options(&request.text, &context).get(AS_OF_OPTION) {
+        Some(value) => AsOf::of_value(value).map(Some),
+        None => Ok(request.as_of),
+    }
 }
 
 /// Reads a text; questions that its plan depends on are run.

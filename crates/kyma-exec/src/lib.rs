@@ -24,5 +24,5 @@ pub mod snapshot;
 pub mod timeline;
 
 pub use engine::{AnswerParts, Engine, EngineParts, Part, TableHead};
-pub use request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable, TimeScope};
+pub use request::{Answer, AnswerStream, AsOf, Limits, QueryError, QueryRequest, ResultTable, TimeScope};
 pub use settings::ExecSettings;

@@ -100,7 +100,7 @@ impl Committer {
         let sealing = pieces.into_iter().map(|(piece, _)| self.seal_piece(piece));
         let sealed = join_all(sealing).await.into_iter().collect::<Result<Vec<_>>>()?;
         let extents: Vec<ExtentId> = sealed.iter().map(|sealed| sealed.extent.id).collect();
-        let committed = self.swap(sealed, &Removal { table: id, sources }).await?;
+        let committed = self.swap(sealed, Vec::new(), &Removal { table: id, sources }).await?;
         self.metrics.rows.inc_by(count);
         self.metrics.raw_bytes.inc_by(raw_bytes);
         let sequence = match committed.sequences.get(&database) {
@@ -111,9 +111,14 @@ impl Committer {
     }
 
     /// Steps 2 to 4 for extents that take the place of others.
-    pub(crate) async fn swap(&self, sealed: Vec<Sealed>, removal: &Removal) -> Result<Committed> {
+    pub(crate) async fn swap(
+        &self,
+        sealed: Vec<Sealed>,
+        receipts: Vec<Receipt>,
+        removal: &Removal,
+    ) -> Result<Committed> {
         let laid = Extents(sealed.into_iter().map(|sealed| (sealed, BTreeSet::new())).collect());
-        match self.store(laid, Vec::new(), Some(removal)).await {
+        match self.store(laid, receipts, Some(removal)).await {
             Ending::Stored(committed) => Ok(committed),
             Ending::Blamed(error) | Ending::Failed(error) => Err(error),
         }

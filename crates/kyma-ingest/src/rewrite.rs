@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::executor::block_on;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use kyma_core::catalog::{Committed, Table};
+use kyma_core::catalog::{Committed, Receipt, Table};
 use kyma_core::extent::Extent;
 use kyma_core::format::{OpenOptions, RangeReader, ReadColumn, SegmentFormat, SegmentReader};
 use kyma_core::profile::IoCounters;
@@ -51,6 +51,8 @@ pub struct Rewrite {
     pub kept: Vec<Kept>,
     /// The level of the new extent.
     pub level: u8,
+    /// Name of its format; the table's when `None`.
+    pub format: Option<String>,
 }
 
 /// What a rewrite did.
@@ -90,10 +92,19 @@ impl Rewriter {
     /// # Errors
     /// `Conflict` with code `catalog.sources_changed` when a source is not visible any more: nothing is changed then.
     pub async fn rewrite(&self, rewrite: Rewrite) -> Result<Rewritten> {
-        let mut rewrite = rewrite;
+        self.rewrite_with(rewrite, |_done| Ok(Vec::new())).await
+    }
+
+    /// Rewrites like [`Rewriter::rewrite`]; the same transaction keeps receipts of what was done, whose `committed` is still
+    /// empty. `Conflict` with code `catalog.receipt_exists` when one of them is there already.
+    pub async fn rewrite_with(
+        &self,
+        mut rewrite: Rewrite,
+        receipts: impl FnOnce(&Rewritten) -> Result<Vec<Receipt>>,
+    ) -> Result<Rewritten> {
         rewrite.sources.sort_by_key(|source| (source.added, source.id));
         check(&rewrite)?;
-        let format = self.committer.formats.get(&rewrite.table.format)?;
+        let format = self.committer.formats.get(rewrite.format.as_ref().unwrap_or(&rewrite.table.format))?;
         let sources = self.fetch(&rewrite).await?;
         let mut done = Rewritten {
             rows_read: rewrite.sources.iter().map(|source| source.rows).sum(),
@@ -108,7 +119,8 @@ impl Rewriter {
             done.extent = Some(sealed.extent.id);
             (done.rows, done.bytes) = (sealed.extent.rows, sealed.extent.location.length);
         }
-        done.committed = self.committer.swap(sealed.into_iter().collect(), &removal).await?;
+        let receipts = receipts(&done)?;
+        done.committed = self.committer.swap(sealed.into_iter().collect(), receipts, &removal).await?;
         Ok(done)
     }
 

@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
+use crate::delete::DeleteRecords;
 use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::settings::{BLOB_UPLOADS_MAX, Role, Settings};
@@ -184,6 +185,7 @@ impl Node {
         let beating = heartbeat::run(state.catalog.clone(), state.node.clone(), held, period, stop.heartbeat.clone());
         background.spawn(beating);
         if let Some(worker) = worker.filter(|_| state.settings.has(Role::Worker)) {
+            let worker = worker.with(Arc::new(DeleteRecords::new(state.clone())));
             let stop = stop.worker.clone();
             background.spawn(async move { worker.run(stop).await });
         }

@@ -6,6 +6,7 @@
 mod definitions;
 mod extents;
 mod garbage;
+mod history;
 mod queue;
 mod tables;
 mod upkeep;
@@ -57,6 +58,12 @@ pub async fn catalog_suite(catalog: Arc<dyn Catalog>) {
     garbage::only_objects_without_visible_extents_are_doomed(&catalog).await;
     garbage::what_a_snapshot_holds_is_not_doomed(&catalog).await;
     garbage::unknown_objects_are_doomed_and_known_ones_are_not(&catalog).await;
+    history::extents_past_their_time_are_the_old_ones(&catalog).await;
+    history::a_time_names_one_sequence_for_ever(&catalog).await;
+    history::the_oldest_sequence_rises_with_what_is_doomed(&catalog).await;
+    history::a_drop_can_be_undone(&catalog).await;
+    history::a_drop_is_given_up_after_the_grace_period(&catalog).await;
+    history::answers_are_found_by_the_beginning_of_their_keys(&catalog).await;
     queue::tasks_are_claimed_exactly_once(&catalog).await;
     queue::a_stale_token_is_refused(&catalog).await;
     queue::failures_are_retried_then_parked(&catalog).await;

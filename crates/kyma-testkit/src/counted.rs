@@ -79,6 +79,7 @@ counted! {
         fn commit(commit: &Commit) -> Committed;
         fn outcome(reservation: &Reservation) -> Option<Committed>;
         fn receipt(database: DatabaseId, key: &str, window_seconds: Option<u32>) -> Option<(serde_json::Value, Sequence)>;
+        fn receipts(database: DatabaseId, prefix: &str) -> Vec<(String, serde_json::Value, Sequence)>;
         fn replace(table: TableId, sources: &[ExtentId], commit: &Commit) -> Committed;
     } and {
         fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {
@@ -131,8 +132,19 @@ counted! {
     } and {}
     Operations {
         fn begin_operation(id: Uuid, database: &str, kind: &str, node: NodeId) -> ();
+        fn note_operation(id: Uuid, node: NodeId, details: &str) -> ();
         fn end_operation(id: Uuid, error: Option<&str>) -> ();
         fn operations(id: Option<Uuid>, limit: usize) -> Vec<Operation>;
+    } and {}
+    History {
+        fn expired(query: &ExpiryQuery) -> Vec<Extent>;
+        fn sequence_at(database: DatabaseId, time: i64) -> Sequence;
+        fn oldest(database: DatabaseId) -> Sequence;
+        fn tables_at(database: DatabaseId, at: Sequence) -> Vec<Table>;
+        fn dropped_tables(database: DatabaseId) -> Vec<DroppedTable>;
+        fn undrop_table(table: TableId, name: &str) -> Table;
+        fn give_up_dropped(grace: Duration, limit: usize) -> GivenUp;
+        fn forget_times(grace: Duration) -> u64;
     } and {}
     Catalog {
         fn ping() -> ();

@@ -154,7 +154,8 @@ impl Merges {
             return Ok(());
         }
         let sources = sources.into_iter().map(Arc::new).collect();
-        let rewrite = Rewrite { table: Arc::new(table.clone()), sources, kept: Vec::new(), level: payload.level };
+        let rewrite =
+            Rewrite { table: Arc::new(table.clone()), sources, kept: Vec::new(), level: payload.level, format: None };
         let done = match self.rewriter.rewrite(rewrite).await {
             Err(error) if error.code() == "catalog.sources_changed" => {
                 self.metrics.stale.inc();

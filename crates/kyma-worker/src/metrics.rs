@@ -7,6 +7,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::retention::RetentionMetrics;
+
 /// Kinds of tasks are few: each is a handler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct KindLabel {
@@ -41,6 +43,7 @@ pub(crate) struct Metrics {
     pub(crate) queue: Family<StateLabels, Gauge>,
     pub(crate) objects_deleted: Counter,
     pub(crate) compact: CompactMetrics,
+    pub(crate) retention: RetentionMetrics,
 }
 
 impl Metrics {
@@ -51,6 +54,7 @@ impl Metrics {
             queue: Family::default(),
             objects_deleted: Counter::default(),
             compact: CompactMetrics::default(),
+            retention: RetentionMetrics::default(),
         }
     }
 
@@ -61,6 +65,7 @@ impl Metrics {
         worker.register("tasks", "Tasks that are not done, in the whole cluster", self.queue.clone());
         worker.register("objects_deleted", "Objects deleted from the store", self.objects_deleted.clone());
         self.compact.register(registry);
+        self.retention.register(registry);
     }
 }
 

@@ -20,6 +20,8 @@ pub struct WorkerSettings {
     pub compact: CompactSettings,
     /// Deleting what nothing needs.
     pub garbage: GarbageSettings,
+    /// Removing what is past its time.
+    pub retention: RetentionSettings,
 }
 
 impl Default for WorkerSettings {
@@ -31,6 +33,7 @@ impl Default for WorkerSettings {
             stop_grace_millis: 10_000,
             compact: CompactSettings::default(),
             garbage: GarbageSettings::default(),
+            retention: RetentionSettings::default(),
         }
     }
 }
@@ -110,7 +113,8 @@ pub struct GarbageSettings {
     pub period_millis: u64,
     /// A reservation this old that did not commit is revoked: longer than any flush takes.
     pub reservation_age_millis: u64,
-    /// How long removed extents stay readable: longer than any query takes.
+    /// The grace period: how long what was removed or dropped stays readable as of an earlier time, and a drop can be undone.
+    /// Longer than any query takes.
     pub removed_grace_millis: u64,
     /// Time between sweeps of the whole store, over all nodes.
     pub sweep_period_millis: u64,
@@ -129,12 +133,28 @@ impl Default for GarbageSettings {
         GarbageSettings {
             period_millis: 60_000,
             reservation_age_millis: 3_600_000,
-            removed_grace_millis: 3_600_000,
+            removed_grace_millis: 24 * 3_600_000,
             sweep_period_millis: 6 * 3_600_000,
             unknown_age_millis: 24 * 3_600_000,
             clock_difference_millis: 300_000,
             batch: 1_000,
             deletes_at_once: 8,
         }
+    }
+}
+
+/// Settings of retention.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Time between looks at every policy, over all nodes.
+    pub period_millis: u64,
+    /// Extents removed by one transaction.
+    pub batch: usize,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        RetentionSettings { period_millis: 300_000, batch: 1_000 }
     }
 }

@@ -28,6 +28,7 @@ use crate::compact::{Merges, PlanMerges};
 use crate::garbage::{Collect, Sweep};
 use crate::handler::TaskHandler;
 use crate::metrics::{KindLabel, Metrics, OutcomeLabels, StateLabels};
+use crate::retention::{GiveUp, Retention};
 use crate::settings::WorkerSettings;
 
 /// Attempts of a periodic task before it is parked; the next period starts afresh.
@@ -52,7 +53,7 @@ enum Ended {
 }
 
 impl Worker {
-    /// A worker that collects garbage; [`Worker::with`] adds other work.
+    /// A worker that collects garbage and enforces retention; [`Worker::with`] adds other work.
     pub fn new(
         catalog: Arc<dyn Catalog>,
         store: Arc<Store>,
@@ -63,9 +64,13 @@ impl Worker {
         let garbage = settings.garbage.clone();
         let deleted = metrics.objects_deleted.clone();
         let collect = Collect::new(Arc::clone(&catalog), Arc::clone(&store), garbage.clone(), deleted.clone());
-        let sweep = Sweep::new(Arc::clone(&catalog), store, garbage, clock, deleted);
+        let sweep = Sweep::new(Arc::clone(&catalog), store, garbage.clone(), Arc::clone(&clock), deleted);
+        let give_up = GiveUp::new(Arc::clone(&catalog), garbage);
+        let (policy, counters) = (settings.retention.clone(), metrics.retention.clone());
+        let retention = Retention::new(Arc::clone(&catalog), policy, clock, counters);
         let worker = Worker { catalog, settings, node: NodeId::generate(), handlers: BTreeMap::new(), metrics };
-        worker.with(Arc::new(collect)).with(Arc::new(sweep))
+        let worker = worker.with(Arc::new(collect)).with(Arc::new(sweep));
+        worker.with(Arc::new(retention)).with(Arc::new(give_up))
     }
 
     /// Also compacts, if the settings say so.

@@ -1,5 +1,5 @@
-//! Columns that the catalog knows: one value for all rows of an extent. An extent that took over the rows of several commits
-//! stores those that differ from row to row, hidden, under the same names.
+//! Columns of a scan that no writer stores: what the catalog knows, one value for all rows of an extent, and where a row is in
+//! it. An extent that took over the rows of several commits stores what differs from row to row, hidden, under the same names.
 
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub enum Fact {
     Id,
     /// Its tags, an array.
     Tags,
+    /// The row's place in the extent.
+    Row,
 }
 
 impl Fact {
@@ -49,6 +51,7 @@ impl Fact {
             COMMIT => Some(Fact::Commit),
             "extent_id" => Some(Fact::Id),
             "extent_tags" => Some(Fact::Tags),
+            "extent_row" => Some(Fact::Row),
             _ => None,
         }
     }
@@ -63,8 +66,10 @@ impl Fact {
         Fact::named(column.source.column.strip_prefix(HIDDEN_MARK)?)
     }
 
-    fn array(self, facts: &ExtentFacts, rows: usize) -> Result<ArrayRef> {
+    /// Of so many rows, all of one block, whose places are asked for when they are wanted.
+    fn array(self, facts: &ExtentFacts, rows: usize, places: impl FnOnce() -> Int64Array) -> Result<ArrayRef> {
         Ok(match self {
+            Fact::Row => Arc::new(places()),
             Fact::IngestionTime => {
                 let nanos = facts.id.made_at();
                 Arc::new(TimestampNanosecondArray::from_iter(std::iter::repeat_n(nanos, rows)))
@@ -110,7 +115,7 @@ impl StatsSource for FactStats<'_> {
             Fact::IngestionTime => Value::Datetime(self.extent.id.made_at()?),
             Fact::Commit => Value::Long(self.extent.added.0),
             Fact::Id => Value::Guid(self.extent.id.0.as_u128()),
-            Fact::Tags => return None,
+            Fact::Tags | Fact::Row => return None,
         };
         let rows = self.extent.rows;
         let (min, max) = (Some(value.clone()), Some(value));
@@ -154,14 +159,23 @@ impl Opened {
         };
         let mut read = read.into_iter();
         let column = |column: &ReadColumn| match self.constant(column) {
-            Some(fact) => fact.array(&self.facts, rows),
+            Some(fact) => fact.array(&self.facts, rows, || self.places(block, rows, selection)),
             None => read.next().ok_or_else(|| Error::internal("a format gave too few columns")),
         };
         wanted.iter().map(column).collect()
     }
 
-    /// The fact that a column is, when all rows of the extent share it.
+    /// The fact that a column is, unless the extent stores it row by row.
     fn constant(&self, column: &ReadColumn) -> Option<Fact> {
         Fact::of(column).filter(|_| self.reader.schema().column(&column.source.column).is_none())
+    }
+
+    /// The places in the extent of a block's rows, all or those of `selection`.
+    fn places(&self, block: u32, rows: usize, selection: Option<&BooleanBuffer>) -> Int64Array {
+        let before: i64 = self.reader.block_rows().iter().take(block as usize).map(|rows| i64::from(*rows)).sum();
+        match selection {
+            Some(selection) => selection.set_indices().map(|row| before + row as i64).collect(),
+            None => (0..rows as i64).map(|row| before + row).collect(),
+        }
     }
 }

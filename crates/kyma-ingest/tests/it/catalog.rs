@@ -147,6 +147,9 @@ impl Extents for FaultyCatalog {
     ) -> Result<Option<(serde_json::Value, Sequence)>> {
         self.inner.receipt(database, key, window_seconds).await
     }
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>> {
+        self.inner.receipts(database, prefix).await
+    }
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {
         self.inner.list(query)
     }
@@ -279,11 +282,42 @@ impl Operations for FaultyCatalog {
     async fn begin_operation(&self, id: uuid::Uuid, database: &str, kind: &str, node: NodeId) -> Result<()> {
         self.inner.begin_operation(id, database, kind, node).await
     }
+    async fn note_operation(&self, id: uuid::Uuid, node: NodeId, details: &str) -> Result<()> {
+        self.inner.note_operation(id, node, details).await
+    }
     async fn end_operation(&self, id: uuid::Uuid, error: Option<&str>) -> Result<()> {
         self.inner.end_operation(id, error).await
     }
     async fn operations(&self, id: Option<uuid::Uuid>, limit: usize) -> Result<Vec<Operation>> {
         self.inner.operations(id, limit).await
+    }
+}
+
+#[async_trait]
+impl History for FaultyCatalog {
+    async fn expired(&self, query: &ExpiryQuery) -> Result<Vec<Extent>> {
+        self.inner.expired(query).await
+    }
+    async fn sequence_at(&self, database: DatabaseId, time: i64) -> Result<Sequence> {
+        self.inner.sequence_at(database, time).await
+    }
+    async fn oldest(&self, database: DatabaseId) -> Result<Sequence> {
+        self.inner.oldest(database).await
+    }
+    async fn tables_at(&self, database: DatabaseId, at: Sequence) -> Result<Vec<Table>> {
+        self.inner.tables_at(database, at).await
+    }
+    async fn dropped_tables(&self, database: DatabaseId) -> Result<Vec<DroppedTable>> {
+        self.inner.dropped_tables(database).await
+    }
+    async fn undrop_table(&self, table: TableId, name: &str) -> Result<Table> {
+        self.inner.undrop_table(table, name).await
+    }
+    async fn give_up_dropped(&self, grace: Duration, limit: usize) -> Result<GivenUp> {
+        self.inner.give_up_dropped(grace, limit).await
+    }
+    async fn forget_times(&self, grace: Duration) -> Result<u64> {
+        self.inner.forget_times(grace).await
     }
 }
 

@@ -30,7 +30,7 @@ fn seen(rows: &[Row]) -> Vec<Row> {
 
 async fn all_of(world: &World, level: u8) -> Rewrite {
     let sources = world.extents("t").await.into_iter().map(Arc::new).collect();
-    Rewrite { table: table(world).await, sources, kept: vec![], level }
+    Rewrite { table: table(world).await, sources, kept: vec![], level, format: None }
 }
 
 /// What each row's commit and time of ingestion are, by `n`.

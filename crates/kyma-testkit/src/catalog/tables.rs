@@ -114,7 +114,7 @@ pub(super) async fn a_dropped_table_is_gone_but_its_past_is_not(catalog: &Arc<dy
     assert_eq!(visible(catalog, &table, before).await, [extent.id]);
     let now = catalog.pin(table.database).await.unwrap();
     assert!(now > before);
-    assert!(visible(catalog, &table, now).await.is_empty());
+    assert!(catalog.tables_at(table.database, now).await.unwrap().is_empty());
     let reservation = reserve(catalog).await;
     let late = super::extent(&table, &reservation.object_key, 0, 9);
     let commit = Commit { reservation: Some(reservation), extents: vec![late], receipts: vec![] };

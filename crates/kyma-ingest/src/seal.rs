@@ -26,6 +26,8 @@ pub(crate) struct Piece {
     pub(crate) table: Arc<Table>,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) raw_bytes: u64,
+    /// As in [`EncodeOptions::writes`].
+    pub(crate) writes: Vec<u128>,
 }
 
 /// An encoded piece.
@@ -51,6 +53,9 @@ pub(crate) fn seal(piece: &Piece, format: &dyn SegmentFormat) -> Result<Sealed> 
         sorted_by: sorted_by.clone(),
         level: 0,
         block_rows: BLOCK_ROWS,
+        raw_bytes: piece.raw_bytes,
+        replaces: Vec::new(),
+        writes: piece.writes.clone(),
     };
     let encoded = format.encode(&[rows], &options)?;
     let extent = NewExtent {
@@ -205,7 +210,8 @@ pub(crate) fn pieces<M: Copy>(
         if full {
             rows = batch.num_rows();
             columns = batch.schema_ref().fields().iter().map(|field| (field.name().clone(), ())).collect();
-            pieces.push((Piece { table: Arc::clone(table), batches: Vec::new(), raw_bytes: 0 }, Vec::new()));
+            let piece = Piece { table: Arc::clone(table), batches: Vec::new(), raw_bytes: 0, writes: Vec::new() };
+            pieces.push((piece, Vec::new()));
         }
         if let Some((piece, marks)) = pieces.last_mut() {
             piece.batches.push(batch);

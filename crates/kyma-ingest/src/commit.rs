@@ -31,7 +31,8 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use kyma_core::catalog::{Catalog, Commit, Committed, Receipt, Reservation, Table};
 use kyma_core::clock::Clock;
-use kyma_core::format::Formats;
+use kyma_core::format::{Formats, write_hash};
+use kyma_core::limits::EXTENT_WRITES_MAX;
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
 use kyma_storage::Store;
 use tokio::time::{Instant, sleep, timeout};
@@ -203,8 +204,10 @@ impl Committer {
         let mut sealing = Vec::new();
         for (id, batches) in tables {
             let Some((_, table)) = newest.get(&id) else { continue };
-            for (piece, places) in pieces(table, batches, self.settings.extent_bytes, EXTENT_CELLS_MAX) {
-                sealing.push(async move { (self.seal_piece(piece).await, BTreeSet::from_iter(places)) });
+            for (mut piece, places) in pieces(table, batches, self.settings.extent_bytes, EXTENT_CELLS_MAX) {
+                let places = BTreeSet::from_iter(places);
+                piece.writes = writes(units, &places);
+                sealing.push(async move { (self.seal_piece(piece).await, places) });
             }
         }
         let mut extents = Vec::with_capacity(sealing.len());
@@ -416,6 +419,16 @@ fn lay_out(extents: Extents) -> (Vec<kyma_core::extent::NewExtent>, Bytes) {
         laid.push(sealed.extent);
     }
     (laid, object.freeze())
+}
+
+/// Names the writes of the units at `places`; none when one has no key, or when there are too many.
+fn writes(units: &[Unit], places: &BTreeSet<usize>) -> Vec<u128> {
+    if places.len() > EXTENT_WRITES_MAX {
+        return Vec::new();
+    }
+    let units = places.iter().filter_map(|place| units.get(*place));
+    let hash = |unit: &Unit| unit.key.as_ref().map(|key| write_hash(unit.database.id, &key.text));
+    units.map(hash).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 /// What each unit will be answered; the sequence is still to come.

@@ -314,5 +314,7 @@ fn provenance(rewrite: &Rewrite, rows: usize) -> Provenance {
         raw_bytes: u64::try_from(part).unwrap_or(raw_bytes),
         level: rewrite.level,
         tags: rewrite.sources.first().map(|source| source.tags.clone()).unwrap_or_default(),
+        replaces: rewrite.sources.iter().map(|source| source.id).collect(),
+        writes: Vec::new(),
     }
 }

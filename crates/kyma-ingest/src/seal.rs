@@ -26,6 +26,8 @@ pub(crate) struct Piece {
     pub(crate) table: Arc<Table>,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) raw_bytes: u64,
+    /// As in [`EncodeOptions::writes`].
+    pub(crate) writes: Vec<u128>,
 }
 
 /// An encoded piece.
@@ -42,12 +44,17 @@ pub(crate) struct Provenance {
     /// 0 as ingested; higher ones are encoded with more effort.
     pub(crate) level: u8,
     pub(crate) tags: Vec<String>,
+    /// As in [`EncodeOptions::replaces`].
+    pub(crate) replaces: Vec<ExtentId>,
+    /// As in [`EncodeOptions::writes`].
+    pub(crate) writes: Vec<u128>,
 }
 
 /// Sorts and encodes one piece.
 pub(crate) fn seal(piece: &Piece, format: &dyn SegmentFormat) -> Result<Sealed> {
     let rows = sort(merge(&piece.batches)?, &piece.table)?;
-    encode(&rows, &piece.table, &Provenance { raw_bytes: piece.raw_bytes, ..Provenance::default() }, format)
+    let (raw_bytes, writes) = (piece.raw_bytes, piece.writes.clone());
+    encode(&rows, &piece.table, &Provenance { raw_bytes, writes, ..Provenance::default() }, format)
 }
 
 /// Encodes rows that are in the table's order.
@@ -69,6 +76,9 @@ pub(crate) fn encode(
         sorted_by: sorted_by.clone(),
         level: provenance.level,
         block_rows: BLOCK_ROWS,
+        raw_bytes: provenance.raw_bytes,
+        replaces: provenance.replaces.clone(),
+        writes: provenance.writes.clone(),
     };
     let encoded = format.encode(std::slice::from_ref(rows), &options)?;
     let extent = NewExtent {
@@ -239,7 +249,8 @@ pub(crate) fn pieces<M: Copy>(
         if full {
             rows = batch.num_rows();
             columns = batch.schema_ref().fields().iter().map(|field| (field.name().clone(), ())).collect();
-            pieces.push((Piece { table: Arc::clone(table), batches: Vec::new(), raw_bytes: 0 }, Vec::new()));
+            let piece = Piece { table: Arc::clone(table), batches: Vec::new(), raw_bytes: 0, writes: Vec::new() };
+            pieces.push((piece, Vec::new()));
         }
         if let Some((piece, marks)) = pieces.last_mut() {
             piece.batches.push(batch);

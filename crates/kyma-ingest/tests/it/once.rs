@@ -2,6 +2,9 @@
 
 use futures::future::join_all;
 
+use kyma_core::format::write_hash;
+use kyma_core::profile::IoCounters;
+
 use crate::catalog::CommitFault;
 use crate::node::World;
 
@@ -83,4 +86,31 @@ async fn the_same_body_is_stored_once_within_the_window_of_its_table() {
     two.write("other", body).await.unwrap();
     assert_eq!(world.column("t", "n").await, ["1", "1", "2", "2", "3", "3", "3", "4", "4", "4"]);
     assert_eq!(world.column("other", "n").await, ["3", "4"]);
+}
+
+/// What a rebuilt catalog needs: the footer says all of the row, and names the writes when every one has a key.
+#[tokio::test(flavor = "multi_thread")]
+async fn footers_say_what_the_catalog_knows() {
+    let world = World::new().await;
+    let node = world.node().await;
+    node.write_once("t", "key", "{\"n\":1}\n{\"n\":2}").await.unwrap();
+    node.write("u", r#"{"n":1}"#).await.unwrap();
+    let store = kyma_storage::Store::from_object_store(std::sync::Arc::clone(&world.objects));
+    for table in ["t", "u"] {
+        let extents = world.extents(table).await;
+        let [extent] = extents.as_slice() else { panic!("one extent: {extents:?}") };
+        let source = store.reader(&extent.location, std::sync::Arc::new(IoCounters::default()));
+        let open = kyma_core::format::OpenOptions {
+            extent: extent.id,
+            length: extent.location.length,
+            footer_length: extent.footer_length,
+            footer: None,
+        };
+        let format: &dyn kyma_core::format::SegmentFormat = &kyma_format_tlm::Tlm;
+        let identity = format.open(source, &open).await.unwrap().identity().unwrap();
+        let row = identity.to_extent(&extent.format, extent.location.clone(), extent.footer_length);
+        assert_eq!((&row, identity.table_name.as_str()), (&extent.new, table));
+        let hash = write_hash(extent.database, "key");
+        assert_eq!(identity.writes, if table == "t" { vec![hash] } else { Vec::new() });
+    }
 }

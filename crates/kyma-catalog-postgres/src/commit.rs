@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deadpool_postgres::Transaction;
 use kyma_core::catalog::{Commit, Committed, Receipt, Reservation};
 use kyma_core::extent::NewExtent;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::{DatabaseId, Error, ExtentId, Result, Sequence, TableId};
 use tokio_postgres::types::Json;
 use uuid::Uuid;
@@ -61,7 +62,11 @@ impl PostgresCatalog {
             Ok((transaction, committed))
         };
         let (transaction, committed) = self.bounded(doing, begun).await?;
-        let ending = async { transaction.commit().await.map_err(error::statement(doing)) };
+        failpoint::reach(Point::CommitBeforeCommit)?;
+        let ending = async {
+            transaction.commit().await.map_err(error::statement(doing))?;
+            failpoint::reach(Point::CommitAfterCommit)
+        };
         match self.bounded(doing, ending).await {
             Ok(()) => Ok(committed),
             Err(error) if error.code() == "catalog.contended" => Err(error),
@@ -80,6 +85,7 @@ impl PostgresCatalog {
         end_reservation(transaction, commit).await?;
         let databases = lock_tables(transaction, commit, removal).await?;
         let sequences = take_sequences(transaction, &databases).await?;
+        failpoint::reach(Point::CommitLocked)?;
         if let Some(removal) = removal {
             remove_sources(transaction, removal, &sequences).await?;
         }
@@ -149,7 +155,8 @@ impl PostgresCatalog {
     /// forgotten: nothing can be registered under it any more.
     pub(crate) async fn resolve_outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
         let doing = "outcome";
-        self.bounded(doing, async {
+        failpoint::reach(Point::OutcomeBeforeAsk)?;
+        let outcome = self.bounded(doing, async {
             let client = self.client().await?;
             let revoked = execute(
                 &client,
@@ -171,8 +178,10 @@ impl PostgresCatalog {
                 noted.into_iter().map(|(database, sequence)| (DatabaseId(database), Sequence(sequence))).collect()
             };
             Ok(noted.map(|noted| Committed { sequences: sequences(noted) }))
-        })
-        .await
+        });
+        let outcome = outcome.await?;
+        failpoint::reach(Point::OutcomeAfterAsk)?;
+        Ok(outcome)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kyma_core::catalog::{DoomedObject, Garbage};
+use kyma_core::failpoint::{self, Point};
 use kyma_core::{DatabaseId, NodeId, Result, Sequence};
 use tokio_postgres::Row;
 
@@ -101,6 +102,7 @@ impl Garbage for PostgresCatalog {
             if execute(&transaction, doing, forget, &[&key]).await? == 1 {
                 execute(&transaction, doing, "DELETE FROM extents WHERE object_key = $1", &[&key]).await?;
             }
+            failpoint::reach(Point::GarbageBeforeForgotten)?;
             transaction.commit().await.map_err(error::statement(doing))
         })
         .await

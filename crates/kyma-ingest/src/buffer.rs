@@ -106,7 +106,7 @@ impl Buffer {
             waiting.units.push_back(unit);
         }
         self.wake.notify_one();
-        receiver.await.unwrap_or_else(|_dropped| Err(Error::internal("a flush ended without an answer")))
+        receiver.await.unwrap_or_else(|_dropped| Err(broken_off()))
     }
 
     /// Takes no more units, stores what waits, and returns when every flush has ended.
@@ -175,6 +175,12 @@ impl Buffer {
         waiting.oldest = (!waiting.units.is_empty()).then(Instant::now);
         taken
     }
+}
+
+/// The error of writers whose flush broke down at an unknown step.
+fn broken_off() -> Error {
+    Error::unavailable("ingest.outcome_unknown", "a flush broke off without an answer; the rows may be stored or not")
+        .hint("send the write again with the same Idempotency-Key: it is stored once")
 }
 
 pub(crate) fn stopping() -> Error {

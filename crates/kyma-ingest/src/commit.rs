@@ -31,6 +31,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use kyma_core::catalog::{Catalog, Commit, Committed, Receipt, Reservation, Table};
 use kyma_core::clock::Clock;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::format::{Formats, write_hash};
 use kyma_core::limits::EXTENT_WRITES_MAX;
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
@@ -164,7 +165,10 @@ impl Committer {
         };
         match self.store(extents, receipts, None).await {
             Ending::Stored(committed) => {
-                self.acknowledge(units, answers, &committed).await;
+                match failpoint::reach(Point::IngestAfterCommit) {
+                    Ok(()) => self.acknowledge(units, answers, &committed).await,
+                    Err(error) => self.fail(units, &error),
+                }
                 Vec::new()
             }
             Ending::Blamed(error) => self.without_blamed(units, error).await,
@@ -186,6 +190,7 @@ impl Committer {
 
     /// Seals the rows of all units, side by side. An error comes with the units to blame.
     async fn seal(&self, units: &[Unit]) -> Result<Extents, (BTreeSet<usize>, Error)> {
+        failpoint::reach(Point::IngestBeforeSeal).map_err(|error| ((0..units.len()).collect(), error))?;
         let mut tables: Vec<(TableId, Vec<_>)> = Vec::new();
         let mut newest = std::collections::HashMap::new();
         for (place, unit) in units.iter().enumerate() {
@@ -234,13 +239,10 @@ impl Committer {
         }
         for _ in 0..PUTS_MAX {
             let key = object_key(self.clock.now());
-            let reservation = match self.bounded(self.catalog.reserve(self.node, &key)).await {
+            let reservation = match self.reserve_and_put(&key, &object).await {
                 Ok(reservation) => reservation,
                 Err(error) => return Ending::Failed(error),
             };
-            if let Err(error) = self.store.put(&key, object.clone()).await {
-                return Ending::Failed(error);
-            }
             new_extents.iter_mut().for_each(|extent| extent.location.key.clone_from(&key));
             let commit =
                 Commit { reservation: Some(reservation), extents: new_extents.clone(), receipts: receipts.clone() };
@@ -254,6 +256,16 @@ impl Committer {
             tracing::warn!(key, "a reservation was revoked before its commit; the object is put again");
         }
         Ending::Failed(revoked())
+    }
+
+    /// Steps 2 and 3.
+    async fn reserve_and_put(&self, key: &str, object: &Bytes) -> Result<Reservation> {
+        failpoint::reach(Point::IngestBeforeReserve)?;
+        let reservation = self.bounded(self.catalog.reserve(self.node, key)).await?;
+        failpoint::reach(Point::IngestAfterReserve)?;
+        self.store.put(key, object.clone()).await?;
+        failpoint::reach(Point::IngestAfterPut)?;
+        Ok(reservation)
     }
 
     /// Step 4; `None` when the reservation no longer stands and a new one may be tried.
@@ -359,7 +371,10 @@ impl Committer {
             self.metrics.rejected.inc_by(answer.rejected);
             self.metrics.unmapped.inc_by(answer.unmapped);
             self.metrics.raw_bytes.inc_by(unit.raw_bytes);
-            unit.answer(Ok(answer));
+            match failpoint::reach(Point::IngestBeforeAck) {
+                Ok(()) => unit.answer(Ok(answer)),
+                Err(error) => self.fail(vec![unit], &error),
+            }
         }
     }
 

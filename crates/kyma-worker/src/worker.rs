@@ -6,16 +6,18 @@
 //!    fails its task, not the worker.
 //! 3. When the lease is lost, because another worker has the task or the catalog did not answer until it ran out, the
 //!    handler is dropped and nothing is reported: the task is not ours.
-//! 4. On shutdown nothing more is claimed; running handlers are told, awaited for the grace, then dropped, and their
+//! 4. A slot or the scheduler that panics is started again; what it had claimed waits for its lease to run out.
+//! 5. On shutdown nothing more is claimed; running handlers are told, awaited for the grace, then dropped, and their
 //!    tasks given back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::{FutureExt, join, join_all};
 use kyma_core::catalog::{Catalog, ClaimedTask, NewTask};
 use kyma_core::clock::Clock;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::{Error, Kind, NodeId, Result};
 use kyma_ingest::Rewriter;
 use kyma_storage::Store;
@@ -106,8 +108,16 @@ impl Worker {
 
     /// Works until `shutdown` is cancelled and running tasks have ended.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let slots = (0..self.settings.tasks_at_once.max(1)).map(|_| self.slot(&shutdown));
-        join(self.schedule(&shutdown), join_all(slots)).await;
+        let slots = (0..self.settings.tasks_at_once.max(1)).map(|_| self.kept_up("slot", &shutdown, || self.slot(&shutdown)));
+        join(self.kept_up("scheduler", &shutdown, || self.schedule(&shutdown)), join_all(slots)).await;
+    }
+
+    /// Runs a loop, and again after it panicked: a defect in one must not end a node's background work for ever.
+    async fn kept_up<F: Future<Output = ()>>(&self, what: &str, shutdown: &CancellationToken, run: impl Fn() -> F) {
+        while std::panic::AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+            tracing::error!("the worker's {what} panicked; it starts again");
+            pause(self.settings.poll(), shutdown).await;
+        }
     }
 
     /// Step 1.
@@ -120,7 +130,7 @@ impl Worker {
         let Some(shortest) = periodic.iter().map(|(_, period)| *period).min() else { return };
         while !shutdown.is_cancelled() {
             for (kind, period) in &periodic {
-                if let Err(error) = self.catalog.enqueue(&periodic_task(kind, *period)).await {
+                if let Err(error) = self.enqueue(kind, *period).await {
                     tracing::warn!(kind, error = %error.chain(), "a periodic task cannot be enqueued");
                 }
             }
@@ -129,7 +139,12 @@ impl Worker {
         }
     }
 
-    /// Steps 2 to 4, for one task at a time.
+    async fn enqueue(&self, kind: &str, period: Duration) -> Result<()> {
+        failpoint::reach(Point::TaskBeforeEnqueue)?;
+        self.catalog.enqueue(&periodic_task(kind, period)).await.map(drop)
+    }
+
+    /// Steps 2, 3 and 5, for one task at a time.
     async fn slot(&self, shutdown: &CancellationToken) {
         let kinds: Vec<String> = self.handlers.keys().map(|kind| (*kind).to_owned()).collect();
         let mut backoff = self.settings.poll();
@@ -152,7 +167,10 @@ impl Worker {
     async fn work(&self, task: &ClaimedTask, claimed_at: Instant, shutdown: &CancellationToken) {
         let Some(handler) = self.handlers.get(task.kind.as_str()) else { return };
         let started = Instant::now();
-        let ended = self.run_leased(Arc::clone(handler), task, claimed_at, shutdown).await;
+        let ended = match failpoint::reach(Point::TaskAfterClaim) {
+            Ok(()) => self.run_leased(Arc::clone(handler), task, claimed_at, shutdown).await,
+            Err(error) => Ended::Done(Err(error)),
+        };
         let kind = KindLabel { kind: task.kind.clone() };
         self.metrics.seconds.get_or_create(&kind).observe(started.elapsed().as_secs_f64());
         let reported = match ended {
@@ -163,7 +181,7 @@ impl Worker {
             }
             Ended::Done(Ok(())) => {
                 self.count(task, "completed");
-                self.catalog.complete(task.id, task.token).await
+                self.complete(task).await
             }
             Ended::Done(Err(error)) => {
                 self.count(task, "failed");
@@ -198,6 +216,17 @@ impl Worker {
         }
     }
 
+    async fn complete(&self, task: &ClaimedTask) -> Result<()> {
+        failpoint::reach(Point::TaskBeforeComplete)?;
+        self.catalog.complete(task.id, task.token).await?;
+        failpoint::reach(Point::TaskAfterComplete)
+    }
+
+    async fn renew(&self, task: &ClaimedTask) -> Result<()> {
+        failpoint::reach(Point::TaskBeforeRenew)?;
+        self.catalog.renew(task.id, task.token, self.settings.lease()).await
+    }
+
     /// Runs a handler in a task of its own while renewing the lease.
     async fn run_leased(
         &self,
@@ -226,8 +255,7 @@ impl Worker {
                 () = tokio::time::sleep_until(renew_at) => {
                     let asked_at = Instant::now();
                     // A catalog that hangs must not keep us here past the lease.
-                    let renewing = self.catalog.renew(task.id, task.token, self.settings.lease());
-                    match tokio::time::timeout_at(lease_end, renewing).await {
+                    match tokio::time::timeout_at(lease_end, self.renew(task)).await {
                         Ok(Ok(())) => lease_end = asked_at + self.settings.lease(),
                         Ok(Err(error)) if error.kind() == Kind::Conflict => return Ended::LeaseLost,
                         Ok(Err(error)) => tracing::warn!(task = %task.id, error = %error.chain(), "a lease cannot be renewed"),

@@ -13,8 +13,9 @@ use kyma_core::catalog::{Commit, ExtentOrder, ExtentQuery, Table};
 use kyma_core::extent::Extent;
 use kyma_core::format::{OpenOptions, ReadColumn};
 use kyma_core::profile::IoCounters;
+use kyma_core::schema::HIDDEN_MARK;
 use kyma_core::time::TimeRange;
-use kyma_core::{Error, ExtentId, Kind, Result, Sequence};
+use kyma_core::{Error, ExtentId, Kind, Result, Schema, Sequence};
 use kyma_ingest::{BodyFormat, Encoding, IngestAnswer, IngestRequest};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -324,7 +325,8 @@ async fn read_batches(world: &World, node: &SimNode, extent: &Extent) -> Result<
         footer: None,
     };
     let reader = world.formats.get(&extent.format)?.open(Arc::clone(&source), &options).await?;
-    let schema = reader.schema().clone();
+    let stored = reader.schema().columns().iter().filter(|column| !column.name.starts_with(HIDDEN_MARK));
+    let schema: Schema = stored.cloned().collect();
     let columns: Vec<ReadColumn> =
         schema.columns().iter().map(|column| ReadColumn::column(&column.name, column.ty)).collect();
     let fields: Vec<_> = schema.columns().iter().map(|column| column.ty.field(&column.name)).collect();

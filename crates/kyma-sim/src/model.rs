@@ -7,8 +7,10 @@ mod commit;
 mod definitions;
 mod extents;
 mod garbage;
+mod history;
 mod queue;
 mod tables;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,7 +79,9 @@ pub(crate) struct State {
     pub(crate) objects: BTreeMap<String, ObjectRow>,
     pub(crate) keys: BTreeMap<ReservationId, String>,
     pub(crate) extents: BTreeMap<ExtentId, ExtentRow>,
-    pub(crate) receipts: BTreeMap<(DatabaseId, String), (serde_json::Value, Sequence)>,
+    pub(crate) receipts: BTreeMap<(DatabaseId, String), ReceiptRow>,
+    pub(crate) holds: BTreeMap<(NodeId, DatabaseId), (Sequence, i64)>,
+    pub(crate) tables_made: i64,
     pub(crate) nodes: BTreeMap<NodeId, (Node, i64)>,
     pub(crate) tasks: BTreeMap<TaskId, TaskRow>,
     pub(crate) mappings: BTreeMap<(TableId, String), IngestionMapping>,
@@ -92,11 +96,26 @@ pub(crate) struct DatabaseRow {
     pub(crate) name: String,
     pub(crate) sequence: Sequence,
     pub(crate) schema_version: i64,
+    /// Earlier sequences are not complete.
+    pub(crate) complete_from: Sequence,
+    /// The last sequence of each second that had one.
+    pub(crate) times: BTreeMap<i64, Sequence>,
+}
+
+/// A remembered answer, and when it was given.
+pub(crate) struct ReceiptRow {
+    pub(crate) answer: serde_json::Value,
+    pub(crate) sequence: Sequence,
+    pub(crate) created_at: i64,
 }
 
 pub(crate) struct TableRow {
     pub(crate) table: Table,
-    pub(crate) dropped: bool,
+    /// The first sequence that does not see it, and when that was.
+    pub(crate) dropped: Option<(Sequence, i64)>,
+    pub(crate) given_up: bool,
+    /// Sequences that do not see it because its drop was undone later.
+    pub(crate) gaps: Vec<(Sequence, Sequence)>,
     /// The latest commit that changed its extents, if one did.
     pub(crate) changed: Option<Sequence>,
     /// Extents removed at or before this one may be forgotten.
@@ -122,6 +141,7 @@ pub(crate) struct ObjectRow {
 
 pub(crate) struct ExtentRow {
     pub(crate) extent: Extent,
+    pub(crate) added_at: i64,
     pub(crate) removed_at: Option<i64>,
 }
 
@@ -136,6 +156,8 @@ pub(crate) struct TaskRow {
     pub(crate) attempts_max: i32,
     pub(crate) run_at: i64,
     pub(crate) lease_until: i64,
+    pub(crate) node: Option<NodeId>,
+    pub(crate) changed: i64,
     pub(crate) error: Option<String>,
 }
 
@@ -171,7 +193,7 @@ impl State {
     }
 
     fn live_table(&mut self, id: TableId) -> Result<&mut TableRow> {
-        self.tables.get_mut(&id).filter(|row| !row.dropped).ok_or_else(|| table_unknown(id))
+        self.tables.get_mut(&id).filter(|row| row.dropped.is_none()).ok_or_else(|| table_unknown(id))
     }
 
     fn schema_changed(&mut self, database: DatabaseId) {

@@ -93,7 +93,7 @@ impl SimNode {
         let ingester = scope::within(Arc::clone(&held), async { Ingester::new(parts) }).await;
         let worker = Worker::new(Arc::clone(&catalog), Arc::clone(&store), world.plan.worker.clone(), clock.clone());
         let probe = Probe { world: own_world, scope: own_scope, lease: world.plan.worker.lease_millis };
-        let worker = worker.on_node(id).with(Arc::new(probe));
+        let worker = worker.on_node(id).with(Arc::new(probe)).compacting(ingester.rewriter(1), clock.clone());
         let stop = shutdown.clone();
         world.tasks.spawn(scope::within(held, async move { worker.run(stop).await }));
         Arc::new(SimNode { name, scope, clock, store, catalog, ingester, shutdown })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kyma_ingest::IngestSettings;
 use kyma_storage::StoreSettings;
-use kyma_worker::{GarbageSettings, WorkerSettings};
+use kyma_worker::{CompactSettings, GarbageSettings, RetentionSettings, WorkerSettings};
 use url::Url;
 
 use crate::rng::Rng;
@@ -170,6 +170,19 @@ fn worker(rng: &mut Rng) -> WorkerSettings {
             batch: rng.pick(&[2, 1_000]),
             deletes_at_once: rng.between(1, 4) as usize,
         },
-        ..WorkerSettings::default()
+        compact: CompactSettings {
+            enabled: rng.chance(600),
+            period_millis: rng.pick(&[12_000, 30_000]),
+            merges_at_once: 1,
+            target_raw_bytes: rng.pick(&[500, 4_000]),
+            sources_max: rng.between(2, 6) as usize,
+            gather_extents: rng.between(2, 4) as usize,
+            gather_age_millis: rng.pick(&[1_000, 10_000]),
+            tier_extents: rng.between(2, 3) as usize,
+            partition_seconds: rng.pick(&[900, 86_400]),
+            quiet_millis: rng.pick(&[30_000, 120_000]),
+            ..CompactSettings::default()
+        },
+        retention: RetentionSettings { period_millis: 30_000, batch: rng.pick(&[1, 100]) },
     }
 }

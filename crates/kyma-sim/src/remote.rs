@@ -200,6 +200,7 @@ asked! {
         fn tables(database: =DatabaseId) -> Vec<Table>;
         fn grow_table(table: =TableId, columns: &[Column]) -> Table;
         fn set_format(table: =TableId, format: &str) -> Table;
+        fn set_deduplication(table: =TableId, seconds: =u32) -> Table;
         fn set_columns(table: =TableId, version: =i64, columns: &[Column]) -> Table;
         fn rename_tables(database: =DatabaseId, names: &[(String, String)]) -> ();
         fn drop_table(table: =TableId) -> ();
@@ -208,6 +209,7 @@ asked! {
     Garbage {
         fn created() -> i64;
         fn revoke_stale(age: =Duration, limit: =usize) -> Vec<DoomedObject>;
+        fn hold(node: =NodeId, oldest: &BTreeMap<DatabaseId, Sequence>, time: =Duration) -> ();
         fn doom_removed(grace: =Duration, limit: =usize) -> Vec<DoomedObject>;
         fn doom_unknown(keys: &[String]) -> Vec<DoomedObject>;
         fn doomed(limit: =usize) -> Vec<DoomedObject>;
@@ -225,6 +227,24 @@ asked! {
         fn complete(task: =TaskId, token: =i64) -> ();
         fn fail(task: =TaskId, token: =i64, error: &str) -> ();
         fn recent(limit: =usize) -> Vec<TaskStatus>;
+        fn open_tasks(kind: &str, parked_within: =Duration, limit: =usize) -> Vec<TaskStatus>;
+        fn task_counts() -> Vec<TaskCount>;
+        fn unpark(task: =TaskId) -> bool;
+    }
+    Upkeep {
+        fn uncompacted_tables(limit: =usize) -> Vec<Uncompacted>;
+        fn uncompacted(table: =TableId, limit: =usize) -> Vec<Extent>;
+        fn still_visible(table: =TableId, extents: &[ExtentId]) -> Vec<Extent>;
+    }
+    History {
+        fn expired(query: &ExpiryQuery) -> Vec<Extent>;
+        fn sequence_at(database: =DatabaseId, time: =i64) -> Sequence;
+        fn oldest(database: =DatabaseId) -> Sequence;
+        fn tables_at(database: =DatabaseId, at: =Sequence) -> Vec<Table>;
+        fn dropped_tables(database: =DatabaseId) -> Vec<DroppedTable>;
+        fn undrop_table(table: =TableId, name: &str) -> Table;
+        fn give_up_dropped(grace: =Duration, limit: =usize) -> GivenUp;
+        fn forget_times(grace: =Duration) -> u64;
     }
     Definitions {
         fn ingestion_mapping(table: =TableId, name: &str) -> Option<IngestionMapping>;
@@ -246,6 +266,10 @@ asked! {
 impl Operations for NodeCatalog {
     async fn begin_operation(&self, id: Uuid, database: &str, kind: &str, node: NodeId) -> Result<()> {
         self.world.model.begin_operation(id, database, kind, node).await
+    }
+
+    async fn note_operation(&self, id: Uuid, node: NodeId, details: &str) -> Result<()> {
+        self.world.model.note_operation(id, node, details).await
     }
 
     async fn end_operation(&self, id: Uuid, error: Option<&str>) -> Result<()> {
@@ -285,12 +309,23 @@ impl Extents for NodeCatalog {
 
     async fn outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
         let (id, detail) = (reservation.id, number(reservation.object_key.as_bytes()));
-        self.ask("outcome", detail, Silence::Plain, move |model| Ok(model.outcome_now(id))).await
+        self.ask("outcome", detail, Silence::Plain, move |model| model.outcome_now(id)).await
     }
 
-    async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>> {
+    async fn receipt(
+        &self,
+        database: DatabaseId,
+        key: &str,
+        window_seconds: Option<u32>,
+    ) -> Result<Option<(serde_json::Value, Sequence)>> {
         let key = key.to_owned();
-        self.ask("receipt", 0, Silence::Plain, move |model| now(model.receipt(database, &key))).await
+        let apply = move |model: &Model| now(model.receipt(database, &key, window_seconds));
+        self.ask("receipt", 0, Silence::Plain, apply).await
+    }
+
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>> {
+        let prefix = prefix.to_owned();
+        self.ask("receipts", 0, Silence::Plain, move |model| now(model.receipts(database, &prefix))).await
     }
 
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {

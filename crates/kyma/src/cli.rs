@@ -142,6 +142,9 @@ pub(crate) struct QueryArgs {
     /// How to print rows; a table on a terminal, NDJSON in a pipe unless given
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
+    /// Read what was there at a sequence or a time: 1742, or 2026-11-27T04:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) as_of: Option<String>,
     /// Print what the query cost, on standard error: phases, pruning, operators, requests
     #[arg(long)]
     pub(crate) profile: bool,

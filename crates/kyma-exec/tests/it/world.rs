@@ -97,6 +97,9 @@ impl World {
             sorted_by: Vec::new(),
             level: 0,
             block_rows,
+            raw_bytes: 0,
+            replaces: Vec::new(),
+            writes: Vec::new(),
         };
         let encoded = self.formats.get(format).unwrap().encode(&[batch(schema, rows)], &options).unwrap();
         let key = format!("data/{id}");

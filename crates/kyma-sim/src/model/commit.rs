@@ -7,10 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use kyma_core::catalog::{Commit, Committed};
 use kyma_core::extent::Extent;
 use kyma_core::planted::{self, Bug};
+use kyma_core::time::SECOND;
 use kyma_core::{DatabaseId, Error, ExtentId, ReservationId, Result, Sequence, TableId};
 use uuid::Uuid;
 
-use super::{Change, ExtentRow, Model, ObjectRow, ObjectState, State, database_unknown, table_unknown};
+use super::{
+    Change, ExtentRow, Model, ObjectRow, ObjectState, ReceiptRow, State, database_unknown, table_unknown,
+};
 
 impl Model {
     pub(crate) fn commit_now(&self, commit: &Commit, removal: Option<(TableId, &[ExtentId])>) -> Result<Committed> {
@@ -23,16 +26,16 @@ impl Model {
         if let Some((table, _)) = removal {
             state.check_sources(table, &sources)?;
         }
-        state.check_receipts(commit)?;
+        state.check_receipts(commit, at)?;
 
         let mut sequences = BTreeMap::new();
         for database in databases {
-            sequences.insert(database, state.next_sequence(database)?);
+            sequences.insert(database, state.next_sequence(database, at)?);
         }
         let removed: Vec<ExtentId> = sources.into_iter().filter(|id| state.is_live(*id)).collect();
         state.remove(&removed, &sequences, at);
         if !planted::is(Bug::ReceiptOutsideTransaction) {
-            state.add_receipts(commit, &sequences);
+            state.add_receipts(commit, &sequences, at);
         }
         state.add_extents(commit, &sequences, at);
         let reservation = commit.reservation.as_ref().map(|reservation| reservation.id);
@@ -43,21 +46,28 @@ impl Model {
 
     /// Adds the receipts of a commit that took place without them; for the bug of that name.
     pub(crate) fn add_receipts_late(&self, commit: &Commit, committed: &Committed) {
-        self.state().add_receipts(commit, &committed.sequences);
+        let at = self.now();
+        self.state().add_receipts(commit, &committed.sequences, at);
     }
 
-    pub(crate) fn outcome_now(&self, reservation: ReservationId) -> Option<Committed> {
+    pub(crate) fn outcome_now(&self, reservation: ReservationId) -> Result<Option<Committed>> {
         let mut state = self.state();
-        let key = state.keys.get(&reservation)?.clone();
-        let row = state.objects.get_mut(&key)?;
+        let State { keys, objects, .. } = &mut *state;
+        let known = keys.get(&reservation).and_then(|key| Some((key, objects.get_mut(key)?)));
+        let Some((key, row)) = known else {
+            if planted::is(Bug::OutcomeOfForgotten) {
+                return Ok(None);
+            }
+            return Err(Error::conflict("catalog.outcome_forgotten", "the object was collected and forgotten"));
+        };
         if row.state == ObjectState::Reserved {
             if !planted::is(Bug::OutcomeWithoutRevocation) {
                 row.state = ObjectState::Revoked;
-                self.observer().doomed(&key, Some(reservation));
+                self.observer().doomed(key, Some(reservation));
             }
-            return None;
+            return Ok(None);
         }
-        row.sequences.clone().map(|sequences| Committed { sequences })
+        Ok(row.sequences.clone().map(|sequences| Committed { sequences }))
     }
 }
 
@@ -78,9 +88,10 @@ fn check_shape(commit: &Commit) -> Result<()> {
 }
 
 impl State {
-    pub(super) fn next_sequence(&mut self, database: DatabaseId) -> Result<Sequence> {
+    pub(super) fn next_sequence(&mut self, database: DatabaseId, at: i64) -> Result<Sequence> {
         let row = self.database(database)?;
         row.sequence = Sequence(row.sequence.0 + 1);
+        row.times.insert(at.div_euclid(SECOND), row.sequence);
         Ok(row.sequence)
     }
 
@@ -132,11 +143,16 @@ impl State {
         Err(Error::conflict("catalog.sources_changed", "a source is not visible any more"))
     }
 
-    fn check_receipts(&self, commit: &Commit) -> Result<()> {
+    fn check_receipts(&self, commit: &Commit, at: i64) -> Result<()> {
         let mut seen = BTreeSet::new();
         for receipt in &commit.receipts {
             let place = (receipt.database, receipt.key.clone());
-            if self.receipts.contains_key(&place) || !seen.insert(place) {
+            let oldest = receipt.window_seconds.map(|seconds| at - i64::from(seconds) * SECOND);
+            let is_there =
+                |row: &ReceiptRow| oldest.is_none_or(|oldest| row.created_at >= oldest);
+            let is_recognised = receipt.window_seconds.is_none() || !planted::is(Bug::ContentForgotten);
+            let exists = is_recognised && self.receipts.get(&place).is_some_and(is_there);
+            if exists || !seen.insert(place) {
                 let message = format!("an idempotency key was used already: key={}", receipt.key);
                 return Err(Error::conflict("catalog.receipt_exists", message));
             }
@@ -156,11 +172,12 @@ impl State {
         }
     }
 
-    fn add_receipts(&mut self, commit: &Commit, sequences: &BTreeMap<DatabaseId, Sequence>) {
+    fn add_receipts(&mut self, commit: &Commit, sequences: &BTreeMap<DatabaseId, Sequence>, created_at: i64) {
         for receipt in &commit.receipts {
             let Some(sequence) = sequences.get(&receipt.database) else { continue };
             let place = (receipt.database, receipt.key.clone());
-            self.receipts.entry(place).or_insert((receipt.answer.clone(), *sequence));
+            let row = ReceiptRow { answer: receipt.answer.clone(), sequence: *sequence, created_at };
+            self.receipts.insert(place, row);
         }
     }
 
@@ -180,7 +197,7 @@ impl State {
                 table.extents.push(new.id);
             }
             let extent = Extent { new: new.clone(), added: *added, removed: None };
-            self.extents.insert(new.id, ExtentRow { extent, removed_at: None });
+            self.extents.insert(new.id, ExtentRow { extent, added_at: at, removed_at: None });
         }
     }
 }

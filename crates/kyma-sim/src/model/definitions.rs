@@ -8,7 +8,7 @@ use kyma_core::ids::check_name;
 use kyma_core::{DatabaseId, Error, NodeId, Result, TableId};
 use uuid::Uuid;
 
-use super::Model;
+use super::{Model, State};
 
 #[async_trait]
 impl Definitions for Model {
@@ -72,7 +72,7 @@ impl Definitions for Model {
     async fn table_texts(&self, database: DatabaseId) -> Result<BTreeMap<TableId, TableTexts>> {
         let state = self.state();
         let is_own =
-            |id: &TableId| state.tables.get(id).is_some_and(|row| !row.dropped && row.table.database == database);
+            |id: &TableId| state.tables.get(id).is_some_and(|row| row.dropped.is_none() && row.table.database == database);
         Ok(state.texts.iter().filter(|(id, _)| is_own(id)).map(|(id, texts)| (*id, texts.clone())).collect())
     }
 
@@ -111,18 +111,27 @@ impl Operations for Model {
             node,
             state: "InProgress".to_owned(),
             status: String::new(),
+            details: String::new(),
             started: now,
             changed: now,
         };
-        self.state().operations.insert(id, operation);
+        self.state().operations.entry(id).or_insert(operation);
+        Ok(())
+    }
+
+    async fn note_operation(&self, id: Uuid, node: NodeId, details: &str) -> Result<()> {
+        let now = self.now();
+        let mut state = self.state();
+        let operation = running(&mut state, id)?;
+        (operation.node, operation.changed) = (node, now);
+        operation.details = details.replace('\0', "\u{fffd}");
         Ok(())
     }
 
     async fn end_operation(&self, id: Uuid, error: Option<&str>) -> Result<()> {
         let now = self.now();
         let mut state = self.state();
-        let running = state.operations.get_mut(&id).filter(|operation| operation.state == "InProgress");
-        let operation = running.ok_or_else(|| Error::conflict("catalog.operation_ended", "it is not running"))?;
+        let operation = running(&mut state, id)?;
         operation.state = if error.is_some() { "Failed" } else { "Completed" }.to_owned();
         operation.status = error.unwrap_or_default().replace('\0', "\u{fffd}");
         operation.changed = now;
@@ -137,6 +146,11 @@ impl Operations for Model {
         operations.truncate(limit);
         Ok(operations)
     }
+}
+
+fn running(state: &mut State, id: Uuid) -> Result<&mut Operation> {
+    let running = state.operations.get_mut(&id).filter(|operation| operation.state == "InProgress");
+    running.ok_or_else(|| Error::conflict("catalog.operation_ended", "it is not running"))
 }
 
 fn check_json(json: &str) -> Result<()> {

@@ -10,6 +10,7 @@ use kyma_core::catalog::{
 };
 use kyma_core::extent::Extent;
 use kyma_core::planted::{self, Bug};
+use kyma_core::time::SECOND;
 use kyma_core::{DatabaseId, Error, ExtentId, NodeId, ReservationId, Result, Sequence, TableId};
 
 use super::{Model, ObjectRow, ObjectState, State, TableRow};
@@ -75,11 +76,29 @@ impl Extents for Model {
     }
 
     async fn outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
-        Ok(self.outcome_now(reservation.id))
+        self.outcome_now(reservation.id)
     }
 
-    async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>> {
-        Ok(self.state().receipts.get(&(database, key.to_owned())).cloned())
+    async fn receipt(
+        &self,
+        database: DatabaseId,
+        key: &str,
+        window_seconds: Option<u32>,
+    ) -> Result<Option<(serde_json::Value, Sequence)>> {
+        if planted::is(Bug::ContentForgotten) && window_seconds.is_some() {
+            return Ok(None);
+        }
+        let oldest = window_seconds.map(|seconds| self.now() - i64::from(seconds) * SECOND);
+        let state = self.state();
+        let found = state.receipts.get(&(database, key.to_owned()));
+        let found = found.filter(|row| oldest.is_none_or(|oldest| row.created_at >= oldest));
+        Ok(found.map(|row| (row.answer.clone(), row.sequence)))
+    }
+
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>> {
+        let state = self.state();
+        let own = state.receipts.iter().filter(|((owner, key), _)| *owner == database && key.starts_with(prefix));
+        Ok(own.map(|((_, key), row)| (key.clone(), row.answer.clone(), row.sequence)).collect())
     }
 
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {

@@ -1,13 +1,15 @@
 //! What may be deleted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use kyma_core::catalog::{DoomedObject, Garbage};
+use kyma_core::extent::Extent;
 use kyma_core::planted::{self, Bug};
-use kyma_core::{ExtentId, Result};
+use kyma_core::{DatabaseId, ExtentId, NodeId, Result, Sequence};
 
-use super::{Model, ObjectRow, ObjectState, nanos};
+use super::{ExtentRow, Model, ObjectRow, ObjectState, nanos};
 
 #[async_trait]
 impl Garbage for Model {
@@ -30,15 +32,30 @@ impl Garbage for Model {
         Ok(doomed)
     }
 
+    async fn hold(&self, node: NodeId, oldest: &BTreeMap<DatabaseId, Sequence>, time: Duration) -> Result<()> {
+        let until = self.now().saturating_add(nanos(time));
+        let mut state = self.state();
+        state.holds.retain(|(holder, _), _| *holder != node);
+        state.holds.extend(oldest.iter().map(|(database, at)| ((node, *database), (*at, until))));
+        Ok(())
+    }
+
     async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
         let mut state = self.state();
         let grace = if planted::is(Bug::DoomWithoutGrace) { Duration::ZERO } else { grace };
         let before = self.now().saturating_sub(nanos(grace));
-        let super::State { objects, extents, .. } = &mut *state;
-        let is_over = |row: &ObjectRow| {
-            let ended = |id: &ExtentId| {
-                extents.get(id).is_none_or(|row| row.removed_at.is_some_and(|removed| removed < before))
+        let now = self.now();
+        let super::State { objects, extents, holds, .. } = &mut *state;
+        let is_held = |extent: &Extent| {
+            let shows = |(_, database): &(NodeId, DatabaseId), at: &Sequence, until: i64| {
+                *database == extent.database && extent.removed.is_none_or(|removed| *at < removed) && until > now
             };
+            !planted::is(Bug::DoomHeld) && holds.iter().any(|(holder, (at, until))| shows(holder, at, *until))
+        };
+        let is_over = |row: &ObjectRow| {
+            let is_past =
+                |row: &ExtentRow| row.removed_at.is_some_and(|removed| removed < before) && !is_held(&row.extent);
+            let ended = |id: &ExtentId| extents.get(id).is_none_or(is_past);
             row.state == ObjectState::Registered && !row.extents.is_empty() && row.extents.iter().all(ended)
         };
         let mut doomed = Vec::new();

@@ -1,9 +1,10 @@
 //! Tasks and nodes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kyma_core::catalog::{ClaimedTask, NewTask, Node, Nodes, TaskStatus, Tasks};
+use kyma_core::catalog::{ClaimedTask, NewTask, Node, Nodes, TaskCount, TaskStatus, Tasks};
 use kyma_core::planted::{self, Bug};
 use kyma_core::{Error, NodeId, Result, TaskId};
 
@@ -34,13 +35,15 @@ impl Tasks for Model {
             attempts_max: task.attempts_max,
             run_at: self.now().saturating_add(nanos(task.delay)),
             lease_until: 0,
+            node: None,
+            changed: self.now(),
             error: None,
         };
         state.tasks.insert(id, row);
         Ok(true)
     }
 
-    async fn claim(&self, _node: NodeId, kinds: &[String], lease: Duration) -> Result<Option<ClaimedTask>> {
+    async fn claim(&self, node: NodeId, kinds: &[String], lease: Duration) -> Result<Option<ClaimedTask>> {
         let mut state = self.state();
         let now = self.now();
         let mut next: Option<(i32, i64, TaskId)> = None;
@@ -48,6 +51,7 @@ impl Tasks for Model {
             let is_lost = row.state == "running" && row.lease_until < now;
             if is_lost && row.attempts >= row.attempts_max {
                 row.state = "parked";
+                row.changed = now;
                 row.error = Some("the lease ran out at the last attempt".to_owned());
                 continue;
             }
@@ -61,6 +65,7 @@ impl Tasks for Model {
         let Some(row) = state.tasks.get_mut(&id) else { return Ok(None) };
         row.state = "running";
         row.token += 1;
+        (row.node, row.changed) = (Some(node), now);
         row.attempts += 1;
         row.lease_until = now.saturating_add(nanos(lease));
         self.observer().claimed(id, row.token);
@@ -92,24 +97,73 @@ impl Tasks for Model {
 
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
         let state = self.state();
-        let shown = |(id, row): (&TaskId, &TaskRow)| TaskStatus {
-            id: *id,
-            kind: row.kind.clone(),
-            state: row.state.to_owned(),
-            attempts: row.attempts,
-            error: row.error.clone(),
-        };
         Ok(state.tasks.iter().rev().take(limit).map(shown).collect())
+    }
+
+    async fn open_tasks(&self, kind: &str, parked_within: Duration, limit: usize) -> Result<Vec<TaskStatus>> {
+        let since = self.now().saturating_sub(nanos(parked_within));
+        let is_open = |row: &TaskRow| match row.state {
+            "queued" | "running" => true,
+            "parked" => row.changed > since,
+            _ => false,
+        };
+        let state = self.state();
+        let open = state.tasks.iter().rev().filter(|(_, row)| row.kind == kind && is_open(row));
+        Ok(open.take(limit).map(shown).collect())
+    }
+
+    async fn task_counts(&self) -> Result<Vec<TaskCount>> {
+        let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for row in self.state().tasks.values().filter(|row| row.state != "done") {
+            *counts.entry((row.kind.clone(), row.state.to_owned())).or_default() += 1;
+        }
+        Ok(counts.into_iter().map(|((kind, state), tasks)| TaskCount { kind, state, tasks }).collect())
+    }
+
+    async fn unpark(&self, task: TaskId) -> Result<bool> {
+        let now = self.now();
+        let mut state = self.state();
+        let Some(row) = state.tasks.get(&task).filter(|row| row.state == "parked") else { return Ok(false) };
+        let (kind, key) = (row.kind.clone(), row.dedup_key.clone());
+        let is_same =
+            |row: &TaskRow| row.kind == kind && row.dedup_key == key && matches!(row.state, "queued" | "running");
+        if state.tasks.values().any(is_same) {
+            return Err(Error::conflict("catalog.task_open", "a task of the same kind and key is queued or running"));
+        }
+        let Some(row) = state.tasks.get_mut(&task) else { return Ok(false) };
+        (row.state, row.attempts, row.run_at, row.changed) = ("queued", 0, now, now);
+        Ok(true)
+    }
+}
+
+fn shown((id, row): (&TaskId, &TaskRow)) -> TaskStatus {
+    TaskStatus {
+        id: *id,
+        kind: row.kind.clone(),
+        dedup_key: row.dedup_key.clone(),
+        payload: row.payload.clone(),
+        state: row.state.to_owned(),
+        priority: row.priority,
+        attempts: row.attempts,
+        attempts_max: row.attempts_max,
+        node: row.node,
+        run_at: row.run_at,
+        changed: row.changed,
+        error: row.error.clone(),
     }
 }
 
 impl Model {
     /// Changes a running task under its current token.
     fn keep(&self, task: TaskId, token: i64, change: impl FnOnce(&mut TaskRow)) -> Result<()> {
+        let now = self.now();
         let mut state = self.state();
         let row = state.tasks.get_mut(&task).filter(|row| row.state == "running");
         match row {
-            Some(row) if row.token == token || planted::is(Bug::CompleteWithoutToken) => change(row),
+            Some(row) if row.token == token || planted::is(Bug::CompleteWithoutToken) => {
+                row.changed = now;
+                change(row);
+            }
             _ => {
                 return Err(Error::conflict(
                     "catalog.token_stale",

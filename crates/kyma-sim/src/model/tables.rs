@@ -8,9 +8,10 @@ use kyma_core::ids::check_name;
 use kyma_core::limits::TABLE_COLUMNS_MAX;
 use kyma_core::schema::UNMAPPED_COLUMN;
 use kyma_core::stats::can_promote;
+use kyma_core::time::SECOND;
 use kyma_core::{Column, DatabaseId, Error, ExtentId, Result, Schema, Sequence, TableId, Type};
 
-use super::{Change, DatabaseRow, Model, State, TableRow};
+use super::{DatabaseRow, Model, State, TableRow};
 
 fn shown(row: &DatabaseRow) -> Database {
     Database { id: row.id, name: row.name.clone() }
@@ -25,7 +26,14 @@ impl Tables for Model {
             return Ok(shown(row));
         }
         let id = DatabaseId(state.databases.len() as i64 + 1);
-        let row = DatabaseRow { id, name: name.to_owned(), sequence: Sequence(0), schema_version: 0 };
+        let row = DatabaseRow {
+            id,
+            name: name.to_owned(),
+            sequence: Sequence(0),
+            schema_version: 0,
+            complete_from: Sequence(0),
+            times: [(self.now().div_euclid(SECOND), Sequence(0))].into(),
+        };
         let database = shown(&row);
         state.databases.push(row);
         Ok(database)
@@ -52,7 +60,8 @@ impl Tables for Model {
         if let Some(table) = named(&state, database, name) {
             return Ok(table.clone());
         }
-        let id = TableId(state.tables.len() as i64 + 1);
+        state.tables_made += 1;
+        let id = TableId(state.tables_made);
         let table = Table {
             id,
             database,
@@ -63,10 +72,13 @@ impl Tables for Model {
             time_column: new.time_column.clone(),
             sort_key: new.sort_key.clone(),
             format: new.format.clone(),
+            deduplication_seconds: 0,
         };
         let row = TableRow {
             table: table.clone(),
-            dropped: false,
+            dropped: None,
+            given_up: false,
+            gaps: Vec::new(),
             changed: None,
             forgotten: Sequence(0),
             extents: Vec::new(),
@@ -86,7 +98,7 @@ impl Tables for Model {
 
     async fn tables(&self, database: DatabaseId) -> Result<Vec<Table>> {
         let state = self.state();
-        let live = state.tables.values().filter(|row| !row.dropped && row.table.database == database);
+        let live = state.tables.values().filter(|row| row.dropped.is_none() && row.table.database == database);
         let mut tables: Vec<Table> = live.map(|row| row.table.clone()).collect();
         tables.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(tables)
@@ -109,6 +121,15 @@ impl Tables for Model {
             return Ok(row.table.clone());
         }
         Ok(change(&mut state, table, |table| table.format = format.to_owned()))
+    }
+
+    async fn set_deduplication(&self, table: TableId, seconds: u32) -> Result<Table> {
+        let mut state = self.state();
+        let row = state.live_table(table)?;
+        if row.table.deduplication_seconds == seconds {
+            return Ok(row.table.clone());
+        }
+        Ok(change(&mut state, table, |table| table.deduplication_seconds = seconds))
     }
 
     async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
@@ -145,7 +166,7 @@ impl Tables for Model {
             moves.push((table.id, to.clone()));
         }
         let mut after = BTreeSet::new();
-        for row in state.tables.values().filter(|row| !row.dropped && row.table.database == database) {
+        for row in state.tables.values().filter(|row| row.dropped.is_none() && row.table.database == database) {
             let moved = moves.iter().find(|(id, _)| *id == row.table.id);
             if !after.insert(moved.map_or(row.table.name.clone(), |(_, to)| to.clone())) {
                 return Err(Error::conflict("catalog.table_exists", "a table of that name exists"));
@@ -159,16 +180,11 @@ impl Tables for Model {
 
     async fn drop_table(&self, table: TableId) -> Result<()> {
         let mut state = self.state();
-        let row = state.live_table(table)?;
-        row.dropped = true;
-        let (database, ids) = (row.table.database, row.extents.clone());
+        let database = state.live_table(table)?.table.database;
         let at = self.now();
-        let sequences = [(database, state.next_sequence(database)?)].into();
-        let visible: Vec<ExtentId> = ids.into_iter().filter(|id| state.is_live(*id)).collect();
-        state.remove(&visible, &sequences, at);
+        let sequence = state.next_sequence(database, at)?;
+        state.live_table(table)?.dropped = Some((sequence, at));
         state.schema_changed(database);
-        let change = Change { reservation: None, added: &[], removed: &visible, sequences: &sequences, at };
-        self.observer().committed(&change);
         Ok(())
     }
 
@@ -187,13 +203,13 @@ impl Tables for Model {
     }
 }
 
-fn named<'a>(state: &'a State, database: DatabaseId, name: &str) -> Option<&'a Table> {
-    let is_named = |row: &&TableRow| !row.dropped && row.table.database == database && row.table.name == name;
+pub(super) fn named<'a>(state: &'a State, database: DatabaseId, name: &str) -> Option<&'a Table> {
+    let is_named = |row: &&TableRow| row.dropped.is_none() && row.table.database == database && row.table.name == name;
     state.tables.values().find(is_named).map(|row| &row.table)
 }
 
 /// Changes a table that exists, with its versions.
-fn change(state: &mut State, id: TableId, with: impl FnOnce(&mut Table)) -> Table {
+pub(super) fn change(state: &mut State, id: TableId, with: impl FnOnce(&mut Table)) -> Table {
     let row = state.tables.get_mut(&id).expect("the table was found before");
     with(&mut row.table);
     row.table.schema_version += 1;

@@ -81,9 +81,15 @@ impl Ledger {
             let state = self.state.lock();
             counts.keys().filter(|id| !state.sent.contains(id)).count()
         };
-        for (count, what) in [(lost, "acked rows are lost"), (doubled, "rows are doubled"), (unknown, "rows were never sent")] {
+        for (count, what) in
+            [(lost, "acked rows are lost"), (doubled, "rows are doubled"), (unknown, "rows were never sent")]
+        {
             if count > 0 {
-                self.violated(format!("{count} {what} ({when}; {} acked, {} answered)", acked_before.len(), answer.len()));
+                self.violated(format!(
+                    "{count} {what} ({when}; {} acked, {} answered)",
+                    acked_before.len(),
+                    answer.len()
+                ));
             }
         }
     }

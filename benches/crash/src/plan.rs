@@ -107,8 +107,7 @@ mod tests {
 
     #[test]
     fn every_cell_arms_what_is_understood() {
-        let text: Vec<String> =
-            cells(Point::ALL, &Mode::ALL).into_iter().map(|cell| cell.failpoints()).collect();
+        let text: Vec<String> = cells(Point::ALL, &Mode::ALL).into_iter().map(|cell| cell.failpoints()).collect();
         kyma_core::failpoint::arm(&text.join(";")).unwrap();
     }
 }

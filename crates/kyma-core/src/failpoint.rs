@@ -129,8 +129,10 @@ mod off {
     pub fn arm_from_environment() -> Result<()> {
         match std::env::var_os(VARIABLE) {
             None => Ok(()),
-            Some(_) => Err(Error::invalid("failpoint.off", format!("this binary has no failpoints: {VARIABLE} is set"))
-                .hint("unset it; binaries for tests are built with `cargo build --workspace`")),
+            Some(_) => {
+                Err(Error::invalid("failpoint.off", format!("this binary has no failpoints: {VARIABLE} is set"))
+                    .hint("unset it; binaries for tests are built with `cargo build --workspace`"))
+            }
         }
     }
 }
@@ -199,7 +201,10 @@ mod armed {
     /// `Unavailable` with [`ERROR_CODE`], when that is the action.
     pub fn reach(point: Point) -> Result<()> {
         let Some(armed) = ARMED.get() else { return Ok(()) };
-        armed.iter().filter(|armed| armed.point == point && armed.is_due()).try_for_each(|armed| act(point, armed.action))
+        armed
+            .iter()
+            .filter(|armed| armed.point == point && armed.is_due())
+            .try_for_each(|armed| act(point, armed.action))
     }
 
     impl Armed {

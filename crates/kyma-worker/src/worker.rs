@@ -111,7 +111,8 @@ impl Worker {
 
     /// Works until `shutdown` is cancelled and running tasks have ended.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let slots = (0..self.settings.tasks_at_once.max(1)).map(|_| self.kept_up("slot", &shutdown, || self.slot(&shutdown)));
+        let slots =
+            (0..self.settings.tasks_at_once.max(1)).map(|_| self.kept_up("slot", &shutdown, || self.slot(&shutdown)));
         join(self.kept_up("scheduler", &shutdown, || self.schedule(&shutdown)), join_all(slots)).await;
     }
 

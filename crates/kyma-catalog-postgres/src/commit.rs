@@ -184,7 +184,8 @@ impl PostgresCatalog {
 }
 
 fn outcome_forgotten(reservation: &Reservation) -> Error {
-    let message = format!("the object of a commit was collected before its outcome was asked: object={}", reservation.object_key);
+    let message =
+        format!("the object of a commit was collected before its outcome was asked: object={}", reservation.object_key);
     Error::conflict("catalog.outcome_forgotten", message)
         .hint("the writer stalled for longer than the garbage collector's grace; the rows may have been stored or not")
 }

@@ -25,10 +25,6 @@ pub enum Bug {
     ReplaceWithoutSourceCheck,
     ReceiptOutsideTransaction,
     DoomWithoutGrace,
-    DoomHeld,
-    ExpireByStart,
-    ContentForgotten,
-    OutcomeOfForgotten,
     ListLatestInsteadOfPinned,
     PinAheadOfCommit,
     CompleteWithoutToken,
@@ -56,10 +52,6 @@ impl Bug {
         Bug::ReplaceWithoutSourceCheck,
         Bug::ReceiptOutsideTransaction,
         Bug::DoomWithoutGrace,
-        Bug::DoomHeld,
-        Bug::ExpireByStart,
-        Bug::ContentForgotten,
-        Bug::OutcomeOfForgotten,
         Bug::ListLatestInsteadOfPinned,
         Bug::PinAheadOfCommit,
         Bug::CompleteWithoutToken,
@@ -76,9 +68,7 @@ impl Bug {
             Bug::KeyReused => ("key-reused", "an object is put again under the key of its revoked reservation"),
             Bug::StatisticsOffByOne => ("statistics-off-by-one", "an extent's latest time is a nanosecond too early"),
             Bug::ReplaceDropsBatch => ("replace-drops-batch", "rewriting extents loses the last batch of rows"),
-            Bug::CompactionDropsSource => {
-                ("compaction-drops-source", "merging extents loses the rows of the last one")
-            }
+            Bug::CompactionDropsSource => ("compaction-drops-source", "merging extents loses the rows of the last one"),
             Bug::CollectByAge => ("collect-by-age", "the sweep deletes what is old without asking the catalog"),
             Bug::SweepIgnoresCatalogAge => {
                 ("sweep-ignores-catalog-age", "the sweep deletes objects of an earlier catalog of the bucket")
@@ -97,12 +87,6 @@ impl Bug {
                 ("receipt-outside-transaction", "an idempotency key is recorded after the commit, not in it")
             }
             Bug::DoomWithoutGrace => ("doom-without-grace", "removed extents are collected at once"),
-            Bug::DoomHeld => ("doom-held", "what a snapshot in use shows is collected"),
-            Bug::ExpireByStart => ("expire-by-start", "retention removes extents whose oldest row is past its time"),
-            Bug::ContentForgotten => ("content-forgotten", "a write is not recognised by its content"),
-            Bug::OutcomeOfForgotten => {
-                ("outcome-of-forgotten", "a commit whose object was collected since counts as one that never was")
-            }
             Bug::ListLatestInsteadOfPinned => ("list-latest", "a list shows the latest extents, not the pinned ones"),
             Bug::PinAheadOfCommit => ("pin-ahead-of-commit", "a pin is the sequence that the next commit will take"),
             Bug::CompleteWithoutToken => ("complete-without-token", "a task is ended by a worker that lost it"),

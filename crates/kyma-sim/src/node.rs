@@ -69,7 +69,7 @@ impl SimNode {
     pub async fn start(world: &Arc<World>, slot: usize, life: u64) -> Arc<SimNode> {
         let name: Arc<str> = format!("node-{slot}.{life}").into();
         let scope = Arc::new(NodeScope::running());
-        let seed = world.draw(|rng| rng.next());
+        let seed = world.draw(|rng| rng.draw());
         let clock = Arc::new(SimClock::new(world.start(), mix(seed)));
         let (own_world, own_scope, own_name) = (Arc::clone(world), Arc::clone(&scope), Arc::clone(&name));
         let (world_of, scope_of, name_of) = (own_world.clone(), own_scope.clone(), own_name.clone());

@@ -148,7 +148,7 @@ fn store(rng: &mut Rng) -> StoreSettings {
         request_timeout: Duration::from_secs(rng.pick(&[6, 30])),
         attempt_timeout: Duration::from_secs(rng.pick(&[2, 10])),
         attempts_max: rng.between(2, 8) as u32,
-        jitter_seed: Some(rng.next()),
+        jitter_seed: Some(rng.draw()),
         ..StoreSettings::new(url)
     }
 }

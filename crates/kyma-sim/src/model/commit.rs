@@ -11,9 +11,7 @@ use kyma_core::time::SECOND;
 use kyma_core::{DatabaseId, Error, ExtentId, ReservationId, Result, Sequence, TableId};
 use uuid::Uuid;
 
-use super::{
-    Change, ExtentRow, Model, ObjectRow, ObjectState, ReceiptRow, State, database_unknown, table_unknown,
-};
+use super::{Change, ExtentRow, Model, ObjectRow, ObjectState, ReceiptRow, State, database_unknown, table_unknown};
 
 impl Model {
     pub(crate) fn commit_now(&self, commit: &Commit, removal: Option<(TableId, &[ExtentId])>) -> Result<Committed> {
@@ -55,9 +53,6 @@ impl Model {
         let State { keys, objects, .. } = &mut *state;
         let known = keys.get(&reservation).and_then(|key| Some((key, objects.get_mut(key)?)));
         let Some((key, row)) = known else {
-            if planted::is(Bug::OutcomeOfForgotten) {
-                return Ok(None);
-            }
             return Err(Error::conflict("catalog.outcome_forgotten", "the object was collected and forgotten"));
         };
         if row.state == ObjectState::Reserved {
@@ -148,10 +143,8 @@ impl State {
         for receipt in &commit.receipts {
             let place = (receipt.database, receipt.key.clone());
             let oldest = receipt.window_seconds.map(|seconds| at - i64::from(seconds) * SECOND);
-            let is_there =
-                |row: &ReceiptRow| oldest.is_none_or(|oldest| row.created_at >= oldest);
-            let is_recognised = receipt.window_seconds.is_none() || !planted::is(Bug::ContentForgotten);
-            let exists = is_recognised && self.receipts.get(&place).is_some_and(is_there);
+            let is_there = |row: &ReceiptRow| oldest.is_none_or(|oldest| row.created_at >= oldest);
+            let exists = self.receipts.get(&place).is_some_and(is_there);
             if exists || !seen.insert(place) {
                 let message = format!("an idempotency key was used already: key={}", receipt.key);
                 return Err(Error::conflict("catalog.receipt_exists", message));

@@ -71,8 +71,9 @@ impl Definitions for Model {
 
     async fn table_texts(&self, database: DatabaseId) -> Result<BTreeMap<TableId, TableTexts>> {
         let state = self.state();
-        let is_own =
-            |id: &TableId| state.tables.get(id).is_some_and(|row| row.dropped.is_none() && row.table.database == database);
+        let is_own = |id: &TableId| {
+            state.tables.get(id).is_some_and(|row| row.dropped.is_none() && row.table.database == database)
+        };
         Ok(state.texts.iter().filter(|(id, _)| is_own(id)).map(|(id, texts)| (*id, texts.clone())).collect())
     }
 

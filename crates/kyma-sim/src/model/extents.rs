@@ -85,9 +85,6 @@ impl Extents for Model {
         key: &str,
         window_seconds: Option<u32>,
     ) -> Result<Option<(serde_json::Value, Sequence)>> {
-        if planted::is(Bug::ContentForgotten) && window_seconds.is_some() {
-            return Ok(None);
-        }
         let oldest = window_seconds.map(|seconds| self.now() - i64::from(seconds) * SECOND);
         let state = self.state();
         let found = state.receipts.get(&(database, key.to_owned()));

@@ -50,7 +50,7 @@ impl Garbage for Model {
             let shows = |(_, database): &(NodeId, DatabaseId), at: &Sequence, until: i64| {
                 *database == extent.database && extent.removed.is_none_or(|removed| *at < removed) && until > now
             };
-            !planted::is(Bug::DoomHeld) && holds.iter().any(|(holder, (at, until))| shows(holder, at, *until))
+            holds.iter().any(|(holder, (at, until))| shows(holder, at, *until))
         };
         let is_over = |row: &ObjectRow| {
             let is_past =

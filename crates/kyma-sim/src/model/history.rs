@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use kyma_core::catalog::{DroppedTable, ExpiryQuery, GivenUp, History, Table};
 use kyma_core::extent::Extent;
 use kyma_core::ids::check_name;
-use kyma_core::planted::{self, Bug};
 use kyma_core::time::{SECOND, TimeRange};
 use kyma_core::{DatabaseId, Error, ExtentId, Result, Sequence, TableId};
 
@@ -20,7 +19,6 @@ impl History for Model {
         let state = self.state();
         let is_past = |row: &&ExtentRow| match row.extent.time {
             TimeRange::ALL => row.added_at < before,
-            time if planted::is(Bug::ExpireByStart) => time.start < before,
             time => time.end < before,
         };
         let Some(table) = state.tables.get(&query.table) else { return Ok(Vec::new()) };

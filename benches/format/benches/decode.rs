@@ -62,6 +62,9 @@ impl Case {
             sorted_by: Vec::new(),
             level,
             block_rows: BLOCK_ROWS,
+            raw_bytes: 0,
+            replaces: Vec::new(),
+            writes: Vec::new(),
         };
         let encoded = Tlm.encode(&[rows], &options).unwrap();
         let (length, footer_length) = (encoded.bytes.len() as u64, encoded.footer_length);

@@ -97,6 +97,9 @@ impl Stored {
             sorted_by: table.sorted_by(),
             level,
             block_rows: limits::BLOCK_ROWS,
+            raw_bytes: 0,
+            replaces: Vec::new(),
+            writes: Vec::new(),
         };
         let (encoded, seconds) = cpu::timed(|| Ok(Tlm.encode(std::slice::from_ref(&rows), &options)?))?;
         self.encode_seconds += seconds;

@@ -104,9 +104,11 @@ impl History for PostgresCatalog {
         self.bounded(doing, async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            let lock = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint FROM databases WHERE id = $1 FOR SHARE";
+            let lock =
+                "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint FROM databases WHERE id = $1 FOR SHARE";
             let locked = query(&transaction, doing, lock, &[&database.0]).await?;
-            let now: i64 = locked.first().map(|row| get(row, 0)).transpose()?.ok_or_else(|| database_unknown(database))?;
+            let now: i64 =
+                locked.first().map(|row| get(row, 0)).transpose()?.ok_or_else(|| database_unknown(database))?;
             if second > now {
                 return Err(ahead(time));
             }

@@ -26,6 +26,7 @@ mod rows;
 mod settings;
 mod tables;
 mod tasks;
+mod upkeep;
 
 pub use pool::PostgresCatalog;
 pub use settings::CatalogSettings;

@@ -24,13 +24,14 @@ const ENSURE_ATTEMPTS_MAX: usize = 5;
 /// The columns that [`read_table`] expects, in order.
 macro_rules! table_columns {
     () => {
-        "t.id, t.database_id, d.name, t.name, t.columns, t.schema_version, t.time_column, t.sort_key, t.format"
+        "t.id, t.database_id, d.name, t.name, t.columns, t.schema_version, t.time_column, t.sort_key, t.format, \
+         t.deduplication_seconds"
     };
 }
 pub(crate) use table_columns;
 
 /// How many they are.
-pub(crate) const COLUMNS: usize = 9;
+pub(crate) const COLUMNS: usize = 10;
 
 macro_rules! select_table {
     ($rest:literal) => {
@@ -131,6 +132,13 @@ impl Tables for PostgresCatalog {
         self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
     }
 
+    async fn set_deduplication(&self, table: TableId, seconds: u32) -> Result<Table> {
+        let sql = "UPDATE tables SET deduplication_seconds = $2, schema_version = schema_version + 1 \
+                   WHERE id = $1 AND dropped_at IS NULL AND deduplication_seconds <> $2";
+        self.change("set deduplication", sql, &[&table.0, &i64::from(seconds)]).await?;
+        self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
+    }
+
     async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
         let doing = "set columns";
         self.bounded(doing, async {
@@ -189,6 +197,7 @@ pub(crate) fn read_table(row: &Row) -> Result<Table> {
         time_column: get(row, 6)?,
         sort_key: get(row, 7)?,
         format: get(row, 8)?,
+        deduplication_seconds: u32::try_from(get::<i64>(row, 9)?).unwrap_or(u32::MAX),
     })
 }
 

@@ -13,6 +13,9 @@
 //! 7. Any changed byte gives a `Corrupt` error that names the section, or a byte-equal answer; never a wrong
 //!    answer, a panic or an allocation beyond the declared sizes.
 //! 8. `read_coded` gives the values that `read` gives; `counts` are those of the rows.
+//! 9. `identity` gives what [`Encoded`] and [`EncodeOptions`] said, bit for bit.
+
+mod identity;
 
 use std::fmt;
 use std::ops::Range;
@@ -35,6 +38,8 @@ use crate::stats::ColumnStats;
 use crate::time::TimeRange;
 use crate::types::Type;
 use crate::value::Value;
+
+pub use identity::{DataChecksum, Identity, write_hash};
 
 /// Reads byte ranges of one extent. Offsets count from the extent's first byte.
 #[async_trait]
@@ -64,6 +69,15 @@ pub struct EncodeOptions {
     pub level: u8,
     /// Rows of a block.
     pub block_rows: usize,
+    /// Bytes of the input that became these rows.
+    pub raw_bytes: u64,
+    /// Extents whose rows this one took over, all of them, in the commit that adds it: they are removed by the same one. At most
+    /// [`crate::limits::EXTENT_REPLACES_MAX`]. With the catalog lost, an extent that another one replaces is not counted twice.
+    pub replaces: Vec<ExtentId>,
+    /// Hashes ([`write_hash`]) of the idempotency keys of the writes whose rows are here, when every one has a key and there are at
+    /// most [`crate::limits::EXTENT_WRITES_MAX`]; otherwise empty: unknown. With the catalog lost, an object that was put and never
+    /// committed is known by its writes being elsewhere.
+    pub writes: Vec<u128>,
 }
 
 /// An encoded extent and what the catalog should know of it.
@@ -315,6 +329,11 @@ pub trait SegmentReader: Send + Sync + fmt::Debug {
 
     /// Compressed bytes that reading `columns` of `block` would fetch, for budgets and plans.
     fn read_bytes(&self, block: u32, columns: &[ReadColumn]) -> u64;
+
+    /// What the footer says the extent is. `None` when the format keeps no such thing: then it is lost with the catalog.
+    fn identity(&self) -> Option<Identity> {
+        None
+    }
 
     /// A description of the layout for `kyma inspect`: sections, columns, encodings, sizes.
     fn describe(&self) -> serde_json::Value;

@@ -14,6 +14,7 @@ pub mod dynamic;
 pub mod error;
 pub mod explain;
 pub mod extent;
+pub mod failpoint;
 pub mod format;
 pub mod ids;
 pub mod limits;

@@ -12,6 +12,10 @@ pub const STRING_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const REGEX_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Longest query text, in bytes.
 pub const QUERY_TEXT_BYTES_MAX: usize = 1024 * 1024;
+/// Extents that one extent may say it replaces: sources of a compaction.
+pub const EXTENT_REPLACES_MAX: usize = 16_384;
+/// Writes that one extent may name, 16 bytes each; with more it names none.
+pub const EXTENT_WRITES_MAX: usize = 1_024;
 /// Rows of a query's answer unless asked otherwise.
 pub const RESULT_ROWS_MAX: usize = 500_000;
 /// Bytes of a query's answer unless asked otherwise.

@@ -20,7 +20,7 @@ use kyma_core::clock::Clock;
 use kyma_core::explain::Explanation;
 use kyma_core::format::Formats;
 use kyma_core::profile::{PhaseName, Profile};
-use kyma_core::{Error, Value};
+use kyma_core::{DatabaseId, Error, Sequence, Value};
 use kyma_plan::{Diagnostic, Plan, PlanContext, Planned, Query, QueryFrontend, Severity, StoredFunction};
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
@@ -31,9 +31,10 @@ use tokio_util::task::AbortOnDropHandle;
 pub use self::parts::{AnswerParts, Part, TableHead};
 
 use crate::df_adapter::run::{Rows, Runner};
+use crate::holds::Holds;
 use crate::manifest::Manifests;
 use crate::metrics::QueryMetrics;
-use crate::request::{Answer, AsOf, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
+use crate::request::{Answer, AnswerStream, AsOf, Limits, QueryError, QueryRequest, ResultTable};
 use crate::scan::footers::Footers;
 use crate::scope::{QueryScope, Shared};
 use crate::settings::{ANSWER_ROWS_MAX, ExecSettings, QUESTIONS_MAX};
@@ -123,11 +124,17 @@ impl Engine {
                 footers: Footers::new(parts.settings.footer_cache_bytes),
                 settings: parts.settings,
                 memory,
+                holds: Holds::default(),
             }),
             frontends: parts.frontends,
             clock: parts.clock,
         };
         Ok(Arc::new(Engine { work: Arc::new(work), cpu: Some(cpu) }))
+    }
+
+    /// The oldest snapshot of each database that a query of this node reads.
+    pub fn held(&self) -> BTreeMap<DatabaseId, Sequence> {
+        self.work.shared.holds.oldest()
     }
 
     /// Answers a query, collected within its limits.

@@ -11,6 +11,7 @@ pub mod df_adapter;
 pub mod engine;
 pub mod explain;
 mod external;
+pub mod holds;
 pub mod manifest;
 pub mod metrics;
 pub mod prune;

@@ -99,7 +99,7 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
         considered += 1;
         rows_listed += extent.rows;
         let excluded = prune && FactStats::new(&extent).excludes(&query.facts);
-        if excluded || !query.added.covers(extent.added) {
+        if excluded || !query.added.overlaps(extent.commits()) {
             *found.level.pruned.entry(Reason::Cursor).or_default() += 1;
             continue;
         }

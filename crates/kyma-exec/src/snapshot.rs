@@ -23,7 +23,8 @@ use crate::request::AsOf;
 use crate::scan::footers::shared_error;
 
 /// What limits how far back a query can go.
-const TOO_OLD_HINT: &str = "what was removed stays readable for the grace period, `worker.garbage.removed_grace_millis`";
+const TOO_OLD_HINT: &str =
+    "what was removed stays readable for the grace period, `worker.garbage.removed_grace_millis`";
 
 /// How many databases' tables are kept, and for how many of them changes are.
 const CACHED_DATABASES_MAX: usize = 64;

@@ -3,7 +3,7 @@
 /// A reader refuses a file of another major version.
 pub(crate) const VERSION_MAJOR: u16 = 1;
 /// Additions that an older reader can pass over raise it.
-pub(crate) const VERSION_MINOR: u16 = 0;
+pub(crate) const VERSION_MINOR: u16 = 1;
 /// First and last bytes of every Parquet file.
 pub(crate) const MAGIC: &[u8; 4] = b"PAR1";
 /// Key of the extent's identity.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! kyma.identity        = JSON: version, extent, database, table, event time, sort key, level, rows, rows of a
-//!                        block, columns
+//!                        block, columns; since 1.1 also input bytes, what it replaces, its writes, and a checksum of
+//!                        all pages together
 //! kyma.statistics      = base64 of zstd of JSON: statistics per block and column, key paths, distinct values and sketches
 //! kyma.checksums       = base64 of one CRC-32C u32 (little-endian) per page, in file order: of each row group, each
 //!                        column's dictionary page, if it has one, and data pages; then per filter
@@ -16,13 +17,14 @@ use std::io::Read;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kyma_core::error::{Error, Result};
-use kyma_core::format::EncodeOptions;
+use kyma_core::format::{DataChecksum, EncodeOptions};
 use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::schema::Schema;
 use kyma_core::sketch::Sketch;
 use kyma_core::stats::ColumnStats;
 use parquet::file::metadata::KeyValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
 
 use crate::constants::{
     FOOTER_CHECKSUM_BLANK, FOOTER_CHECKSUM_GLUE, KEY_CHECKSUMS, KEY_FOOTER_CHECKSUM, KEY_IDENTITY, KEY_STATISTICS,
@@ -51,10 +53,19 @@ pub(crate) struct Identity {
     pub(crate) block_rows: usize,
     pub(crate) rows: u64,
     pub(crate) columns: Schema,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) raw_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) replaces: Vec<ExtentId>,
+    /// As UUIDs: JSON's numbers are shorter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) writes: Vec<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checksum: Option<DataChecksum>,
 }
 
 impl Identity {
-    /// The identity of an extent of `options` with `rows` rows of `schema`.
+    /// The identity of an extent of `options` with `rows` rows of `schema`; the checksum is still to come.
     pub(crate) fn new(options: &EncodeOptions, schema: &Schema, rows: u64) -> Self {
         Identity {
             version: (VERSION_MAJOR, VERSION_MINOR),
@@ -69,6 +80,10 @@ impl Identity {
             block_rows: options.block_rows,
             rows,
             columns: schema.clone(),
+            raw_bytes: Some(options.raw_bytes),
+            replaces: options.replaces.clone(),
+            writes: options.writes.iter().copied().map(Uuid::from_u128).collect(),
+            checksum: None,
         }
     }
 }

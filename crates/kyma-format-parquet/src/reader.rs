@@ -18,7 +18,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kyma_core::dynamic;
 use kyma_core::error::{Error, Kind, Result};
-use kyma_core::format::{OpenOptions, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats};
+use kyma_core::extent::ColumnBounds;
+use kyma_core::format::{
+    Identity, OpenOptions, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats,
+};
 use kyma_core::predicate::ColumnRef;
 use kyma_core::prune::Reason;
 use kyma_core::schema::Schema;
@@ -29,6 +32,7 @@ use parquet::bloom_filter::Sbbf;
 
 use crate::fetch::{Fetched, Piece, ranges};
 use crate::footer::{Chunk, Footer, Page};
+use crate::writer::time_range;
 use crate::{bloom, decode, describe, paths};
 
 /// One run of selected rows in this many decoded rows is few: skipping costs about as much as decoding so many.
@@ -330,6 +334,34 @@ impl SegmentReader for Reader {
     fn read_bytes(&self, block: u32, columns: &[ReadColumn]) -> u64 {
         let plans: Vec<_> = columns.iter().filter_map(|column| self.plan(block, column, None).ok().flatten()).collect();
         ranges(plans.iter().flat_map(Plan::pieces)).iter().map(|range| range.end - range.start).sum()
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        let stored = self.footer.identity.clone();
+        let columns = stored.columns.columns().iter().zip(&self.columns);
+        let occurring = columns.filter(|(_, stats)| stats.nulls < stats.rows);
+        let columns = occurring
+            .map(|(column, stats)| (column.name.clone(), ColumnBounds { ty: column.ty, stats: stats.clone() }))
+            .collect();
+        Some(Identity {
+            extent: stored.extent,
+            database: stored.database,
+            database_name: stored.database_name,
+            table: stored.table,
+            table_name: stored.table_name,
+            sorted_by: stored.sorted_by,
+            level: stored.level,
+            rows: stored.rows,
+            blocks: self.footer.block_rows.len() as u32,
+            raw_bytes: stored.raw_bytes,
+            time: time_range(&columns, &stored.time_column),
+            time_column: stored.time_column,
+            columns,
+            paths: self.footer.statistics.paths.clone(),
+            replaces: stored.replaces,
+            writes: stored.writes.iter().map(uuid::Uuid::as_u128).collect(),
+            checksum: stored.checksum,
+        })
     }
 
     fn describe(&self) -> serde_json::Value {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use kyma_core::accumulate;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
-use kyma_core::format::{EncodeOptions, Encoded, stored_schema};
+use kyma_core::format::{DataChecksum, EncodeOptions, Encoded, stored_schema};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::sketch::Sketch;
 use kyma_core::stats::ColumnStats;
@@ -63,6 +63,7 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
         let detail = format!("rows={}", options.block_rows);
         return Err(Error::invalid("format.block_rows", format!("block rows are out of bounds: {detail}")));
     }
+    options.check_lists()?;
     let rows = Rows::new(batches, &schema)?;
     let blocks = rows.blocks(options.block_rows);
     let mut gathered = Gathered {
@@ -81,8 +82,8 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
     let mut statistics = Statistics { blocks: stats, paths: paths.list(), distinct, sketches };
     let columns: Vec<ColumnStats> = (0..schema.len()).map(|at| statistics.of_column(at)).collect();
     let properties = properties(options, &schema, &statistics, &columns, &text_bytes)?;
-    let identity = Identity::new(options, &schema, rows.count as u64);
-    let (bytes, footer_length) = write_file(&rows, &blocks, &identity, &mut statistics, properties)?;
+    let mut identity = Identity::new(options, &schema, rows.count as u64);
+    let (bytes, footer_length) = write_file(&rows, &blocks, &mut identity, &mut statistics, properties)?;
     let occurring = schema.columns().iter().zip(columns).filter(|(_, stats)| stats.nulls < stats.rows);
     let columns =
         occurring.map(|(column, stats)| (column.name.clone(), ColumnBounds { ty: column.ty, stats })).collect();
@@ -264,7 +265,7 @@ fn group_rows(block_rows: usize) -> usize {
 fn write_file(
     rows: &Rows<'_>,
     blocks: &[Range<usize>],
-    identity: &Identity,
+    identity: &mut Identity,
     statistics: &mut Statistics,
     properties: WriterProperties,
 ) -> Result<(Vec<u8>, u32)> {
@@ -284,6 +285,9 @@ fn write_file(
         append_group(&mut file, chunks, &mut checksums, &mut filters)?;
     }
     let data_end = file.bytes_written();
+    // A file without rows is all footer, its first magic too.
+    let pages = if groups.is_empty() { &[] } else { file.inner().get(..data_end).unwrap_or_default() };
+    identity.checksum = Some(DataChecksum { bytes: pages.len() as u64, crc32c: checksum(pages) });
     let filter_bytes: usize = filters.iter().map(|filter: &Checksummed| filter.bytes).sum();
     drop_dear_sketches(statistics, rows.schema, file.flushed_row_groups());
     checksums.extend(filters.iter().map(|filter| filter.crc));
@@ -388,7 +392,7 @@ fn append_group(
     Ok(())
 }
 
-fn time_range(columns: &std::collections::BTreeMap<String, ColumnBounds>, name: &str) -> TimeRange {
+pub(crate) fn time_range(columns: &std::collections::BTreeMap<String, ColumnBounds>, name: &str) -> TimeRange {
     match columns.get(name).map(|bounds| (&bounds.stats.min, &bounds.stats.max, bounds.stats.nulls)) {
         Some((Some(Value::Datetime(min)), Some(Value::Datetime(max)), 0)) => TimeRange::new(*min, *max),
         _ => TimeRange::ALL,

@@ -1,14 +1,14 @@
 //! Extents of every version still open and read as they did. `KYMA_WRITE_FIXTURE=1` writes the one of this version, when
 //! there is none.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Decimal128Array, DurationNanosecondArray, FixedSizeBinaryArray, Float64Array, Int32Array,
     Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray,
 };
-use kyma_core::format::{EncodeOptions, OpenOptions, ReadColumn, SegmentFormat};
+use kyma_core::format::{EncodeOptions, OpenOptions, ReadColumn, SegmentFormat, SegmentReader};
 use kyma_core::predicate::ColumnRef;
 use kyma_core::schema::{Column, Schema};
 use kyma_core::types::{DECIMAL_PRECISION, DECIMAL_SCALE, Type};
@@ -17,8 +17,9 @@ use kyma_testkit::format::{CountingReader, options};
 
 const ROWS: i64 = 200;
 const BLOCK_ROWS: usize = 128;
-/// The fixture and the length of its footer.
-const FIXTURE: (&str, &str) = ("v1.0.parquet", "v1.0.footer_length");
+/// Each fixture, the length of its footer, and whether it says where its rows came from.
+const FIXTURES: [(&str, &str, bool); 2] =
+    [("v1.0.parquet", "v1.0.footer_length", false), ("v1.1.parquet", "v1.1.footer_length", true)];
 
 /// One column of every type; every ninth row is null.
 fn rows() -> RecordBatch {
@@ -46,7 +47,18 @@ fn rows() -> RecordBatch {
 #[tokio::test]
 async fn extents_of_every_version_open() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
-    let (file, length_file) = (folder.join(FIXTURE.0), folder.join(FIXTURE.1));
+    for (file, length_file, has_provenance) in FIXTURES {
+        let reader = check(folder.join(file), folder.join(length_file)).await;
+        let (identity, written) = (reader.identity().unwrap(), options(BLOCK_ROWS));
+        assert_eq!((identity.table_name, identity.rows, identity.blocks), (written.table_name, ROWS as u64, 2));
+        assert_eq!(identity.raw_bytes, has_provenance.then_some(written.raw_bytes));
+        assert_eq!(identity.writes, if has_provenance { written.writes } else { Vec::new() });
+        assert_eq!(identity.replaces, if has_provenance { written.replaces } else { Vec::new() });
+        assert_eq!(identity.checksum.is_some(), has_provenance);
+    }
+}
+
+async fn check(file: PathBuf, length_file: PathBuf) -> Arc<dyn SegmentReader> {
     if !file.exists() && std::env::var_os("KYMA_WRITE_FIXTURE").is_some() {
         write(&file, &length_file);
     }
@@ -72,6 +84,7 @@ async fn extents_of_every_version_open() {
     let members = reader.read(source.as_ref(), 1, &[path], None).await.unwrap();
     assert_eq!(members.column(0), &rows().column(2).slice(128, 72));
     assert_eq!(reader.stats(None, &ColumnRef::column("int")).unwrap().1.nulls, 23);
+    reader
 }
 
 #[expect(clippy::disallowed_methods, reason = "the fixture is written once, by hand")]

@@ -5,7 +5,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"kymaTLM1";
 /// A reader refuses a larger major version.
 pub(crate) const VERSION_MAJOR: u16 = 1;
 /// A larger minor version adds only sections that may be skipped.
-pub(crate) const VERSION_MINOR: u16 = 1;
+pub(crate) const VERSION_MINOR: u16 = 2;
 /// Bytes of the tail: footer lengths, version, flags, checksum, magic.
 pub(crate) const TAIL_BYTES: usize = 28;
 /// Rows of a page of packed integers (fixed by FastLanes).
@@ -33,6 +33,8 @@ pub(crate) mod section {
     pub(crate) const TEMPLATES: u16 = 9;
     /// Rows by value. May be missing.
     pub(crate) const TALLIES: u16 = 10;
+    /// Where the rows came from, and a checksum of the data. May be missing.
+    pub(crate) const PROVENANCE: u16 = 11;
     /// Dictionaries that columns of several blocks share.
     pub(crate) const DICTIONARIES: u16 = 20;
     /// Flag of a section that a reader must understand.
@@ -293,7 +295,7 @@ mod tests {
             [section::IDENTITY, section::SCHEMA, section::BLOCKS, section::STATS, section::PATHS, section::INDEXES],
             [1, 2, 3, 4, 5, 6]
         );
-        assert_eq!([section::PRESENCE, section::SKETCHES, section::TALLIES], [7, 8, 10]);
+        assert_eq!([section::PRESENCE, section::SKETCHES, section::TALLIES, section::PROVENANCE], [7, 8, 10, 11]);
         assert_eq!([residue::codes::INTEGERS, residue::codes::VARINTS], [0, 1]);
         assert_eq!((encoding::RESIDUE, presence::ROWS, presence::PAGES, sub_column::LIST), (20, 0, 1, 0x80));
         assert_eq!(

@@ -37,6 +37,9 @@ pub(crate) fn describe(reader: &Reader) -> Value {
         "block_rows": identity.block_rows,
         "rows": reader.rows(),
         "bytes": reader.length,
+        "raw_bytes": footer.checksum.map(|_| identity.raw_bytes),
+        "replaces": identity.replaces.len(),
+        "writes": identity.writes.len(),
         "sections": [
             { "name": "data", "bytes": data_bytes },
             { "name": "indexes", "bytes": index_bytes },

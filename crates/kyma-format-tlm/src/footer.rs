@@ -28,16 +28,18 @@
 //! PRESENCE = where bitmaps of paths are, if there are any; see `dynamic::presence`
 //! SKETCHES = distinct values of columns, if known; see `sketches`
 //! TALLIES  = rows by value of columns with few values, and by time; may be missing; see `tallies`
+//! PROVENANCE = where the rows came from, and a checksum of the data; may be missing; see `provenance`
 //! text     = bytes varint, UTF-8
 //! ```
 //!
-//! Version 1.0 has no elements, lists, PRESENCE, SKETCHES and TALLIES. What it has is laid out the same.
+//! Version 1.0 has no elements, lists, PRESENCE, SKETCHES and TALLIES, version 1.1 no PROVENANCE. What they have is laid out
+//! the same.
 //!
 //! The checksum covers the body and the tail before it. A section that is unknown is skipped, unless its `REQUIRED`
 //! flag is set: then the reader is too old and says so.
 
 use kyma_core::error::{Error, Result};
-use kyma_core::format::EncodeOptions;
+use kyma_core::format::{DataChecksum, EncodeOptions};
 use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::stats::ColumnStats;
@@ -52,6 +54,7 @@ use crate::limits::{
     BLOCK_ROWS_MAX, BLOCKS_MAX, COLUMNS_MAX, ELEMENTS_MAX, FOOTER_BYTES_MAX, INLINE_HEAD_BYTES_MAX, LIST_DEPTH_MAX,
     SHARED_DICTIONARIES_MAX, SHARED_VALUES_MAX, SHREDDED_PATHS_MAX, TEMPLATES_MAX, TRACKED_PATHS_MAX,
 };
+use crate::provenance;
 use crate::shared::Dictionary;
 use crate::sketches;
 use crate::stats;
@@ -165,6 +168,8 @@ pub(crate) struct Block {
 #[derive(Debug, Clone)]
 pub(crate) struct Footer {
     pub(crate) identity: EncodeOptions,
+    /// Of the data; with it, where the rows came from is known.
+    pub(crate) checksum: Option<DataChecksum>,
     pub(crate) schema: Schema,
     pub(crate) blocks: Vec<Block>,
     /// Per column; only the root for columns that are not dynamic.
@@ -204,6 +209,9 @@ impl Footer {
         }
         if !self.tallies.is_empty() {
             optional.push((section::TALLIES, self.tallies.write_section()));
+        }
+        if let Some(checksum) = self.checksum {
+            optional.push((section::PROVENANCE, provenance::write_section(&self.identity, checksum)));
         }
         if self.templates.iter().any(|templates| templates.len() > 0) {
             sections.push((section::TEMPLATES, self.write_templates()));
@@ -349,7 +357,11 @@ impl Footer {
         }
         let part =
             |kind: u16| sections.get(&kind).copied().map(Reader::new).ok_or_else(|| corrupt("a section is missing"));
-        let identity = read_identity(part(section::IDENTITY)?)?;
+        let mut identity = read_identity(part(section::IDENTITY)?)?;
+        let checksum = match sections.get(&section::PROVENANCE) {
+            Some(payload) => Some(provenance::read_section(Reader::new(payload), &mut identity, data_bytes)?),
+            None => None,
+        };
         let schema = read_schema(part(section::SCHEMA)?)?;
         let paths = read_paths(part(section::PATHS)?, schema.len())?;
         let mut blocks = read_blocks(part(section::BLOCKS)?, &paths, data_bytes)?;
@@ -367,8 +379,19 @@ impl Footer {
             None => None,
         };
         let (presence, sketches, tallies) = Default::default();
-        let mut footer =
-            Footer { identity, schema, blocks, paths, templates, presence, sketches, tallies, indexes, dictionaries };
+        let mut footer = Footer {
+            identity,
+            checksum,
+            schema,
+            blocks,
+            paths,
+            templates,
+            presence,
+            sketches,
+            tallies,
+            indexes,
+            dictionaries,
+        };
         if let Some(payload) = sections.get(&section::PRESENCE) {
             let columns: Vec<(u32, usize)> = footer.dynamic_columns().collect();
             let blocks = footer.blocks.len();
@@ -463,6 +486,9 @@ fn read_identity(mut reader: Reader<'_>) -> Result<EncodeOptions> {
             let count = reader.length(COLUMNS_MAX)?;
             (0..count).map(|_| reader.text().map(str::to_owned)).collect::<Result<_>>()?
         },
+        raw_bytes: 0,
+        replaces: Vec::new(),
+        writes: Vec::new(),
     })
 }
 

@@ -267,6 +267,9 @@ pub fn seeds() -> Result<Vec<(&'static str, Vec<u8>)>> {
             sorted_by: vec!["time".to_owned()],
             level,
             block_rows: SEED_BLOCK_ROWS,
+            raw_bytes: 0,
+            replaces: Vec::new(),
+            writes: Vec::new(),
         };
         let encoded = crate::writer::encode(&[seed_rows()?], &options)?;
         let (data, footer) = encoded.bytes.split_at(encoded.bytes.len() - encoded.footer_length as usize);

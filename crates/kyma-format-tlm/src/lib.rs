@@ -23,8 +23,8 @@
 //! Every head and frame has a CRC-32C in the footer, and the footer one in its tail: all bytes are covered, and are
 //! checked before they are decoded. Every length is compared with a limit (`limits`) before memory is taken.
 //!
-//! The footer names the extent, its database and table, schema, sort key, statistics and paths: enough to rebuild the
-//! catalog's row.
+//! The footer names the extent, its database and table, schema, sort key, statistics, paths and provenance: enough to
+//! rebuild the catalog's row.
 //!
 //! # Promises to old files
 //!
@@ -42,6 +42,7 @@ pub mod fuzz;
 mod index;
 mod limits;
 mod narrow;
+mod provenance;
 mod reader;
 mod shared;
 mod sketches;

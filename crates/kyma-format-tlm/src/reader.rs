@@ -15,7 +15,8 @@ use async_trait::async_trait;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
 use kyma_core::format::{
-    Narrowed, OpenOptions, Pattern, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader, prune_by_stats,
+    Identity, Narrowed, OpenOptions, Pattern, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentReader,
+    prune_by_stats,
 };
 use kyma_core::predicate::ColumnRef;
 use kyma_core::prune::Reason;
@@ -41,7 +42,7 @@ use crate::narrow;
 use crate::shared::Dictionary;
 use crate::shared::reader::{Codes, WantedValues};
 use crate::wire::corrupt;
-use crate::writer::merge;
+use crate::writer::{columns_of, list_paths, merge, time_range};
 
 /// An open TLM extent.
 #[derive(Debug)]
@@ -411,6 +412,30 @@ impl SegmentReader for Reader {
     fn counts(&self, column: &ColumnRef, bin: Option<i64>) -> Option<Vec<(Value, u64)>> {
         let at = self.footer.schema.index_of(&column.column).filter(|_| column.path.is_empty())?;
         self.footer.tallies.counts(at, self.footer.schema.columns()[at].ty, bin)
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        let options = self.footer.identity.clone();
+        let columns = columns_of(&self.footer);
+        Some(Identity {
+            extent: options.extent,
+            database: options.database,
+            database_name: options.database_name,
+            table: options.table,
+            table_name: options.table_name,
+            sorted_by: options.sorted_by,
+            level: options.level,
+            rows: self.rows(),
+            blocks: self.block_rows.len() as u32,
+            raw_bytes: self.footer.checksum.map(|_| options.raw_bytes),
+            time: time_range(&columns, &options.time_column, &self.footer),
+            time_column: options.time_column,
+            columns,
+            paths: list_paths(&self.footer),
+            replaces: options.replaces,
+            writes: options.writes,
+            checksum: self.footer.checksum,
+        })
     }
 
     fn read_bytes(&self, block: u32, columns: &[ReadColumn]) -> u64 {

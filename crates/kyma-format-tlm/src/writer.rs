@@ -17,7 +17,7 @@ use arrow::datatypes::DataType;
 use bytes::Bytes;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
-use kyma_core::format::{EncodeOptions, Encoded, stored_schema};
+use kyma_core::format::{DataChecksum, EncodeOptions, Encoded, stored_schema};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::stats::ColumnStats;
 use kyma_core::time::TimeRange;
@@ -62,6 +62,7 @@ pub(crate) fn encode(batches: &[RecordBatch], options: &EncodeOptions) -> Result
             format!("block rows are out of bounds: rows={}", options.block_rows),
         ));
     }
+    options.check_lists()?;
     let mut writer = Writer {
         level: ZSTD_LEVELS[usize::from(options.level).min(ZSTD_LEVELS.len() - 1)],
         data: Vec::new(),
@@ -420,14 +421,9 @@ fn finish(mut writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &
     let templates = keep_templates(&mut blocks, learners);
     let presence = presence::Directory::write(presence, &mut data);
     let sketches = sketches.write(&blocks, level, &mut data)?;
-    let mut columns = merge_columns(&blocks, &schema);
-    for (at, column) in schema.columns().iter().enumerate() {
-        if let (Some(bounds), Some(distinct)) = (columns.get_mut(&column.name), sketches.distinct(at)) {
-            bounds.stats.distinct = Some(distinct);
-        }
-    }
     let footer = Footer {
         identity: options.clone(),
+        checksum: Some(DataChecksum { bytes: data.len() as u64, crc32c: checksum(&data) }),
         schema,
         blocks,
         paths,
@@ -438,6 +434,7 @@ fn finish(mut writer: Writer, mut blocks: Vec<Block>, schema: Schema, options: &
         indexes,
         dictionaries,
     };
+    let columns = columns_of(&footer);
     let footer_bytes = footer.write()?;
     let mut bytes = data;
     bytes.extend_from_slice(&footer_bytes);
@@ -522,11 +519,13 @@ fn keep_templates(blocks: &mut [Block], learners: Vec<Learner>) -> Vec<Dictionar
     kept
 }
 
-fn merge_columns(blocks: &[Block], schema: &Schema) -> BTreeMap<String, ColumnBounds> {
+/// The columns that occur, with statistics over all blocks.
+pub(crate) fn columns_of(footer: &Footer) -> BTreeMap<String, ColumnBounds> {
     let mut columns = BTreeMap::new();
-    for (at, column) in schema.columns().iter().enumerate() {
-        let merged = merge(blocks.iter().map(|block| &block.columns[at].stats));
-        if let Some(stats) = merged.filter(|stats| stats.nulls < stats.rows) {
+    for (at, column) in footer.schema.columns().iter().enumerate() {
+        let merged = merge(footer.blocks.iter().map(|block| &block.columns[at].stats));
+        if let Some(mut stats) = merged.filter(|stats| stats.nulls < stats.rows) {
+            stats.distinct = footer.sketches.distinct(at).or(stats.distinct);
             columns.insert(column.name.clone(), ColumnBounds { ty: column.ty, stats });
         }
     }
@@ -539,7 +538,7 @@ pub(crate) fn merge<'a>(mut parts: impl Iterator<Item = &'a ColumnStats>) -> Opt
     Some(parts.fold(first, |merged, part| merged.merge(part)))
 }
 
-fn time_range(columns: &BTreeMap<String, ColumnBounds>, name: &str, footer: &Footer) -> TimeRange {
+pub(crate) fn time_range(columns: &BTreeMap<String, ColumnBounds>, name: &str, footer: &Footer) -> TimeRange {
     let Some(stats) = columns.get(name).map(|bounds| &bounds.stats) else { return TimeRange::ALL };
     let is_time = footer.schema.column(name).is_some_and(|column| column.ty == Type::Datetime);
     match (&stats.min, &stats.max) {
@@ -550,7 +549,7 @@ fn time_range(columns: &BTreeMap<String, ColumnBounds>, name: &str, footer: &Foo
     }
 }
 
-fn list_paths(footer: &Footer) -> Option<Vec<String>> {
+pub(crate) fn list_paths(footer: &Footer) -> Option<Vec<String>> {
     let mut listed = Vec::new();
     for (at, column) in footer.schema.columns().iter().enumerate() {
         if column.ty != Type::Dynamic {

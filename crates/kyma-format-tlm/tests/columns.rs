@@ -58,6 +58,9 @@ fn options(level: u8) -> EncodeOptions {
         sorted_by: Vec::new(),
         level,
         block_rows: kyma_core::limits::BLOCK_ROWS,
+        raw_bytes: 0,
+        replaces: Vec::new(),
+        writes: Vec::new(),
     }
 }
 

@@ -130,6 +130,21 @@ async fn templates_open_and_answer() {
     assert_eq!(described["templates"][0]["rows"], ROWS);
 }
 
+/// An extent says where its rows came from, and one of before that was kept says that it does not know.
+#[tokio::test]
+async fn provenance_opens_and_answers() {
+    check("v1.2-provenance.tlm", &rows()).await;
+    let (_, reader) = open("v1.2-provenance.tlm").await;
+    let (identity, written) = (reader.identity().unwrap(), options(BLOCK_ROWS));
+    assert_eq!((identity.raw_bytes, identity.writes), (Some(written.raw_bytes), written.writes));
+    assert_eq!(identity.replaces, written.replaces);
+    assert_eq!(identity.checksum.map(|checksum| checksum.bytes > 0), Some(true));
+    let (_, reader) = open("v1.1-templates.tlm").await;
+    let identity = reader.identity().unwrap();
+    assert_eq!((identity.table_name.as_str(), identity.rows, identity.blocks), ("logs", ROWS as u64, 2));
+    assert_eq!((identity.raw_bytes, identity.checksum, identity.writes), (None, None, Vec::new()));
+}
+
 /// Gives the description, for what else a fixture shows.
 async fn check(name: &str, expected: &RecordBatch) -> serde_json::Value {
     check_at(name, expected, 0).await

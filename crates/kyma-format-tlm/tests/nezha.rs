@@ -96,6 +96,9 @@ impl Totals {
             sorted_by: vec!["k8s.pod".to_owned(), "timestamp".to_owned()],
             level,
             block_rows: kyma_core::limits::BLOCK_ROWS,
+            raw_bytes: 0,
+            replaces: Vec::new(),
+            writes: Vec::new(),
         };
         let start = std::time::Instant::now();
         let encoded = Tlm.encode(std::slice::from_ref(&batch), &options).unwrap();

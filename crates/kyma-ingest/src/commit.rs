@@ -31,7 +31,9 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use kyma_core::catalog::{Catalog, Commit, Committed, Receipt, Reservation, Table};
 use kyma_core::clock::Clock;
-use kyma_core::format::Formats;
+use kyma_core::failpoint::{self, Point};
+use kyma_core::format::{Formats, write_hash};
+use kyma_core::limits::EXTENT_WRITES_MAX;
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
 use kyma_storage::Store;
 use tokio::time::{Instant, sleep, timeout};
@@ -40,6 +42,7 @@ use uuid::Uuid;
 use crate::answer::IngestAnswer;
 use crate::append::service::table_gone;
 use crate::buffer::Unit;
+use crate::content::WriteKey;
 use crate::cpu::Cpu;
 use crate::metrics::Metrics;
 use crate::seal::{Piece, Sealed, pieces, seal};
@@ -68,9 +71,9 @@ pub(crate) struct Committer {
 struct Extents(Vec<(Sealed, BTreeSet<usize>)>);
 
 /// What a commit takes away.
-struct Removal {
-    table: TableId,
-    sources: Vec<ExtentId>,
+pub(crate) struct Removal {
+    pub(crate) table: TableId,
+    pub(crate) sources: Vec<ExtentId>,
 }
 
 /// How a try to store sealed units ended.
@@ -99,12 +102,7 @@ impl Committer {
         let sealing = pieces.into_iter().map(|(piece, _)| self.seal_piece(piece));
         let sealed = join_all(sealing).await.into_iter().collect::<Result<Vec<_>>>()?;
         let extents: Vec<ExtentId> = sealed.iter().map(|sealed| sealed.extent.id).collect();
-        let laid = Extents(sealed.into_iter().map(|sealed| (sealed, BTreeSet::new())).collect());
-        let removal = Removal { table: id, sources };
-        let committed = match self.store(laid, Vec::new(), Some(&removal)).await {
-            Ending::Stored(committed) => committed,
-            Ending::Blamed(error) | Ending::Failed(error) => return Err(error),
-        };
+        let committed = self.swap(sealed, Vec::new(), &Removal { table: id, sources }).await?;
         self.metrics.rows.inc_by(count);
         self.metrics.raw_bytes.inc_by(raw_bytes);
         let sequence = match committed.sequences.get(&database) {
@@ -112,6 +110,20 @@ impl Committer {
             None => self.bounded(self.catalog.pin(database)).await?,
         };
         Ok(IngestAnswer { rows: count, rejected: 0, unmapped: 0, extents, sequence })
+    }
+
+    /// Steps 2 to 4 for extents that take the place of others.
+    pub(crate) async fn swap(
+        &self,
+        sealed: Vec<Sealed>,
+        receipts: Vec<Receipt>,
+        removal: &Removal,
+    ) -> Result<Committed> {
+        let laid = Extents(sealed.into_iter().map(|sealed| (sealed, BTreeSet::new())).collect());
+        match self.store(laid, receipts, Some(removal)).await {
+            Ending::Stored(committed) => Ok(committed),
+            Ending::Blamed(error) | Ending::Failed(error) => Err(error),
+        }
     }
 
     /// Stores units and answers each of them.
@@ -153,7 +165,10 @@ impl Committer {
         };
         match self.store(extents, receipts, None).await {
             Ending::Stored(committed) => {
-                self.acknowledge(units, answers, &committed).await;
+                match failpoint::reach(Point::IngestAfterCommit) {
+                    Ok(()) => self.acknowledge(units, answers, &committed).await,
+                    Err(error) => self.fail(units, &error),
+                }
                 Vec::new()
             }
             Ending::Blamed(error) => self.without_blamed(units, error).await,
@@ -175,6 +190,7 @@ impl Committer {
 
     /// Seals the rows of all units, side by side. An error comes with the units to blame.
     async fn seal(&self, units: &[Unit]) -> Result<Extents, (BTreeSet<usize>, Error)> {
+        failpoint::reach(Point::IngestBeforeSeal).map_err(|error| ((0..units.len()).collect(), error))?;
         let mut tables: Vec<(TableId, Vec<_>)> = Vec::new();
         let mut newest = std::collections::HashMap::new();
         for (place, unit) in units.iter().enumerate() {
@@ -193,8 +209,10 @@ impl Committer {
         let mut sealing = Vec::new();
         for (id, batches) in tables {
             let Some((_, table)) = newest.get(&id) else { continue };
-            for (piece, places) in pieces(table, batches, self.settings.extent_bytes, EXTENT_CELLS_MAX) {
-                sealing.push(async move { (self.seal_piece(piece).await, BTreeSet::from_iter(places)) });
+            for (mut piece, places) in pieces(table, batches, self.settings.extent_bytes, EXTENT_CELLS_MAX) {
+                let places = BTreeSet::from_iter(places);
+                piece.writes = writes(units, &places);
+                sealing.push(async move { (self.seal_piece(piece).await, places) });
             }
         }
         let mut extents = Vec::with_capacity(sealing.len());
@@ -221,13 +239,10 @@ impl Committer {
         }
         for _ in 0..PUTS_MAX {
             let key = object_key(self.clock.now());
-            let reservation = match self.bounded(self.catalog.reserve(self.node, &key)).await {
+            let reservation = match self.reserve_and_put(&key, &object).await {
                 Ok(reservation) => reservation,
                 Err(error) => return Ending::Failed(error),
             };
-            if let Err(error) = self.store.put(&key, object.clone()).await {
-                return Ending::Failed(error);
-            }
             new_extents.iter_mut().for_each(|extent| extent.location.key.clone_from(&key));
             let commit =
                 Commit { reservation: Some(reservation), extents: new_extents.clone(), receipts: receipts.clone() };
@@ -241,6 +256,16 @@ impl Committer {
             tracing::warn!(key, "a reservation was revoked before its commit; the object is put again");
         }
         Ending::Failed(revoked())
+    }
+
+    /// Steps 2 and 3.
+    async fn reserve_and_put(&self, key: &str, object: &Bytes) -> Result<Reservation> {
+        failpoint::reach(Point::IngestBeforeReserve)?;
+        let reservation = self.bounded(self.catalog.reserve(self.node, key)).await?;
+        failpoint::reach(Point::IngestAfterReserve)?;
+        self.store.put(key, object.clone()).await?;
+        failpoint::reach(Point::IngestAfterPut)?;
+        Ok(reservation)
     }
 
     /// Step 4; `None` when the reservation no longer stands and a new one may be tried.
@@ -323,8 +348,8 @@ impl Committer {
     }
 
     /// The remembered answer to a key.
-    pub(crate) async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<IngestAnswer>> {
-        let found = self.bounded(self.catalog.receipt(database, key)).await?;
+    pub(crate) async fn receipt(&self, database: DatabaseId, key: &WriteKey) -> Result<Option<IngestAnswer>> {
+        let found = self.bounded(self.catalog.receipt(database, &key.text, key.window_seconds)).await?;
         found.map(|(answer, sequence)| IngestAnswer::of_receipt(answer, sequence)).transpose()
     }
 
@@ -346,7 +371,10 @@ impl Committer {
             self.metrics.rejected.inc_by(answer.rejected);
             self.metrics.unmapped.inc_by(answer.unmapped);
             self.metrics.raw_bytes.inc_by(unit.raw_bytes);
-            unit.answer(Ok(answer));
+            match failpoint::reach(Point::IngestBeforeAck) {
+                Ok(()) => unit.answer(Ok(answer)),
+                Err(error) => self.fail(vec![unit], &error),
+            }
         }
     }
 
@@ -408,6 +436,16 @@ fn lay_out(extents: Extents) -> (Vec<kyma_core::extent::NewExtent>, Bytes) {
     (laid, object.freeze())
 }
 
+/// Names the writes of the units at `places`; none when one has no key, or when there are too many.
+fn writes(units: &[Unit], places: &BTreeSet<usize>) -> Vec<u128> {
+    if places.len() > EXTENT_WRITES_MAX {
+        return Vec::new();
+    }
+    let units = places.iter().filter_map(|place| units.get(*place));
+    let hash = |unit: &Unit| unit.key.as_ref().map(|key| write_hash(unit.database.id, &key.text));
+    units.map(hash).collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
 /// What each unit will be answered; the sequence is still to come.
 fn answers(units: &[Unit], extents: &Extents) -> Vec<IngestAnswer> {
     let of_unit = |(place, unit): (usize, &Unit)| IngestAnswer {
@@ -429,7 +467,12 @@ fn receipts(units: &[Unit], answers: &[IngestAnswer]) -> Result<Vec<Receipt>> {
     let keyed = units.iter().zip(answers).filter_map(|(unit, answer)| Some((unit, unit.key.as_ref()?, answer)));
     keyed
         .map(|(unit, key, answer)| {
-            Ok(Receipt { database: unit.database.id, key: key.clone(), answer: answer.to_receipt()? })
+            Ok(Receipt {
+                database: unit.database.id,
+                key: key.text.clone(),
+                answer: answer.to_receipt()?,
+                window_seconds: key.window_seconds,
+            })
         })
         .collect()
 }

@@ -16,8 +16,9 @@ use arrow::datatypes::Float64Type;
 use async_trait::async_trait;
 use bytes::Bytes;
 use kyma_core::error::{Kind, Result};
+use kyma_core::extent::ObjectRange;
 use kyma_core::format::{
-    EncodeOptions, Encoded, OpenOptions, PruneRequest, RangeReader, ReadColumn, SegmentFormat, SegmentReader,
+    EncodeOptions, Encoded, Identity, OpenOptions, PruneRequest, RangeReader, ReadColumn, SegmentFormat, SegmentReader,
 };
 use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::predicate::{ColumnRef, CompareOp, Predicate, TextOp};
@@ -48,6 +49,7 @@ pub async fn format_suite(format: Arc<dyn SegmentFormat>) {
         pruning(format.as_ref(), seed).await;
         codes_and_counts(format.as_ref(), seed).await;
     }
+    identity(format.as_ref()).await;
     edge_values(format.as_ref()).await;
     blocks_do_not_depend_on_batches(format.as_ref()).await;
     opening_takes_one_read(format.as_ref()).await;
@@ -96,6 +98,9 @@ pub fn options(block_rows: usize) -> EncodeOptions {
         sorted_by: Vec::new(),
         level: 0,
         block_rows,
+        raw_bytes: 123_456,
+        replaces: vec![ExtentId(uuid::Uuid::from_u128(3)), ExtentId(uuid::Uuid::from_u128(5))],
+        writes: vec![u128::MAX, 0, 11],
     }
 }
 
@@ -875,6 +880,50 @@ fn predicates_of_all_terms(rows: &RecordBatch) -> Vec<Predicate> {
         case_sensitive: false,
     };
     terms.map(has).collect()
+}
+
+/// Promise 9: a reader says of the extent what its writer said of it.
+pub async fn identity(format: &dyn SegmentFormat) {
+    let dynamics = r#"{"a":{"b":1},"c":[2]}"#;
+    let of_paths: ArrayRef = Arc::new(StringViewArray::from_iter_values(vec![dynamics; 400]));
+    let schema = Schema::new(vec![Column::new("bag", Type::Dynamic)]).arrow();
+    let paths = RecordBatch::try_new(schema, vec![of_paths]).expect("fits");
+    let no_rows = RecordBatch::new_empty(paths.schema());
+    for rows in [random_rows(1_000, 1), random_rows(1_000, 2), random_rows(7, 3), paths, no_rows] {
+        for unnamed in [false, true] {
+            let mut options = EncodeOptions { sorted_by: vec!["datetime".to_owned()], level: 1, ..options(BLOCK_ROWS) };
+            if unnamed {
+                (options.replaces, options.writes, options.raw_bytes) = Default::default();
+            }
+            let encoded = format.encode(std::slice::from_ref(&rows), &options).expect("encodes");
+            let (_, reader) = open(format, &encoded).await;
+            let identity = reader.identity().expect("the format keeps the identity");
+            check_identity(&identity, &options, &encoded);
+        }
+    }
+    let too_many = EncodeOptions { writes: vec![1; kyma_core::limits::EXTENT_WRITES_MAX + 1], ..options(16) };
+    let error = format.encode(&[random_rows(7, 3)], &too_many).expect_err("is refused");
+    assert_eq!((error.kind(), error.code()), (Kind::Exhausted, "format.list_too_long"));
+}
+
+fn check_identity(identity: &Identity, options: &EncodeOptions, encoded: &Encoded) {
+    assert_eq!((identity.extent, identity.database, identity.table), (options.extent, options.database, options.table));
+    assert_eq!((&identity.database_name, &identity.table_name), (&options.database_name, &options.table_name));
+    assert_eq!((&identity.time_column, &identity.sorted_by), (&options.time_column, &options.sorted_by));
+    assert_eq!((identity.level, identity.raw_bytes), (options.level, Some(options.raw_bytes)));
+    assert_eq!((&identity.replaces, &identity.writes), (&options.replaces, &options.writes));
+    assert_eq!((identity.rows, identity.blocks, identity.time), (encoded.rows, encoded.blocks, encoded.time));
+    assert_eq!(identity.paths, encoded.paths);
+    // By their text: a sum may be no number.
+    assert_eq!(format!("{:?}", identity.columns), format!("{:?}", encoded.columns));
+    let checksum = identity.checksum.expect("the data has a checksum");
+    let data_bytes = encoded.bytes.len() - encoded.footer_length as usize;
+    assert!(checksum.bytes <= data_bytes as u64 && (checksum.bytes > 0) == (data_bytes > 0));
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &encoded.bytes[..checksum.bytes as usize]);
+    assert_eq!(u64::from(checksum.crc32c), crc);
+    let location = ObjectRange { key: "k".to_owned(), offset: 7, length: encoded.bytes.len() as u64 };
+    let extent = identity.to_extent("f", location.clone(), encoded.footer_length);
+    assert_eq!((extent.id, extent.location, extent.raw_bytes), (options.extent, location, options.raw_bytes));
 }
 
 /// Promise 7: every byte of a small extent, one bit of it changed, gives `Corrupt` or the same answer.

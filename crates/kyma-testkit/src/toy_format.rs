@@ -22,9 +22,10 @@ use kyma_core::dynamic;
 use kyma_core::error::{Error, Result};
 use kyma_core::extent::ColumnBounds;
 use kyma_core::format::{
-    EncodeOptions, Encoded, OpenOptions, PruneRequest, Pruned, RangeReader, ReadColumn, SegmentFormat, SegmentReader,
-    prune_by_stats,
+    DataChecksum, EncodeOptions, Encoded, Identity, OpenOptions, PruneRequest, Pruned, RangeReader, ReadColumn,
+    SegmentFormat, SegmentReader, prune_by_stats,
 };
+use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::predicate::ColumnRef;
 use kyma_core::schema::Schema;
 use kyma_core::stats::{ColumnStats, can_promote, lower_bound, upper_bound};
@@ -43,6 +44,44 @@ pub struct ToyFormat;
 struct Footer {
     schema: Schema,
     blocks: Vec<Block>,
+    owner: Owner,
+    checksum: DataChecksum,
+}
+
+/// The options as they were given.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    extent: ExtentId,
+    database: DatabaseId,
+    database_name: String,
+    table: TableId,
+    table_name: String,
+    time_column: String,
+    sorted_by: Vec<String>,
+    level: u8,
+    raw_bytes: u64,
+    replaces: Vec<ExtentId>,
+    /// As UUIDs: JSON's numbers are shorter.
+    writes: Vec<uuid::Uuid>,
+}
+
+impl Owner {
+    fn new(options: &EncodeOptions) -> Self {
+        let options = options.clone();
+        Owner {
+            extent: options.extent,
+            database: options.database,
+            database_name: options.database_name,
+            table: options.table,
+            table_name: options.table_name,
+            time_column: options.time_column,
+            sorted_by: options.sorted_by,
+            level: options.level,
+            raw_bytes: options.raw_bytes,
+            replaces: options.replaces,
+            writes: options.writes.into_iter().map(uuid::Uuid::from_u128).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,6 +100,7 @@ impl SegmentFormat for ToyFormat {
     }
 
     fn encode(&self, rows: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded> {
+        options.check_lists()?;
         let rows: Vec<RecordBatch> = rows.iter().map(normalised).collect::<Result<_>>()?;
         let (mut bytes, mut blocks) = (Vec::new(), Vec::new());
         let mut schema = Schema::default();
@@ -84,7 +124,9 @@ impl SegmentFormat for ToyFormat {
                 });
             }
         }
-        let footer = Footer { schema, blocks };
+        let crc32c = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes) as u32;
+        let checksum = DataChecksum { bytes: bytes.len() as u64, crc32c };
+        let footer = Footer { schema, blocks, owner: Owner::new(options), checksum };
         let mut tail = serde_json::to_vec(&footer).map_err(|error| Error::internal("footer").because(error))?;
         tail.extend(format!("{:08x}", crc32(&tail)).bytes());
         bytes.extend_from_slice(&tail);
@@ -186,6 +228,30 @@ impl SegmentReader for Reader {
 
     fn read_bytes(&self, block: u32, _columns: &[ReadColumn]) -> u64 {
         self.footer.blocks.get(block as usize).map_or(0, |block| block.length)
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        let owner = &self.footer.owner;
+        let columns = columns(&self.footer);
+        Some(Identity {
+            extent: owner.extent,
+            database: owner.database,
+            database_name: owner.database_name.clone(),
+            table: owner.table,
+            table_name: owner.table_name.clone(),
+            time_column: owner.time_column.clone(),
+            sorted_by: owner.sorted_by.clone(),
+            level: owner.level,
+            rows: self.rows(),
+            blocks: self.block_rows.len() as u32,
+            raw_bytes: Some(owner.raw_bytes),
+            time: time_range(&columns, &owner.time_column),
+            columns,
+            paths: None,
+            replaces: owner.replaces.clone(),
+            writes: owner.writes.iter().map(uuid::Uuid::as_u128).collect(),
+            checksum: Some(self.footer.checksum),
+        })
     }
 
     fn describe(&self) -> serde_json::Value {

@@ -1,11 +1,12 @@
 //! Claims tasks and runs them.
 //!
 //! Start with [`Worker::run`]: a node that has the worker role runs it until it is told to stop. A kind of work is a
-//! [`TaskHandler`]; [`garbage`] deletes objects that nothing needs, and its module says in which order; [`retention`] removes
-//! what is past its time.
+//! [`TaskHandler`]; [`garbage`] deletes objects that nothing needs, [`compact`] merges small extents, [`retention`] removes
+//! what is past its time, and each module says in which order.
 //!
 //! This crate must not know how the catalog or the store are implemented, and names no segment format.
 
+pub mod compact;
 pub mod garbage;
 mod handler;
 mod metrics;
@@ -14,5 +15,5 @@ mod settings;
 mod worker;
 
 pub use handler::TaskHandler;
-pub use settings::{GarbageSettings, RetentionSettings, WorkerSettings};
+pub use settings::{CompactSettings, GarbageSettings, RetentionSettings, WorkerSettings};
 pub use worker::Worker;

@@ -105,7 +105,11 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
     })?;
     let settings = config.server_settings();
     let worker = settings.has(Role::Worker).then(|| {
-        let worker = Worker::new(catalog.clone(), store.clone(), config.worker.clone(), clock.clone()).on_node(id);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let rewriter = ingester.rewriter(config.worker.compact.merges(cores));
+        let worker = Worker::new(catalog.clone(), store.clone(), config.worker.clone(), clock.clone())
+            .compacting(rewriter, clock.clone())
+            .on_node(id);
         worker.register(&mut registry);
         worker
     });

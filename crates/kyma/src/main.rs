@@ -1,7 +1,7 @@
 //! The `kyma` binary: reads the command line and the configuration, then runs one command.
 //!
 //! `dev` and `serve` are nodes, put together in `components`, the only file that names implementations. `query`,
-//! `ingest` and `generate` are clients that speak HTTP to a node. `migrate`, `config` and `inspect` are for operators.
+//! `ingest`, `tasks` and `generate` are clients that speak HTTP to a node. `migrate`, `config` and `inspect` are for operators.
 
 mod cli;
 mod client;
@@ -66,5 +66,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Ingest(args) => commands::ingest::run(args).await,
         Command::Generate(args) => commands::generate::run(args).await,
         Command::Inspect(args) => commands::inspect::run(args).await,
+        Command::Tasks(args) => commands::tasks::run(args).await,
     }
 }

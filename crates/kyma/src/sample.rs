@@ -93,7 +93,8 @@ async fn ensure(client: &Client, database: &str, table: &str, kind: Kind, rows: 
 /// Rows of a table; 0 when it does not exist.
 async fn count(client: &Client, database: &str, table: &str) -> anyhow::Result<u64> {
     let query = format!("{table} | count");
-    let answer = client.query(&Question { query: &query, language: "kql", database, profile: false, as_of: None }).await;
+    let answer =
+        client.query(&Question { query: &query, language: "kql", database, profile: false, as_of: None }).await;
     match answer {
         Ok(answer) => Ok(answer.rows.first().and_then(|row| row.first()).and_then(Json::as_u64).unwrap_or(0)),
         // An unknown table is the one thing wrong that a query of this shape can be refused for.

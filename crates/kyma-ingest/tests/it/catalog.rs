@@ -84,6 +84,9 @@ impl Tables for FaultyCatalog {
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {
         self.inner.set_format(table, format).await
     }
+    async fn set_deduplication(&self, table: TableId, seconds: u32) -> Result<Table> {
+        self.inner.set_deduplication(table, seconds).await
+    }
     async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
         self.inner.set_columns(table, version, columns).await
     }
@@ -136,8 +139,13 @@ impl Extents for FaultyCatalog {
     async fn outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
         self.inner.outcome(reservation).await
     }
-    async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>> {
-        self.inner.receipt(database, key).await
+    async fn receipt(
+        &self,
+        database: DatabaseId,
+        key: &str,
+        window_seconds: Option<u32>,
+    ) -> Result<Option<(serde_json::Value, Sequence)>> {
+        self.inner.receipt(database, key, window_seconds).await
     }
     async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>> {
         self.inner.receipts(database, prefix).await
@@ -151,9 +159,25 @@ impl Extents for FaultyCatalog {
 }
 
 #[async_trait]
+impl Upkeep for FaultyCatalog {
+    async fn uncompacted_tables(&self, limit: usize) -> Result<Vec<Uncompacted>> {
+        self.inner.uncompacted_tables(limit).await
+    }
+    async fn uncompacted(&self, table: TableId, limit: usize) -> Result<Vec<Extent>> {
+        self.inner.uncompacted(table, limit).await
+    }
+    async fn still_visible(&self, table: TableId, extents: &[ExtentId]) -> Result<Vec<Extent>> {
+        self.inner.still_visible(table, extents).await
+    }
+}
+
+#[async_trait]
 impl Garbage for FaultyCatalog {
     async fn revoke_stale(&self, age: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
         self.inner.revoke_stale(age, limit).await
+    }
+    async fn hold(&self, node: NodeId, oldest: &BTreeMap<DatabaseId, Sequence>, time: Duration) -> Result<()> {
+        self.inner.hold(node, oldest, time).await
     }
     async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
         self.inner.doom_removed(grace, limit).await
@@ -201,6 +225,15 @@ impl Tasks for FaultyCatalog {
     }
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
         self.inner.recent(limit).await
+    }
+    async fn open_tasks(&self, kind: &str, parked_within: Duration, limit: usize) -> Result<Vec<TaskStatus>> {
+        self.inner.open_tasks(kind, parked_within, limit).await
+    }
+    async fn task_counts(&self) -> Result<Vec<TaskCount>> {
+        self.inner.task_counts().await
+    }
+    async fn unpark(&self, task: TaskId) -> Result<bool> {
+        self.inner.unpark(task).await
     }
 }
 

@@ -56,12 +56,7 @@ pub(super) async fn records(
 }
 
 /// Undoes the last drop of a table of this name. Answers as `.show table T details` does.
-pub(super) async fn undo_drop(
-    state: &Shared,
-    database: &str,
-    table: &str,
-    name: Option<&str>,
-) -> Result<SmallTable> {
+pub(super) async fn undo_drop(state: &Shared, database: &str, table: &str, name: Option<&str>) -> Result<SmallTable> {
     let found = existing_database(state, database).await?;
     let dropped = state.catalog.dropped_tables(found.id).await?;
     let Some(last) = dropped.iter().find(|dropped| dropped.table.name == table) else {

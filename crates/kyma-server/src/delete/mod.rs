@@ -39,6 +39,7 @@ use kyma_core::extent::Extent;
 use kyma_core::time::TimeRange;
 use kyma_core::{Error, ExtentId, Kind, Result, Sequence, TableId};
 use kyma_exec::{AsOf, Limits, QueryRequest, ResultTable};
+use kyma_ingest::Rewriter;
 use kyma_worker::TaskHandler;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -82,6 +83,7 @@ struct Deletion {
 #[derive(Debug)]
 pub(crate) struct DeleteRecords {
     state: Shared,
+    rewriter: Rewriter,
     memory: Arc<Semaphore>,
 }
 
@@ -99,7 +101,8 @@ struct Round {
 impl DeleteRecords {
     pub(crate) fn new(state: Shared) -> Self {
         let units = usize::try_from(DELETE_MEMORY_BYTES / MEMORY_UNIT).unwrap_or(Semaphore::MAX_PERMITS);
-        DeleteRecords { state, memory: Arc::new(Semaphore::new(units)) }
+        let rewriter = state.ingester.rewriter(DELETE_EXTENTS_AT_ONCE);
+        DeleteRecords { state, rewriter, memory: Arc::new(Semaphore::new(units)) }
     }
 
     /// All rounds of one attempt; what the receipts come to.
@@ -165,7 +168,8 @@ impl DeleteRecords {
         at: Sequence,
         stop: &CancellationToken,
     ) -> Result<BTreeMap<ExtentId, u64>> {
-        let text = format!("{}\n| summarize Rows = count() by Extent = extent_id() | project Extent, Rows", deletion.query);
+        let text =
+            format!("{}\n| summarize Rows = count() by Extent = extent_id() | project Extent, Rows", deletion.query);
         let counted = self.query(deletion, at, text, stop).await?;
         let mut matches = BTreeMap::new();
         for batch in &counted.batches {
@@ -212,17 +216,15 @@ impl DeleteRecords {
         if rows == extent.rows {
             return rewrite::remove(&self.state, deletion.operation, table, &extent).await;
         }
-        let text = format!(
-            "{}\n| where extent_id() == guid({}) | project Place = extent_row()",
-            deletion.query, extent.id
-        );
+        let text =
+            format!("{}\n| where extent_id() == guid({}) | project Place = extent_row()", deletion.query, extent.id);
         let places = self.query(deletion, at, text, stop).await?;
         let places: Vec<i64> = places
             .batches
             .iter()
             .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().iter().flatten().collect::<Vec<_>>())
             .collect();
-        rewrite::rewrite(&self.state, deletion.operation, table, &extent, &places).await
+        rewrite::rewrite(&self.state, &self.rewriter, deletion.operation, table, extent, &places).await
     }
 
     /// The rows of a query as of a sequence.

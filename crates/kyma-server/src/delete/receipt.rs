@@ -52,7 +52,7 @@ pub(super) fn key(operation: Uuid, extent: ExtentId) -> String {
 /// The receipt that goes with a commit.
 pub(super) fn of(database: DatabaseId, operation: Uuid, extent: ExtentId, what: Receipt) -> Result<catalog::Receipt> {
     let answer = serde_json::to_value(what).map_err(|error| Error::internal("a receipt is no JSON").because(error))?;
-    Ok(catalog::Receipt { database, key: key(operation, extent), answer })
+    Ok(catalog::Receipt { database, key: key(operation, extent), answer, window_seconds: None })
 }
 
 /// The sum of an operation's receipts.

@@ -32,7 +32,8 @@ async fn code(node: &TestNode, body: Value) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_touches_only_extents_that_match_and_says_what_it_did() {
     let node = TestNode::start_working().await;
-    for body in ["{\"n\":1,\"s\":\"a\"}\n{\"n\":2,\"s\":\"b\"}\n", "{\"n\":3,\"s\":\"b\"}\n", "{\"n\":4,\"s\":\"c\"}\n"] {
+    for body in ["{\"n\":1,\"s\":\"a\"}\n{\"n\":2,\"s\":\"b\"}\n", "{\"n\":3,\"s\":\"b\"}\n", "{\"n\":4,\"s\":\"c\"}\n"]
+    {
         node.ingest("T", body).await;
     }
     let extents = "T | summarize count() by extent_id() | count";
@@ -91,7 +92,8 @@ const CONDITIONS: [(&str, Holds); 10] = [
 
 impl Row {
     fn line(&self, id: usize) -> String {
-        let mut line = json!({ "id": id, "s": self.s, "d": self.k.map(|k| json!({ "k": k, "deep": { "x": [k, null] } })) });
+        let mut line =
+            json!({ "id": id, "s": self.s, "d": self.k.map(|k| json!({ "k": k, "deep": { "x": [k, null] } })) });
         if self.mistyped {
             line["b"] = json!("neither true nor false");
         }
@@ -169,7 +171,10 @@ async fn a_deletion_follows_rows_into_the_extents_that_replaced_theirs() {
     };
     let deleting = row(&node, ".delete table T records <| T | where s == 'old'");
     let ((), receipt) = tokio::join!(replacing, deleting);
-    assert_eq!(node.rows("T | summarize countif(s == 'old'), countif(s == 'stays'), dcount(n)").await, json!([[0, 12, 12]]));
+    assert_eq!(
+        node.rows("T | summarize countif(s == 'old'), countif(s == 'stays'), dcount(n)").await,
+        json!([[0, 12, 12]])
+    );
     assert_eq!(receipt["RowsRemoved"], 12, "{receipt}");
     node.stop().await;
 }
@@ -294,7 +299,10 @@ async fn a_drop_is_undone_on_every_node() {
     assert_eq!(other.rows("T | count").await, json!([[1]]));
     mgmt(&one, ".drop table T").await;
     let gone = async |node: &TestNode| code(node, json!({ "query": "T | count" })).await;
-    assert_eq!((gone(&one).await, gone(&other).await), ("kql.unknown_table".to_owned(), "kql.unknown_table".to_owned()));
+    assert_eq!(
+        (gone(&one).await, gone(&other).await),
+        ("kql.unknown_table".to_owned(), "kql.unknown_table".to_owned())
+    );
     let details = row(&other, ".undo drop table T").await;
     assert_eq!((&details["TableName"], &details["TotalRowCount"]), (&json!("T"), &json!(1)), "{details}");
     assert_eq!((one.rows("T | count").await, other.rows("T | count").await), (json!([[1]]), json!([[1]])));

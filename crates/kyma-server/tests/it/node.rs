@@ -92,8 +92,8 @@ impl TestNode {
             registry: &mut registry,
         })
         .unwrap();
-        let worker = worker
-            .map(|settings| Worker::new(catalog.clone(), store.clone(), settings, clock.clone()).on_node(id));
+        let worker =
+            worker.map(|settings| Worker::new(catalog.clone(), store.clone(), settings, clock.clone()).on_node(id));
         let loopback = "127.0.0.1:0".parse().unwrap();
         let running = Node::start(NodeParts {
             id,

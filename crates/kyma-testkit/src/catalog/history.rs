@@ -143,6 +143,7 @@ pub(super) async fn answers_are_found_by_the_beginning_of_their_keys(catalog: &A
         database: table.database,
         key: key.to_owned(),
         answer: serde_json::json!({ "rows": 3 }),
+        window_seconds: None,
     };
     let receipts = vec![receipt("a_b/2"), receipt("a_b/1"), receipt("axb/1")];
     let committed = catalog.commit(&Commit { receipts, ..Commit::default() }).await.unwrap();

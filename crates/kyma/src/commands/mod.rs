@@ -8,3 +8,4 @@ pub(crate) mod inspect;
 pub(crate) mod migrate;
 pub(crate) mod query;
 pub(crate) mod serve;
+pub(crate) mod tasks;

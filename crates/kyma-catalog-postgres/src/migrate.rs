@@ -9,10 +9,11 @@ use crate::error;
 use crate::settings::CatalogSettings;
 
 /// Every migration: number, name, text. A released one never changes.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "create catalog", include_str!("../../../migrations/0001_create_catalog.sql")),
     (2, "add manifests", include_str!("../../../migrations/0002_add_manifests.sql")),
     (3, "add definitions", include_str!("../../../migrations/0003_add_definitions.sql")),
+    (5, "add journals", include_str!("../../../migrations/0005_add_journals.sql")),
 ];
 
 pub(crate) async fn run(url: &str, settings: &CatalogSettings) -> Result<()> {

@@ -16,6 +16,7 @@
 //! Times are integer nanoseconds; ranges are closed.
 
 mod definitions;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +33,10 @@ use crate::predicate::ColumnRange;
 use crate::schema::{Column, Schema};
 use crate::time::TimeRange;
 
+pub use recovery::{
+    Audit, CatalogIdentity, DatabaseDefinition, ExtentPage, Import, JournalMark, JournalState, NumberedReceipt, ObjectState,
+    ReceiptPage, Recovery, TableDefinition,
+};
 pub use definitions::{Definitions, IngestionMapping, Operation, Operations, Policy, StoredFunction, TableTexts};
 
 /// A database.

@@ -17,6 +17,7 @@ pub mod extent;
 pub mod format;
 pub mod ids;
 pub mod limits;
+pub mod object;
 pub mod pattern;
 pub mod predicate;
 pub mod profile;

@@ -7,10 +7,16 @@
 
 pub mod garbage;
 mod handler;
+pub mod journal;
 mod metrics;
+mod progress;
+pub mod rebuild;
 mod settings;
+pub mod verify;
 mod worker;
 
 pub use handler::TaskHandler;
+pub use journal::{Journal, JournalSettings};
 pub use settings::{GarbageSettings, WorkerSettings};
+pub use progress::Progress;
 pub use worker::Worker;

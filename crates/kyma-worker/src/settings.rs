@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::JournalSettings;
+
 /// Settings of [`crate::Worker`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub struct WorkerSettings {
     pub stop_grace_millis: u64,
     /// Deleting what nothing needs.
     pub garbage: GarbageSettings,
+    /// Writing the catalog down in the bucket.
+    pub journal: JournalSettings,
 }
 
 impl Default for WorkerSettings {
@@ -28,6 +32,7 @@ impl Default for WorkerSettings {
             lease_millis: 60_000,
             stop_grace_millis: 10_000,
             garbage: GarbageSettings::default(),
+            journal: JournalSettings::default(),
         }
     }
 }

@@ -108,7 +108,7 @@ impl Bench {
 
     pub(crate) fn worker(&self, garbage: GarbageSettings, clock: Arc<dyn Clock>) -> Worker {
         let settings =
-            WorkerSettings { poll_millis: 10, lease_millis: 5_000, tasks_at_once: 2, stop_grace_millis: 500, garbage };
+            WorkerSettings { poll_millis: 10, lease_millis: 5_000, tasks_at_once: 2, stop_grace_millis: 500, garbage, ..WorkerSettings::default() };
         let catalog: Arc<dyn Catalog> = self.catalog.clone();
         Worker::new(catalog, Arc::clone(&self.store), settings, clock)
     }

@@ -7,4 +7,6 @@ pub(crate) mod ingest;
 pub(crate) mod inspect;
 pub(crate) mod migrate;
 pub(crate) mod query;
+pub(crate) mod rebuild_catalog;
 pub(crate) mod serve;
+pub(crate) mod verify;

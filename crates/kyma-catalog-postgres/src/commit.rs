@@ -8,7 +8,7 @@
 //! 3. Each database takes its next sequence, in id order. Its row's lock is held until the end: what a sequence shows
 //!    was complete before the next one was taken.
 //! 4. Sources of a replacement are marked removed; every one must still be visible.
-//! 5. Receipts are added; a key that exists refuses the commit.
+//! 5. Receipts are added; a key that exists refuses the commit, unless its receipt is older than the new one's window.
 //! 6. Extents are added. The rows of `manifests` follow steps 4 and 6 by trigger.
 //! 7. The sequences are noted beside the object, so that an unknown outcome can be looked up.
 //!
@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deadpool_postgres::Transaction;
 use kyma_core::catalog::{Commit, Committed, Receipt, Reservation};
 use kyma_core::extent::NewExtent;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::{DatabaseId, Error, ExtentId, Result, Sequence, TableId};
 use tokio_postgres::types::Json;
 use uuid::Uuid;
@@ -61,7 +62,11 @@ impl PostgresCatalog {
             Ok((transaction, committed))
         };
         let (transaction, committed) = self.bounded(doing, begun).await?;
-        let ending = async { transaction.commit().await.map_err(error::statement(doing)) };
+        failpoint::reach(Point::CommitBeforeCommit)?;
+        let ending = async {
+            transaction.commit().await.map_err(error::statement(doing))?;
+            failpoint::reach(Point::CommitAfterCommit)
+        };
         match self.bounded(doing, ending).await {
             Ok(()) => Ok(committed),
             Err(error) if error.code() == "catalog.contended" => Err(error),
@@ -80,6 +85,7 @@ impl PostgresCatalog {
         end_reservation(transaction, commit).await?;
         let databases = lock_tables(transaction, commit, removal).await?;
         let sequences = take_sequences(transaction, &databases).await?;
+        failpoint::reach(Point::CommitLocked)?;
         if let Some(removal) = removal {
             remove_sources(transaction, removal, &sequences).await?;
         }
@@ -99,33 +105,37 @@ impl PostgresCatalog {
             return Ok(());
         }
         let doing = "add receipts";
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = receipts.iter().find(|receipt| !seen.insert((receipt.database, &receipt.key))) {
+            return Err(receipt_exists(twice));
+        }
         let databases: Vec<i64> = receipts.iter().map(|receipt| receipt.database.0).collect();
         let keys: Vec<&str> = receipts.iter().map(|receipt| receipt.key.as_str()).collect();
         let taken: Vec<i64> =
             receipts.iter().filter_map(|receipt| sequences.get(&receipt.database)).map(|s| s.0).collect();
+        let windows: Vec<Option<f64>> = receipts.iter().map(|receipt| receipt.window_seconds.map(f64::from)).collect();
         let answers: Vec<Json<&serde_json::Value>> = receipts.iter().map(|receipt| Json(&receipt.answer)).collect();
         let added = query(
             transaction,
             doing,
-            "INSERT INTO receipts (database_id, key, sequence, answer) \
-             SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::json[]) \
-             ON CONFLICT (database_id, key) DO NOTHING RETURNING database_id, key",
-            &[&databases, &keys, &taken, &answers],
+            "INSERT INTO receipts AS r (database_id, key, sequence, answer) \
+             SELECT n.database_id, n.key, n.sequence, n.answer \
+             FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::json[], $5::float8[]) \
+                 AS n(database_id, key, sequence, answer, \"window\") \
+             ON CONFLICT (database_id, key) DO UPDATE SET sequence = excluded.sequence, answer = excluded.answer, \
+                 created_at = clock_timestamp() \
+                 WHERE r.created_at < clock_timestamp() - make_interval(secs => ( \
+                     SELECT min(w.\"window\") FROM unnest($2::text[], $5::float8[]) AS w(key, \"window\") \
+                     WHERE w.key = excluded.key)) \
+             RETURNING database_id, key",
+            &[&databases, &keys, &taken, &answers, &windows],
         )
         .await?;
         let added: BTreeSet<(i64, String)> =
             added.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Result<_>>()?;
-        let mut seen = BTreeSet::new();
-        let is_new = |receipt: &&Receipt| {
-            let place = (receipt.database.0, receipt.key.clone());
-            added.contains(&place) && seen.insert(place)
-        };
-        if let Some(existing) = receipts.iter().find({
-            let mut is_new = is_new;
-            move |receipt| !is_new(receipt)
-        }) {
-            let message = format!("an idempotency key was used already: key={}", existing.key);
-            return Err(Error::conflict("catalog.receipt_exists", message));
+        let is_new = |receipt: &&Receipt| added.contains(&(receipt.database.0, receipt.key.clone()));
+        if let Some(existing) = receipts.iter().find(|receipt| !is_new(receipt)) {
+            return Err(receipt_exists(existing));
         }
         execute(
             transaction,
@@ -145,7 +155,8 @@ impl PostgresCatalog {
     /// forgotten: nothing can be registered under it any more.
     pub(crate) async fn resolve_outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
         let doing = "outcome";
-        self.bounded(doing, async {
+        failpoint::reach(Point::OutcomeBeforeAsk)?;
+        let outcome = self.bounded(doing, async {
             let client = self.client().await?;
             let revoked = execute(
                 &client,
@@ -167,9 +178,16 @@ impl PostgresCatalog {
                 noted.into_iter().map(|(database, sequence)| (DatabaseId(database), Sequence(sequence))).collect()
             };
             Ok(noted.map(|noted| Committed { sequences: sequences(noted) }))
-        })
-        .await
+        });
+        let outcome = outcome.await?;
+        failpoint::reach(Point::OutcomeAfterAsk)?;
+        Ok(outcome)
     }
+}
+
+fn receipt_exists(receipt: &Receipt) -> Error {
+    let message = format!("an idempotency key was used already: key={}", receipt.key);
+    Error::conflict("catalog.receipt_exists", message)
 }
 
 /// Refuses what the catalog could not answer for later.

@@ -87,12 +87,30 @@ impl Extents for PostgresCatalog {
         self.resolve_outcome(reservation).await
     }
 
-    async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>> {
-        let sql = "SELECT answer, sequence FROM receipts WHERE database_id = $1 AND key = $2";
-        let rows = self.rows("receipt", sql, &[&database.0, &key]).await?;
+    async fn receipt(
+        &self,
+        database: DatabaseId,
+        key: &str,
+        window_seconds: Option<u32>,
+    ) -> Result<Option<(serde_json::Value, Sequence)>> {
+        let sql = "SELECT answer, sequence FROM receipts WHERE database_id = $1 AND key = $2 \
+                   AND ($3::float8 IS NULL OR created_at >= clock_timestamp() - make_interval(secs => $3))";
+        let window = window_seconds.map(f64::from);
+        let rows = self.rows("receipt", sql, &[&database.0, &key, &window]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let Json(answer): Json<serde_json::Value> = get(row, 0)?;
         Ok(Some((answer, Sequence(get(row, 1)?))))
+    }
+
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>> {
+        let sql =
+            "SELECT key, answer, sequence FROM receipts WHERE database_id = $1 AND starts_with(key, $2) ORDER BY key";
+        let rows = self.rows("receipts", sql, &[&database.0, &prefix]).await?;
+        let read = |row| {
+            let Json(answer): Json<serde_json::Value> = get(row, 1)?;
+            Ok((get(row, 0)?, answer, Sequence(get(row, 2)?)))
+        };
+        rows.iter().map(read).collect()
     }
 
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {

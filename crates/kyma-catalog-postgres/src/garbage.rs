@@ -4,11 +4,13 @@
 //! too, so an object is either registered or doomed. A collector that dies in between leaves the row, and
 //! [`Garbage::doomed`] finds it again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kyma_core::Result;
 use kyma_core::catalog::{DoomedObject, Garbage};
+use kyma_core::failpoint::{self, Point};
+use kyma_core::{DatabaseId, NodeId, Result, Sequence};
 use tokio_postgres::Row;
 
 use crate::error;
@@ -33,6 +35,18 @@ impl Garbage for PostgresCatalog {
         rows.iter().map(read).collect()
     }
 
+    /// Also forgets what nodes held that are gone.
+    async fn hold(&self, node: NodeId, oldest: &BTreeMap<DatabaseId, Sequence>, time: Duration) -> Result<()> {
+        let sql = "WITH gone AS (DELETE FROM holds WHERE until < clock_timestamp() - interval '1 hour' \
+                       OR node_id = $1 AND database_id <> ALL($2)) \
+                   INSERT INTO holds AS h (node_id, database_id, sequence, until) \
+                   SELECT $1, d, s, clock_timestamp() + make_interval(secs => $4) \
+                   FROM unnest($2::bigint[], $3::bigint[]) AS n(d, s) \
+                   ON CONFLICT (node_id, database_id) DO UPDATE SET sequence = excluded.sequence, until = excluded.until";
+        let (databases, sequences): (Vec<i64>, Vec<i64>) = oldest.iter().map(|(id, at)| (id.0, at.0)).unzip();
+        self.change("hold", sql, &[&node.0, &databases, &sequences, &time.as_secs_f64()]).await.map(drop)
+    }
+
     /// Two statements, because extents may be added to a registered object (see `commit::adopt_objects`, which locks its
     /// row): whether one is visible counts only when it is looked at under the object's lock.
     async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
@@ -43,12 +57,16 @@ impl Garbage for PostgresCatalog {
                         WHERE o.state = 'registered' \
                         AND r.removed_at < clock_timestamp() - make_interval(secs => $1) \
                         AND NOT EXISTS (SELECT 1 FROM extents e WHERE e.object_key = r.object_key AND (\
-                            e.removed_at IS NULL OR e.removed_at >= clock_timestamp() - make_interval(secs => $1))) \
+                            e.removed_at IS NULL OR e.removed_at >= clock_timestamp() - make_interval(secs => $1) \
+                            OR EXISTS (SELECT 1 FROM holds h WHERE h.database_id = e.database_id \
+                                AND h.sequence < e.removed_seq AND h.until > clock_timestamp()))) \
                         LIMIT $2) \
                     FOR UPDATE SKIP LOCKED";
         let doom = "UPDATE objects o SET state = 'doomed' WHERE o.key = ANY($2) AND NOT EXISTS (\
                         SELECT 1 FROM extents e WHERE e.object_key = o.key AND (\
-                            e.removed_at IS NULL OR e.removed_at >= clock_timestamp() - make_interval(secs => $1))) \
+                            e.removed_at IS NULL OR e.removed_at >= clock_timestamp() - make_interval(secs => $1) \
+                            OR EXISTS (SELECT 1 FROM holds h WHERE h.database_id = e.database_id \
+                                AND h.sequence < e.removed_seq AND h.until > clock_timestamp()))) \
                     RETURNING o.key";
         self.bounded(doing, async {
             let mut client = self.client().await?;
@@ -84,6 +102,7 @@ impl Garbage for PostgresCatalog {
             if execute(&transaction, doing, forget, &[&key]).await? == 1 {
                 execute(&transaction, doing, "DELETE FROM extents WHERE object_key = $1", &[&key]).await?;
             }
+            failpoint::reach(Point::GarbageBeforeForgotten)?;
             transaction.commit().await.map_err(error::statement(doing))
         })
         .await

@@ -1,7 +1,7 @@
 //! The import: fills an empty catalog with identities and sequences that are given, in one transaction.
 //!
 //! 1. Every table of the catalog is locked against others; one that has a row refuses the import.
-//! 2. Databases, tables and definitions, then extents and receipts, are added as they come.
+//! 2. Databases (whose past is not there: nothing before their sequence is complete), tables and definitions, then extents and receipts, are added as they come.
 //! 3. `finish` moves the identities that are given out next past all that are taken, and commits. An import that is dropped
 //!    before closes its connection: PostgreSQL takes everything back.
 
@@ -62,8 +62,8 @@ impl PostgresImport {
 
     async fn table(&self, definition: &TableDefinition) -> Result<()> {
         let (client, table) = (self.client()?, &definition.table);
-        let sql = "INSERT INTO tables (id, database_id, name, columns, schema_version, time_column, sort_key, format) \
-                   OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let sql = "INSERT INTO tables (id, database_id, name, columns, schema_version, time_column, sort_key, format, \
+                   deduplication_seconds) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let columns = Json(table.schema.columns());
         execute(
             client,
@@ -78,6 +78,7 @@ impl PostgresImport {
                 &table.time_column,
                 &table.sort_key,
                 &table.format,
+                &i64::from(table.deduplication_seconds),
             ],
         )
         .await?;
@@ -99,7 +100,8 @@ impl PostgresImport {
 impl Import for PostgresImport {
     async fn database(&mut self, definition: &DatabaseDefinition) -> Result<()> {
         let (client, database) = (self.client()?, &definition.database);
-        let sql = "INSERT INTO databases (id, name, sequence) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3)";
+        let sql = "INSERT INTO databases (id, name, sequence, complete_from) OVERRIDING SYSTEM VALUE \
+                   VALUES ($1, $2, $3, $3)";
         execute(client, DOING, sql, &[&database.id.0, &database.name, &definition.sequence.0]).await?;
         for table in &definition.tables {
             self.table(table).await?;

@@ -14,6 +14,7 @@ mod definitions;
 mod error;
 mod extents;
 mod garbage;
+mod history;
 mod import;
 mod keys;
 mod list;
@@ -27,6 +28,7 @@ mod rows;
 mod settings;
 mod tables;
 mod tasks;
+mod upkeep;
 
 pub use pool::PostgresCatalog;
 pub use settings::CatalogSettings;

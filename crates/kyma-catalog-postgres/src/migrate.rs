@@ -9,11 +9,13 @@ use crate::error;
 use crate::settings::CatalogSettings;
 
 /// Every migration: number, name, text. A released one never changes.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "create catalog", include_str!("../../../migrations/0001_create_catalog.sql")),
     (2, "add manifests", include_str!("../../../migrations/0002_add_manifests.sql")),
     (3, "add definitions", include_str!("../../../migrations/0003_add_definitions.sql")),
+    (4, "add upkeep", include_str!("../../../migrations/0004_add_upkeep.sql")),
     (5, "add journals", include_str!("../../../migrations/0005_add_journals.sql")),
+    (6, "add history", include_str!("../../../migrations/0006_add_history.sql")),
 ];
 
 pub(crate) async fn run(url: &str, settings: &CatalogSettings) -> Result<()> {

@@ -256,7 +256,7 @@ fn read_state(row: &Row) -> Result<JournalState> {
 
 fn read_receipt(row: &Row) -> Result<NumberedReceipt> {
     let Json(answer): Json<serde_json::Value> = get(row, 2)?;
-    let receipt = Receipt { database: DatabaseId(get(row, 0)?), key: get(row, 1)?, answer };
+    let receipt = Receipt { database: DatabaseId(get(row, 0)?), key: get(row, 1)?, answer, window_seconds: None };
     Ok(NumberedReceipt { receipt, sequence: Sequence(get(row, 3)?) })
 }
 

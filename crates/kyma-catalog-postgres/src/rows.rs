@@ -5,9 +5,9 @@ use deadpool_postgres::Transaction;
 use kyma_core::extent::{Extent, NewExtent, ObjectRange};
 use kyma_core::time::TimeRange;
 use kyma_core::{DatabaseId, Error, ExtentId, Result, Sequence, TableId};
-use tokio_postgres::{CopyInSink, Row};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{Json, Type};
+use tokio_postgres::{CopyInSink, Row};
 use uuid::Uuid;
 
 use crate::bounds::{self, StoredBounds};

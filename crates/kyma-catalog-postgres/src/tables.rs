@@ -22,11 +22,23 @@ use crate::pool::{PostgresCatalog, execute, get, query};
 const ENSURE_ATTEMPTS_MAX: usize = 5;
 
 /// The columns that [`read_table`] expects, in order.
+macro_rules! table_columns {
+    () => {
+        "t.id, t.database_id, d.name, t.name, t.columns, t.schema_version, t.time_column, t.sort_key, t.format, \
+         t.deduplication_seconds"
+    };
+}
+pub(crate) use table_columns;
+
+/// How many they are.
+pub(crate) const COLUMNS: usize = 10;
+
 macro_rules! select_table {
     ($rest:literal) => {
         concat!(
-            "SELECT t.id, t.database_id, d.name, t.name, t.columns, t.schema_version, t.time_column, t.sort_key, t.format \
-             FROM tables t JOIN databases d ON d.id = t.database_id WHERE t.dropped_at IS NULL AND ",
+            "SELECT ",
+            table_columns!(),
+            " FROM tables t JOIN databases d ON d.id = t.database_id WHERE t.dropped_at IS NULL AND ",
             $rest
         )
     };
@@ -46,7 +58,7 @@ const TOTALS: &str = "SELECT (m.extent_count + coalesce(sum(d.sign), 0))::bigint
         WHERE table_id = $1 AND removed_seq > $2 AND removed_seq <= m.sequence AND added_seq <= $2) d ON true \
     WHERE m.table_id = $1 GROUP BY m.table_id";
 
-const TABLE_BY_ID: &str = select_table!("t.id = $1");
+pub(crate) const TABLE_BY_ID: &str = select_table!("t.id = $1");
 const TABLE_BY_NAME: &str = select_table!("t.database_id = $1 AND t.name = $2");
 pub(crate) const TABLES: &str = select_table!("t.database_id = $1 ORDER BY t.name");
 const TABLE_LOCKED: &str = select_table!("t.id = $1 FOR NO KEY UPDATE OF t");
@@ -120,6 +132,13 @@ impl Tables for PostgresCatalog {
         self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
     }
 
+    async fn set_deduplication(&self, table: TableId, seconds: u32) -> Result<Table> {
+        let sql = "UPDATE tables SET deduplication_seconds = $2, schema_version = schema_version + 1 \
+                   WHERE id = $1 AND dropped_at IS NULL AND deduplication_seconds <> $2";
+        self.change("set deduplication", sql, &[&table.0, &i64::from(seconds)]).await?;
+        self.table_by_id(table).await?.ok_or_else(|| table_unknown(table))
+    }
+
     async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
         let doing = "set columns";
         self.bounded(doing, async {
@@ -178,6 +197,7 @@ pub(crate) fn read_table(row: &Row) -> Result<Table> {
         time_column: get(row, 6)?,
         sort_key: get(row, 7)?,
         format: get(row, 8)?,
+        deduplication_seconds: u32::try_from(get::<i64>(row, 9)?).unwrap_or(u32::MAX),
     })
 }
 
@@ -248,17 +268,16 @@ fn grow(current: &[Column], wanted: &[Column]) -> Vec<Column> {
     grown
 }
 
-/// The lock on the table's row waits for commits that hold it, and no later commit finds the table.
+/// The lock on the table's row waits for commits that hold it, and no later commit finds the table. Its extents stay as they
+/// are until the drop is given up (`history.rs`).
 async fn drop_in_transaction(transaction: &Transaction<'_>, table: TableId) -> Result<()> {
     let doing = "drop table";
     let lock = "SELECT database_id FROM tables WHERE id = $1 AND dropped_at IS NULL FOR UPDATE";
     let rows = query(transaction, doing, lock, &[&table.0]).await?;
     let database = DatabaseId(rows.first().map(|row| get(row, 0)).transpose()?.ok_or_else(|| table_unknown(table))?);
-    execute(transaction, doing, "UPDATE tables SET dropped_at = clock_timestamp() WHERE id = $1", &[&table.0]).await?;
     let sequence = next_sequence(transaction, database).await?;
-    let remove = "UPDATE extents SET removed_seq = $2, removed_at = clock_timestamp() \
-                  WHERE table_id = $1 AND removed_seq IS NULL";
-    execute(transaction, doing, remove, &[&table.0, &sequence.0]).await?;
+    let mark = "UPDATE tables SET dropped_at = clock_timestamp(), dropped_seq = $2 WHERE id = $1";
+    execute(transaction, doing, mark, &[&table.0, &sequence.0]).await?;
     Ok(())
 }
 

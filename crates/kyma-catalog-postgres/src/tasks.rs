@@ -7,9 +7,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kyma_core::catalog::{ClaimedTask, NewTask, TaskStatus, Tasks};
+use kyma_core::catalog::{ClaimedTask, NewTask, TaskCount, TaskStatus, Tasks};
 use kyma_core::{Error, NodeId, Result, TaskId};
+use tokio_postgres::Row;
 use tokio_postgres::types::Json;
+use uuid::Uuid;
 
 use crate::pool::{PostgresCatalog, execute, get, query};
 
@@ -30,6 +32,24 @@ const CLAIM: &str = "WITH next AS (\
                      UPDATE tasks t SET state = 'running', token = t.token + 1, attempts = t.attempts + 1, node_id = $2, \
                      lease_until = now() + make_interval(secs => $3), changed_at = clock_timestamp() \
                      FROM next WHERE t.id = next.id RETURNING t.id, t.kind, t.payload, t.token, t.attempts";
+
+/// The columns that [`read_status`] expects, in order.
+macro_rules! select_status {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, kind, dedup_key, payload, state, priority, attempts, attempts_max, node_id, \
+             (extract(epoch FROM run_at) * 1000000)::bigint, (extract(epoch FROM changed_at) * 1000000)::bigint, error \
+             FROM tasks ",
+            $rest
+        )
+    };
+}
+
+const RECENT: &str = select_status!("ORDER BY id DESC LIMIT $1");
+const OPEN: &str = select_status!(
+    "WHERE kind = $1 AND (state IN ('queued', 'running') \
+     OR state = 'parked' AND changed_at > clock_timestamp() - make_interval(secs => $2)) ORDER BY id DESC LIMIT $3"
+);
 
 #[async_trait]
 impl Tasks for PostgresCatalog {
@@ -85,14 +105,63 @@ impl Tasks for PostgresCatalog {
     }
 
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
-        let sql = "SELECT id, kind, state, attempts, error FROM tasks ORDER BY id DESC LIMIT $1";
-        let rows = self.rows("recent", sql, &[&i64::try_from(limit).unwrap_or(i64::MAX)]).await?;
+        let rows = self.rows("recent", RECENT, &[&bounded(limit)]).await?;
+        rows.iter().map(read_status).collect()
+    }
+
+    async fn open_tasks(&self, kind: &str, parked_within: Duration, limit: usize) -> Result<Vec<TaskStatus>> {
+        let rows = self.rows("open tasks", OPEN, &[&kind, &parked_within.as_secs_f64(), &bounded(limit)]).await?;
+        rows.iter().map(read_status).collect()
+    }
+
+    async fn task_counts(&self) -> Result<Vec<TaskCount>> {
+        let sql =
+            "SELECT kind, state, count(*) FROM tasks WHERE state <> 'done' GROUP BY kind, state ORDER BY kind, state";
+        let rows = self.rows("task counts", sql, &[]).await?;
         let read = |row| {
-            let (id, kind, state) = (TaskId(get(row, 0)?), get(row, 1)?, get(row, 2)?);
-            Ok(TaskStatus { id, kind, state, attempts: get(row, 3)?, error: get(row, 4)? })
+            let tasks: i64 = get(row, 2)?;
+            Ok(TaskCount { kind: get(row, 0)?, state: get(row, 1)?, tasks: tasks.unsigned_abs() })
         };
         rows.iter().map(read).collect()
     }
+
+    async fn unpark(&self, task: TaskId) -> Result<bool> {
+        let sql = "UPDATE tasks SET state = 'queued', attempts = 0, run_at = now(), changed_at = clock_timestamp() \
+                   WHERE id = $1 AND state = 'parked' AND NOT EXISTS ( \
+                       SELECT 1 FROM tasks o WHERE o.kind = tasks.kind AND o.dedup_key = tasks.dedup_key \
+                       AND o.state IN ('queued', 'running')) RETURNING id";
+        if !self.rows("unpark", sql, &[&task.0]).await?.is_empty() {
+            return Ok(true);
+        }
+        let parked = self.rows("unpark", "SELECT 1 FROM tasks WHERE id = $1 AND state = 'parked'", &[&task.0]).await?;
+        if parked.is_empty() {
+            return Ok(false);
+        }
+        let message = format!("a task of the same kind and key is queued or running: task={task}");
+        Err(Error::conflict("catalog.task_open", message).hint("it does the same work: wait for it"))
+    }
+}
+
+fn read_status(row: &Row) -> Result<TaskStatus> {
+    let Json(payload): Json<serde_json::Value> = get(row, 3)?;
+    Ok(TaskStatus {
+        id: TaskId(get(row, 0)?),
+        kind: get(row, 1)?,
+        dedup_key: get(row, 2)?,
+        payload,
+        state: get(row, 4)?,
+        priority: get(row, 5)?,
+        attempts: get(row, 6)?,
+        attempts_max: get(row, 7)?,
+        node: get::<Option<Uuid>>(row, 8)?.map(NodeId),
+        run_at: get::<i64>(row, 9)?.saturating_mul(1_000),
+        changed: get::<i64>(row, 10)?.saturating_mul(1_000),
+        error: get(row, 11)?,
+    })
+}
+
+fn bounded(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 fn current(task: TaskId, changed: u64) -> Result<()> {

@@ -12,10 +12,12 @@
 //!    `Conflict` (code `catalog.receipt_exists`) and change nothing.
 //! 5. **Removals revalidate.** `replace` fails with `Conflict` unless every source is still visible.
 //! 6. **Tasks.** A claim returns a fencing token; complete, fail and renew need the current one.
+//! 7. **Holds.** What a snapshot shows that a node holds is not doomed while it does.
 //!
 //! Times are integer nanoseconds; ranges are closed.
 
 mod definitions;
+mod history;
 mod recovery;
 
 use std::collections::BTreeMap;
@@ -33,11 +35,12 @@ use crate::predicate::ColumnRange;
 use crate::schema::{Column, Schema};
 use crate::time::TimeRange;
 
-pub use recovery::{
-    Audit, CatalogIdentity, DatabaseDefinition, ExtentPage, Import, JournalMark, JournalState, NumberedReceipt, ObjectState,
-    ReceiptPage, Recovery, TableDefinition,
-};
 pub use definitions::{Definitions, IngestionMapping, Operation, Operations, Policy, StoredFunction, TableTexts};
+pub use history::{DroppedTable, ExpiryQuery, GivenUp, History};
+pub use recovery::{
+    Audit, CatalogIdentity, DatabaseDefinition, ExtentPage, Import, JournalMark, JournalState, NumberedReceipt,
+    ObjectState, ReceiptPage, Recovery, TableDefinition,
+};
 
 /// A database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +72,8 @@ pub struct Table {
     pub sort_key: Vec<String>,
     /// Name of the `SegmentFormat` for new extents.
     pub format: String,
+    /// For how many seconds a write without a key is recognised by its content; 0 is not at all.
+    pub deduplication_seconds: u32,
 }
 
 /// What a new table starts with.
@@ -131,6 +136,9 @@ pub trait Tables: Send + Sync {
     /// as they are. Writers may go on with the old format for as long as they remember tables.
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table>;
 
+    /// Sets for how many seconds writes are recognised by their content, and returns the table as it then is.
+    async fn set_deduplication(&self, table: TableId, seconds: u32) -> Result<Table>;
+
     /// Replaces the columns of a table, and returns it as it then is. `Conflict` with code `catalog.schema_changed` when its
     /// schema version is not `version` any more. Extents know columns by name: while some are visible, a column may not
     /// go, and its type may only be widened (`Invalid`, code `catalog.columns_in_use`). The event-time column stays.
@@ -140,7 +148,8 @@ pub trait Tables: Send + Sync {
     /// `Conflict` with code `catalog.table_exists` for one that is taken. Extents stay with their table.
     async fn rename_tables(&self, database: DatabaseId, names: &[(String, String)]) -> Result<()>;
 
-    /// Removes a table: its extents are removed at the next sequence, its name is free at once.
+    /// Drops a table: no sequence from the next one on sees it, and its name is free at once. What earlier sequences see stays,
+    /// and the drop can be undone, until it is given up ([`History`]).
     async fn drop_table(&self, table: TableId) -> Result<()>;
 
     /// Sums over what is visible at `at`. Costs as much as there were changes since.
@@ -163,10 +172,13 @@ pub struct Reservation {
 pub struct Receipt {
     /// Database of the request.
     pub database: DatabaseId,
-    /// The client's `Idempotency-Key`.
+    /// The client's `Idempotency-Key`, or what stands for one.
     pub key: String,
     /// The answer, without its sequence.
     pub answer: serde_json::Value,
+    /// For how many seconds it is remembered at least; a receipt that is older gives way. `None` when a key is never free
+    /// again while its receipt is there.
+    pub window_seconds: Option<u32>,
 }
 
 /// Everything that one flush adds, in one transaction.
@@ -280,14 +292,48 @@ pub trait Extents: Send + Sync {
     /// because this call revoked the reservation, never will.
     async fn outcome(&self, reservation: &Reservation) -> Result<Option<Committed>>;
 
-    /// The remembered answer to an idempotency key, with its sequence.
-    async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>>;
+    /// The remembered answer to an idempotency key, with its sequence; with `window_seconds` only one that is not older.
+    async fn receipt(
+        &self,
+        database: DatabaseId,
+        key: &str,
+        window_seconds: Option<u32>,
+    ) -> Result<Option<(serde_json::Value, Sequence)>>;
+
+    /// The remembered answers to keys that begin with `prefix`, by key. For the few keys of kyma's own work: it looks at
+    /// every key of the database.
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>>;
 
     /// Visible extents that overlap a time range, in order, streamed.
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>>;
 
     /// Removes `sources` and adds what `commit` says, in one transaction.
     async fn replace(&self, table: TableId, sources: &[ExtentId], commit: &Commit) -> Result<Committed>;
+}
+
+/// A table with extents that may still be merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uncompacted {
+    /// The table.
+    pub table: TableId,
+    /// Its visible extents below the last level.
+    pub extents: u64,
+    /// The input bytes they came from.
+    pub raw_bytes: u64,
+}
+
+/// What background work looks for among extents. An extent may still be merged while its level is below
+/// [`LEVEL_FINAL`](crate::extent::LEVEL_FINAL).
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Tables that are there and have extents that may still be merged, those with the most first.
+    async fn uncompacted_tables(&self, limit: usize) -> Result<Vec<Uncompacted>>;
+
+    /// The visible extents of a table that may still be merged, in the order of their commits.
+    async fn uncompacted(&self, table: TableId, limit: usize) -> Result<Vec<Extent>>;
+
+    /// Those of `extents` that are visible extents of the table now, in the order of their commits.
+    async fn still_visible(&self, table: TableId, extents: &[ExtentId]) -> Result<Vec<Extent>>;
 }
 
 /// An object that may be deleted, or whose row may be forgotten.
@@ -309,7 +355,11 @@ pub trait Garbage: Send + Sync {
     /// Revokes reservations older than `age` that never committed; their objects are doomed.
     async fn revoke_stale(&self, age: Duration, limit: usize) -> Result<Vec<DoomedObject>>;
 
-    /// Dooms objects whose every extent was removed longer than `grace` ago.
+    /// Tells which snapshots a node's queries read: of each database the oldest. Until `time` from now, what is removed
+    /// later than that stays. Replaces what the node told before; to be told well within the grace period.
+    async fn hold(&self, node: NodeId, oldest: &BTreeMap<DatabaseId, Sequence>, time: Duration) -> Result<()>;
+
+    /// Dooms objects whose every extent was removed longer than `grace` ago and before every snapshot that is held.
     async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>>;
 
     /// Of `keys` found in the store, dooms those that no row knows, and returns them.
@@ -384,19 +434,44 @@ pub struct ClaimedTask {
     pub attempt: i32,
 }
 
-/// A task as people see it.
+/// A task as people see it. Times are nanoseconds since the epoch by the catalog's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskStatus {
     /// Its identity.
     pub id: TaskId,
     /// Its kind.
     pub kind: String,
+    /// At most one task of a kind and key is queued or running.
+    pub dedup_key: String,
+    /// Its parameters.
+    pub payload: serde_json::Value,
     /// `queued`, `running`, `done` or `parked`.
     pub state: String,
+    /// Higher first.
+    pub priority: i32,
     /// Attempts so far.
     pub attempts: i32,
+    /// Attempts before it is parked.
+    pub attempts_max: i32,
+    /// The node that claimed it last.
+    pub node: Option<NodeId>,
+    /// Not before this time.
+    pub run_at: i64,
+    /// When its state last changed.
+    pub changed: i64,
     /// The last error.
     pub error: Option<String>,
+}
+
+/// How many tasks there are of a kind in a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCount {
+    /// The kind.
+    pub kind: String,
+    /// `queued`, `running` or `parked`.
+    pub state: String,
+    /// How many.
+    pub tasks: u64,
 }
 
 /// The queue of background work, claimed with `FOR UPDATE SKIP LOCKED`.
@@ -419,11 +494,23 @@ pub trait Tasks: Send + Sync {
 
     /// The latest tasks, newest first.
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>>;
+
+    /// The tasks of a kind that are queued or running, or parked since `parked_within`, newest first.
+    async fn open_tasks(&self, kind: &str, parked_within: Duration, limit: usize) -> Result<Vec<TaskStatus>>;
+
+    /// How many tasks are not done, by kind and state.
+    async fn task_counts(&self) -> Result<Vec<TaskCount>>;
+
+    /// Queues a parked task anew, with all its attempts; whether it was parked. `Conflict` with code `catalog.task_open` when
+    /// one of its kind and key is queued or running.
+    async fn unpark(&self, task: TaskId) -> Result<bool>;
 }
 
 /// The whole catalog.
 #[async_trait]
-pub trait Catalog: Tables + Extents + Garbage + Nodes + Tasks + Definitions + Operations + fmt::Debug {
+pub trait Catalog:
+    Tables + Extents + Upkeep + Garbage + Nodes + Tasks + Definitions + Operations + History + fmt::Debug
+{
     /// Answers when the catalog does; the error says why it does not.
     async fn ping(&self) -> Result<()>;
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{DatabaseId, ExtentId, Sequence, TableId};
 use crate::predicate::ColumnRef;
 use crate::prune::StatsSource;
-use crate::schema::Schema;
+use crate::schema::{SEQUENCE_COLUMN, Schema};
 use crate::stats::ColumnStats;
 use crate::time::TimeRange;
 use crate::types::Type;
@@ -15,6 +15,9 @@ use crate::value::Value;
 
 /// Slots that a tree keeps for an entry: its nodes are half full at worst.
 const TREE_SLOTS_PER_ENTRY: usize = 2;
+
+/// The level of extents that are as large as they should be, or as they ever will: compaction leaves them alone.
+pub const LEVEL_FINAL: u8 = 2;
 
 /// One byte range of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,7 +64,7 @@ pub struct NewExtent {
     pub raw_bytes: u64,
     /// Closed bounds of the event time; `i64::MIN..=i64::MAX` when some row has none.
     pub time: TimeRange,
-    /// 0 as ingested; higher after compaction.
+    /// 0 as ingested; higher after compaction, at most [`LEVEL_FINAL`].
     pub level: u8,
     /// Column names the rows are sorted by.
     pub sorted_by: Vec<String>,
@@ -86,6 +89,15 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// The first and the last of the commits that its rows came with: its own, unless it took over the rows of others.
+    pub fn commits(&self) -> (Sequence, Sequence) {
+        let bounds = self.columns.get(SEQUENCE_COLUMN).map(|bounds| (&bounds.stats.min, &bounds.stats.max));
+        match bounds {
+            Some((Some(Value::Long(first)), Some(Value::Long(last)))) => (Sequence(*first), Sequence(*last)),
+            _ => (self.added, self.added),
+        }
+    }
+
     /// Roughly the bytes of memory it takes.
     pub fn memory_bytes(&self) -> usize {
         let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + text.len()).sum::<usize>();

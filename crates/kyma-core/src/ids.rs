@@ -73,6 +73,15 @@ uuid_id!(
     ReservationId
 );
 
+impl ExtentId {
+    /// When the extent was made, in nanoseconds since the epoch, to the millisecond: ids are ordered by time. `None` for an id
+    /// of another kind.
+    pub fn made_at(self) -> Option<i64> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        i64::try_from(i128::from(seconds) * 1_000_000_000 + i128::from(nanos)).ok()
+    }
+}
+
 /// Longest name of a database, table or column, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;
 

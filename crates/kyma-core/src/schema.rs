@@ -14,6 +14,13 @@ pub const REJECTED_TABLE: &str = "_rejected";
 /// The event-time column of rows that carry no time of their own.
 pub const INGESTION_TIME_COLUMN: &str = "_ingestion_time";
 
+/// Begins the names of columns that no user sees or can name.
+pub const HIDDEN_MARK: char = '\u{1}';
+/// The commit of each row, in an extent that holds rows of several commits. Hidden.
+pub const SEQUENCE_COLUMN: &str = "\u{1}commit_sequence";
+/// When each row was ingested, in an extent that holds rows of several commits. Hidden.
+pub const INGESTED_COLUMN: &str = "\u{1}ingestion_time";
+
 /// Names under which the event time is looked for, most preferred first. Compared without case.
 pub const TIME_COLUMN_NAMES: [&str; 9] =
     ["timestamp", "@timestamp", "time", "ts", "_time", "timegenerated", "datetime", "eventtime", "event_time"];

@@ -20,7 +20,7 @@ use kyma_core::clock::Clock;
 use kyma_core::explain::Explanation;
 use kyma_core::format::Formats;
 use kyma_core::profile::{PhaseName, Profile};
-use kyma_core::{Error, Value};
+use kyma_core::{DatabaseId, Error, Sequence, Value};
 use kyma_plan::{Diagnostic, Plan, PlanContext, Planned, Query, QueryFrontend, Severity, StoredFunction};
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
@@ -31,9 +31,10 @@ use tokio_util::task::AbortOnDropHandle;
 pub use self::parts::{AnswerParts, Part, TableHead};
 
 use crate::df_adapter::run::{Rows, Runner};
+use crate::holds::Holds;
 use crate::manifest::Manifests;
 use crate::metrics::QueryMetrics;
-use crate::request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
+use crate::request::{Answer, AnswerStream, AsOf, Limits, QueryError, QueryRequest, ResultTable};
 use crate::scan::footers::Footers;
 use crate::scope::{QueryScope, Shared};
 use crate::settings::{ANSWER_ROWS_MAX, ExecSettings, QUESTIONS_MAX};
@@ -43,6 +44,8 @@ use crate::timeline::Timeline;
 
 /// Stack of a CPU thread: plans nest.
 const STACK_BYTES: usize = 16 << 20;
+/// The option by which a text says as of when it is meant.
+const AS_OF_OPTION: &str = "query_as_of";
 /// Batches that wait for a slow reader of a stream.
 const STREAM_BATCHES: usize = 4;
 
@@ -121,11 +124,17 @@ impl Engine {
                 footers: Footers::new(parts.settings.footer_cache_bytes),
                 settings: parts.settings,
                 memory,
+                holds: Holds::default(),
             }),
             frontends: parts.frontends,
             clock: parts.clock,
         };
         Ok(Arc::new(Engine { work: Arc::new(work), cpu: Some(cpu) }))
+    }
+
+    /// The oldest snapshot of each database that a query of this node reads.
+    pub fn held(&self) -> BTreeMap<DatabaseId, Sequence> {
+        self.work.shared.holds.oldest()
     }
 
     /// Answers a query, collected within its limits.
@@ -297,7 +306,10 @@ impl Work {
         })?;
         let now = request.now.unwrap_or_else(|| self.clock.now());
         let pinning = timeline.enter(PhaseName::Snapshot);
-        let snapshot = self.snapshots.take(&request.database, &request.text).await?;
+        let snapshot = match as_of(&*frontend, &request, now)? {
+            Some(as_of) => self.snapshots.take_as_of(&request.database, &request.text, as_of).await?,
+            None => self.snapshots.take(&request.database, &request.text).await?,
+        };
         let snapshot = Snapshot { given, ..snapshot };
         drop(pinning);
         let shared = Arc::clone(&self.shared);
@@ -363,6 +375,19 @@ async fn pump(
         }
     }
     Ok(())
+}
+
+/// What a query reads instead of what is there now. The text is read for it only where it may say so.
+fn as_of(frontend: &dyn QueryFrontend, request: &QueryRequest, now: i64) -> Result<Option<AsOf>, Error> {
+    if !request.text.contains(AS_OF_OPTION) {
+        return Ok(request.as_of);
+    }
+    let (nothing, database) = (Snapshot::default(), request.database.as_str());
+    let context = PlanContext { schemas: &nothing, database, now, parameters: &request.parameters, answers: &[] };
+    match frontend.options(&request.text, &context).get(AS_OF_OPTION) {
+        Some(value) => AsOf::of_value(value).map(Some),
+        None => Ok(request.as_of),
+    }
 }
 
 /// Reads a text; questions that its plan depends on are run.

@@ -11,6 +11,7 @@ pub mod df_adapter;
 pub mod engine;
 pub mod explain;
 mod external;
+pub mod holds;
 pub mod manifest;
 pub mod metrics;
 pub mod prune;
@@ -23,5 +24,5 @@ pub mod snapshot;
 pub mod timeline;
 
 pub use engine::{AnswerParts, Engine, EngineParts, Part, TableHead};
-pub use request::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable, TimeScope};
+pub use request::{Answer, AnswerStream, AsOf, Limits, QueryError, QueryRequest, ResultTable, TimeScope};
 pub use settings::ExecSettings;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use kyma_core::catalog::{Catalog, ChangeQuery, ExtentOrder, ExtentQuery, TableChange};
 use kyma_core::extent::Extent;
-use kyma_core::ids::{ExtentId, Sequence, TableId};
+use kyma_core::ids::{DatabaseId, ExtentId, Sequence, TableId};
 use kyma_core::predicate::ColumnRange;
 use kyma_core::time::TimeRange;
 use kyma_core::{Error, Result};
@@ -104,6 +104,11 @@ impl Manifests {
             Some(manifest) => stream::iter(manifest.visible(query.at, query.time)).map(Ok).boxed(),
             None => self.afresh(query.table, query.at, query.time, query.ranges.clone()),
         })
+    }
+
+    /// Whether what was listed as of an earlier sequence was all of it.
+    pub async fn check_complete(&self, database: DatabaseId, at: Sequence) -> Result<()> {
+        crate::snapshot::check_complete(&*self.catalog, database, at).await
     }
 
     fn afresh(

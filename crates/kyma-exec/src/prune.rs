@@ -4,6 +4,7 @@
 //!    or from the catalog (`manifest.rs`).
 //! 2. As each extent arrives, its statistics falsify the rest of the filter, or prove it true of every row; only those
 //!    that stay are held.
+//! 3. As of an earlier sequence, the list counts only if the sequence is still complete after it was read.
 
 use std::sync::Arc;
 
@@ -98,7 +99,7 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
         considered += 1;
         rows_listed += extent.rows;
         let excluded = prune && FactStats::new(&extent).excludes(&query.facts);
-        if excluded || !query.added.covers(extent.added) {
+        if excluded || !query.added.overlaps(extent.commits()) {
             *found.level.pruned.entry(Reason::Cursor).or_default() += 1;
             continue;
         }
@@ -109,6 +110,9 @@ pub async fn survivors(scope: &QueryScope, query: &TableQuery) -> Result<Survivo
         }
         found.all_match &= outcome.is_all();
         found.extents.push(extent);
+    }
+    if scope.snapshot.is_past {
+        scope.shared.manifests.check_complete(query.table.database, query.at).await?;
     }
     // What was not even listed, of the table as it was last changed: for people, not for answers.
     let unlisted = change.map_or(0, |change| change.extents).saturating_sub(considered);

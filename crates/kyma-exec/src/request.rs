@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use futures::stream::BoxStream;
 use kyma_core::profile::Profile;
-use kyma_core::{Error, Schema, limits};
+use kyma_core::{Error, Schema, Value, limits};
 use kyma_plan::{Diagnostic, Diagnostics, Visualization};
 
 /// What an answer may cost.
@@ -43,6 +43,54 @@ pub struct TimeScope {
     pub to: i64,
 }
 
+/// What a query reads instead of what is there now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// The request's database as of this sequence; other databases, whose sequences are their own, as they are now.
+    Sequence(i64),
+    /// Every database as of the start of the second of this time, in nanoseconds.
+    Time(i64),
+}
+
+impl AsOf {
+    /// A sequence, as a number, or a datetime.
+    ///
+    /// # Errors
+    /// `Invalid` with code `query.as_of_invalid` for anything else.
+    pub fn parse(text: &str) -> Result<AsOf, Error> {
+        let text = text.trim();
+        if let Ok(sequence) = text.parse() {
+            return AsOf::sequence(sequence);
+        }
+        let inner = text.strip_prefix("datetime(").and_then(|rest| rest.strip_suffix(')')).unwrap_or(text);
+        let time = kyma_core::time::parse_datetime(inner).map(AsOf::Time);
+        time.ok_or_else(|| as_of_invalid(text))
+    }
+
+    /// The value of an option.
+    ///
+    /// # Errors
+    /// As [`AsOf::parse`].
+    pub fn of_value(value: &Value) -> Result<AsOf, Error> {
+        match value {
+            Value::Int(sequence) => AsOf::sequence(i64::from(*sequence)),
+            Value::Long(sequence) => AsOf::sequence(*sequence),
+            Value::Datetime(time) => Ok(AsOf::Time(*time)),
+            Value::String(text) => AsOf::parse(text),
+            other => Err(as_of_invalid(&format!("{other:?}"))),
+        }
+    }
+
+    fn sequence(sequence: i64) -> Result<AsOf, Error> {
+        if sequence >= 0 { Ok(AsOf::Sequence(sequence)) } else { Err(as_of_invalid(&sequence.to_string())) }
+    }
+}
+
+fn as_of_invalid(text: &str) -> Error {
+    let message = format!("as_of is neither a sequence nor a datetime: as_of={text}");
+    Error::invalid("query.as_of_invalid", message).hint("write a number, or a datetime like 2026-11-27T04:00:00Z")
+}
+
 /// A query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryRequest {
@@ -58,6 +106,8 @@ pub struct QueryRequest {
     pub now: Option<i64>,
     /// The rows that it may see.
     pub time_scope: Option<TimeScope>,
+    /// What it reads instead of what is there now. What the text itself sets by `set query_as_of` counts before this.
+    pub as_of: Option<AsOf>,
     /// What it may cost.
     pub limits: Limits,
     /// Cut a result that is too large, with a warning, instead of failing.
@@ -74,6 +124,7 @@ impl QueryRequest {
             parameters: BTreeMap::new(),
             now: None,
             time_scope: None,
+            as_of: None,
             limits: Limits::default(),
             truncate: false,
         }

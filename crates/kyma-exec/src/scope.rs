@@ -8,6 +8,7 @@ use kyma_core::profile::{IoCounters, OperatorProfile, PhaseName, Profile, Stopwa
 use kyma_storage::{ExternalFiles, Store};
 use parking_lot::Mutex;
 
+use crate::holds::{Hold, Holds};
 use crate::manifest::Manifests;
 use crate::request::TimeScope;
 use crate::scan::footers::Footers;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub settings: ExecSettings,
     /// Bytes of memory that queries hold, of `settings.memory_bytes`.
     pub memory: Arc<AtomicUsize>,
+    /// Snapshots that queries read.
+    pub holds: Holds,
 }
 
 /// What the operators of a running plan have done so far; nothing once the plan is gone.
@@ -75,6 +78,7 @@ pub struct QueryScope {
     profile: Mutex<Profile>,
     scans: Mutex<Vec<Arc<PlannedScan>>>,
     running: Mutex<Vec<OperatorSource>>,
+    _hold: Hold,
 }
 
 impl std::fmt::Debug for QueryScope {
@@ -103,6 +107,7 @@ impl QueryScope {
         timeline: Timeline,
     ) -> Arc<Self> {
         let sequences = snapshot.databases.iter().map(|(name, one)| (name.clone(), one.sequence.0)).collect();
+        let hold = shared.holds.take(&snapshot);
         Arc::new(QueryScope {
             shared,
             snapshot,
@@ -117,6 +122,7 @@ impl QueryScope {
             profile: Mutex::new(Profile { snapshot: sequences, ..Profile::default() }),
             scans: Mutex::default(),
             running: Mutex::default(),
+            _hold: hold,
         })
     }
 

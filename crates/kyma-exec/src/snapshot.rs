@@ -6,6 +6,9 @@
 //!    reads, and a table or column that was there before the query began is seen by it.
 //! 3. The first query of a database on this node pins twice: only then it is known whose changes to ask for. What is kept of
 //!    a database is never taken back, so that an answer always continues it; databases beyond the limit are asked in full.
+//! 4. A query as of earlier pins like any other; then each database's sequence is put back, and its tables are those that this
+//!    sequence sees, with the columns and functions of now. It must be complete when the query begins, and is asked for again
+//!    after every list of extents ([`check_complete`]): what garbage collection takes meanwhile ends the query.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +19,12 @@ use kyma_core::{Error, Result, Schema, Value};
 use kyma_plan::{SchemaSource, TableSchema};
 use parking_lot::Mutex;
 
+use crate::request::AsOf;
 use crate::scan::footers::shared_error;
+
+/// What limits how far back a query can go.
+const TOO_OLD_HINT: &str =
+    "what was removed stays readable for the grace period, `worker.garbage.removed_grace_millis`";
 
 /// How many databases' tables are kept, and for how many of them changes are.
 const CACHED_DATABASES_MAX: usize = 64;
@@ -48,6 +56,8 @@ pub struct Snapshot {
     pub names: Vec<String>,
     /// A table that is not stored.
     pub given: Option<GivenTable>,
+    /// Whether some database is read as of earlier.
+    pub is_past: bool,
 }
 
 /// Rows that a query reads instead of stored ones, by a name that no stored table has.
@@ -190,6 +200,31 @@ impl Snapshots {
         }
     }
 
+    /// Pins like [`Snapshots::take`], as of earlier.
+    ///
+    /// # Errors
+    /// `Invalid` with code `query.as_of_ahead` for what has not come yet, `NotFound` with code `query.as_of_too_old` for
+    /// what is not complete any more.
+    pub async fn take_as_of(&self, database: &str, text: &str, as_of: AsOf) -> Result<Snapshot> {
+        let mut snapshot = self.take(database, text).await?;
+        for (name, pinned) in &mut snapshot.databases {
+            let at = match as_of {
+                AsOf::Sequence(sequence) if name == database => Sequence(sequence),
+                AsOf::Sequence(_) => continue,
+                AsOf::Time(time) => self.catalog.sequence_at(pinned.id, time).await.map_err(of_time)?,
+            };
+            if at > pinned.sequence {
+                return Err(not_yet(at, pinned.sequence));
+            }
+            check_complete(&*self.catalog, pinned.id, at).await?;
+            let tables = self.catalog.tables_at(pinned.id, at).await?;
+            pinned.tables = Arc::new(tables.into_iter().map(|table| (table.name.clone(), table)).collect());
+            pinned.sequence = at;
+        }
+        snapshot.is_past = true;
+        Ok(snapshot)
+    }
+
     async fn take_named(&self, database: &str, texts: &[String]) -> Result<Snapshot> {
         let is_named = |name: &String| name == database || texts.iter().any(|text| text.contains(name));
         let is_wanted = |pin: &&DatabasePin| is_named(&pin.database.name);
@@ -251,6 +286,35 @@ impl Snapshots {
         }
         Arc::clone(&known.changes)
     }
+}
+
+/// Whether a sequence still shows all that it ever did. Asked after a list was read, it speaks for the list.
+///
+/// # Errors
+/// `NotFound` with code `query.as_of_too_old`.
+pub async fn check_complete(catalog: &dyn Catalog, database: DatabaseId, at: Sequence) -> Result<()> {
+    let oldest = catalog.oldest(database).await?;
+    if oldest <= at {
+        return Ok(());
+    }
+    let message = format!("what this sequence showed is not complete any more: sequence={at}, oldest={oldest}");
+    Err(Error::not_found("query.as_of_too_old", message).hint(TOO_OLD_HINT))
+}
+
+/// An error of a time, in the words of a query.
+fn of_time(error: Error) -> Error {
+    let code = match error.code() {
+        "catalog.time_ahead" => "query.as_of_ahead",
+        "catalog.time_forgotten" => "query.as_of_too_old",
+        _ => return error,
+    };
+    let said = Error::new(error.kind(), code, error.message().to_owned());
+    said.hint(error.hint_text().unwrap_or(TOO_OLD_HINT).to_owned())
+}
+
+fn not_yet(at: Sequence, latest: Sequence) -> Error {
+    let message = format!("the sequence has not come yet: sequence={at}, latest={latest}");
+    Error::invalid("query.as_of_ahead", message)
 }
 
 fn unknown_database(name: &str) -> Error {

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::IngestAnswer;
 use crate::commit::Committer;
+use crate::content::WriteKey;
 use crate::memory::Held;
 use crate::settings::IngestSettings;
 
@@ -32,7 +33,7 @@ pub(crate) struct Part {
 #[derive(Debug)]
 pub(crate) struct Unit {
     pub(crate) database: Database,
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<WriteKey>,
     pub(crate) parts: Vec<Part>,
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
@@ -44,7 +45,7 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    pub(crate) fn new(database: Database, key: Option<String>, parts: Vec<Part>, held: Vec<Held>) -> Self {
+    pub(crate) fn new(database: Database, key: Option<WriteKey>, parts: Vec<Part>, held: Vec<Held>) -> Self {
         let raw_bytes = parts.iter().flat_map(|part| &part.batches).map(|(_, raw_bytes)| raw_bytes).sum();
         Unit { database, key, parts, rows: 0, rejected: 0, unmapped: 0, raw_bytes, _held: held, waiter: None }
     }
@@ -105,7 +106,7 @@ impl Buffer {
             waiting.units.push_back(unit);
         }
         self.wake.notify_one();
-        receiver.await.unwrap_or_else(|_dropped| Err(Error::internal("a flush ended without an answer")))
+        receiver.await.unwrap_or_else(|_dropped| Err(broken_off()))
     }
 
     /// Takes no more units, stores what waits, and returns when every flush has ended.
@@ -174,6 +175,12 @@ impl Buffer {
         waiting.oldest = (!waiting.units.is_empty()).then(Instant::now);
         taken
     }
+}
+
+/// The error of writers whose flush broke down at an unknown step.
+fn broken_off() -> Error {
+    Error::unavailable("ingest.outcome_unknown", "a flush broke off without an answer; the rows may be stored or not")
+        .hint("send the write again with the same Idempotency-Key: it is stored once")
 }
 
 pub(crate) fn stopping() -> Error {

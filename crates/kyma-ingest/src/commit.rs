@@ -31,6 +31,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use kyma_core::catalog::{Catalog, Commit, Committed, Receipt, Reservation, Table};
 use kyma_core::clock::Clock;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::format::{Formats, write_hash};
 use kyma_core::limits::EXTENT_WRITES_MAX;
 use kyma_core::object::{self, DirectoryEntry};
@@ -42,6 +43,7 @@ use uuid::Uuid;
 use crate::answer::IngestAnswer;
 use crate::append::service::table_gone;
 use crate::buffer::Unit;
+use crate::content::WriteKey;
 use crate::cpu::Cpu;
 use crate::metrics::Metrics;
 use crate::seal::{Piece, Sealed, pieces, seal};
@@ -70,9 +72,9 @@ pub(crate) struct Committer {
 struct Extents(Vec<(Sealed, BTreeSet<usize>)>);
 
 /// What a commit takes away.
-struct Removal {
-    table: TableId,
-    sources: Vec<ExtentId>,
+pub(crate) struct Removal {
+    pub(crate) table: TableId,
+    pub(crate) sources: Vec<ExtentId>,
 }
 
 /// How a try to store sealed units ended.
@@ -101,12 +103,7 @@ impl Committer {
         let sealing = pieces.into_iter().map(|(piece, _)| self.seal_piece(piece));
         let sealed = join_all(sealing).await.into_iter().collect::<Result<Vec<_>>>()?;
         let extents: Vec<ExtentId> = sealed.iter().map(|sealed| sealed.extent.id).collect();
-        let laid = Extents(sealed.into_iter().map(|sealed| (sealed, BTreeSet::new())).collect());
-        let removal = Removal { table: id, sources };
-        let committed = match self.store(laid, Vec::new(), Some(&removal)).await {
-            Ending::Stored(committed) => committed,
-            Ending::Blamed(error) | Ending::Failed(error) => return Err(error),
-        };
+        let committed = self.swap(sealed, Vec::new(), &Removal { table: id, sources }).await?;
         self.metrics.rows.inc_by(count);
         self.metrics.raw_bytes.inc_by(raw_bytes);
         let sequence = match committed.sequences.get(&database) {
@@ -114,6 +111,20 @@ impl Committer {
             None => self.bounded(self.catalog.pin(database)).await?,
         };
         Ok(IngestAnswer { rows: count, rejected: 0, unmapped: 0, extents, sequence })
+    }
+
+    /// Steps 2 to 4 for extents that take the place of others.
+    pub(crate) async fn swap(
+        &self,
+        sealed: Vec<Sealed>,
+        receipts: Vec<Receipt>,
+        removal: &Removal,
+    ) -> Result<Committed> {
+        let laid = Extents(sealed.into_iter().map(|sealed| (sealed, BTreeSet::new())).collect());
+        match self.store(laid, receipts, Some(removal)).await {
+            Ending::Stored(committed) => Ok(committed),
+            Ending::Blamed(error) | Ending::Failed(error) => Err(error),
+        }
     }
 
     /// Stores units and answers each of them.
@@ -155,7 +166,10 @@ impl Committer {
         };
         match self.store(extents, receipts, None).await {
             Ending::Stored(committed) => {
-                self.acknowledge(units, answers, &committed).await;
+                match failpoint::reach(Point::IngestAfterCommit) {
+                    Ok(()) => self.acknowledge(units, answers, &committed).await,
+                    Err(error) => self.fail(units, &error),
+                }
                 Vec::new()
             }
             Ending::Blamed(error) => self.without_blamed(units, error).await,
@@ -177,6 +191,7 @@ impl Committer {
 
     /// Seals the rows of all units, side by side. An error comes with the units to blame.
     async fn seal(&self, units: &[Unit]) -> Result<Extents, (BTreeSet<usize>, Error)> {
+        failpoint::reach(Point::IngestBeforeSeal).map_err(|error| ((0..units.len()).collect(), error))?;
         let mut tables: Vec<(TableId, Vec<_>)> = Vec::new();
         let mut newest = std::collections::HashMap::new();
         for (place, unit) in units.iter().enumerate() {
@@ -228,13 +243,10 @@ impl Committer {
         }
         for _ in 0..PUTS_MAX {
             let key = object_key(self.clock.now());
-            let reservation = match self.bounded(self.catalog.reserve(self.node, &key)).await {
+            let reservation = match self.reserve_and_put(&key, &object).await {
                 Ok(reservation) => reservation,
                 Err(error) => return Ending::Failed(error),
             };
-            if let Err(error) = self.store.put(&key, object.clone()).await {
-                return Ending::Failed(error);
-            }
             new_extents.iter_mut().for_each(|extent| extent.location.key.clone_from(&key));
             let commit =
                 Commit { reservation: Some(reservation), extents: new_extents.clone(), receipts: receipts.clone() };
@@ -248,6 +260,16 @@ impl Committer {
             tracing::warn!(key, "a reservation was revoked before its commit; the object is put again");
         }
         Ending::Failed(revoked())
+    }
+
+    /// Steps 2 and 3.
+    async fn reserve_and_put(&self, key: &str, object: &Bytes) -> Result<Reservation> {
+        failpoint::reach(Point::IngestBeforeReserve)?;
+        let reservation = self.bounded(self.catalog.reserve(self.node, key)).await?;
+        failpoint::reach(Point::IngestAfterReserve)?;
+        self.store.put(key, object.clone()).await?;
+        failpoint::reach(Point::IngestAfterPut)?;
+        Ok(reservation)
     }
 
     /// Step 4; `None` when the reservation no longer stands and a new one may be tried.
@@ -330,8 +352,8 @@ impl Committer {
     }
 
     /// The remembered answer to a key.
-    pub(crate) async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<IngestAnswer>> {
-        let found = self.bounded(self.catalog.receipt(database, key)).await?;
+    pub(crate) async fn receipt(&self, database: DatabaseId, key: &WriteKey) -> Result<Option<IngestAnswer>> {
+        let found = self.bounded(self.catalog.receipt(database, &key.text, key.window_seconds)).await?;
         found.map(|(answer, sequence)| IngestAnswer::of_receipt(answer, sequence)).transpose()
     }
 
@@ -353,7 +375,10 @@ impl Committer {
             self.metrics.rejected.inc_by(answer.rejected);
             self.metrics.unmapped.inc_by(answer.unmapped);
             self.metrics.raw_bytes.inc_by(unit.raw_bytes);
-            unit.answer(Ok(answer));
+            match failpoint::reach(Point::IngestBeforeAck) {
+                Ok(()) => unit.answer(Ok(answer)),
+                Err(error) => self.fail(vec![unit], &error),
+            }
         }
     }
 
@@ -426,13 +451,17 @@ fn lay_out(extents: Extents) -> Result<(Vec<kyma_core::extent::NewExtent>, Bytes
     Ok((laid, object.freeze()))
 }
 
-/// Names the writes of the units at `places`; none when one has no key, or when there are too many.
+/// Names the writes of the units at `places`; none when one has no key of a client, or when there are too many. A content is
+/// no name: after its window it is stored again.
 fn writes(units: &[Unit], places: &BTreeSet<usize>) -> Vec<u128> {
     if places.len() > EXTENT_WRITES_MAX {
         return Vec::new();
     }
     let units = places.iter().filter_map(|place| units.get(*place));
-    let hash = |unit: &Unit| unit.key.as_ref().map(|key| write_hash(unit.database.id, key));
+    let hash = |unit: &Unit| {
+        let key = unit.key.as_ref().filter(|key| key.window_seconds.is_none())?;
+        Some(write_hash(unit.database.id, &key.text))
+    };
     units.map(hash).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
@@ -457,7 +486,12 @@ fn receipts(units: &[Unit], answers: &[IngestAnswer]) -> Result<Vec<Receipt>> {
     let keyed = units.iter().zip(answers).filter_map(|(unit, answer)| Some((unit, unit.key.as_ref()?, answer)));
     keyed
         .map(|(unit, key, answer)| {
-            Ok(Receipt { database: unit.database.id, key: key.clone(), answer: answer.to_receipt()? })
+            Ok(Receipt {
+                database: unit.database.id,
+                key: key.text.clone(),
+                answer: answer.to_receipt()?,
+                window_seconds: key.window_seconds,
+            })
         })
         .collect()
 }

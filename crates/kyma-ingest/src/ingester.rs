@@ -33,6 +33,7 @@ use crate::append::once::Once;
 use crate::append::service::{AppendService, check_batch};
 use crate::buffer::{Buffer, stopping};
 use crate::commit::Committer;
+use crate::content::{ContentDigest, WriteKey};
 use crate::cpu::Cpu;
 use crate::decode::cells::Cells;
 use crate::decode::mapped::Fields;
@@ -41,6 +42,7 @@ use crate::decode::{Rejected, build, csv, infer, json};
 use crate::mapping::Mapping;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::rewrite::Rewriter;
 use crate::route::{Channels, IngestRouter};
 use crate::settings::{
     BATCH_CELLS_MAX, BATCH_ROWS_MAX, CHUNKS_IN_FLIGHT, IDEMPOTENCY_KEY_BYTES_MAX, IngestSettings, MESSAGE_BYTES_MAX,
@@ -201,12 +203,17 @@ impl Ingester {
         self.check_exists(request).await?;
         let settings = &self.parts.settings;
         let layout = self.layout(request, options).await?;
+        let digest = self.digest(request, options).await?;
+        let body = match &digest {
+            Some(digest) => digest.watch(body),
+            None => body,
+        };
         let body = Body::new(body, settings.body_bytes_max, settings.body_idle_timeout);
         let (mut sender, call) = self.open(request).await?;
         let produce = async {
             let fields = layout.fields.clone();
             self.send_body(request, body, splitter(request.format, layout), fields, &mut sender).await?;
-            sender.end().await
+            sender.end(digest.map(|digest| digest.text()).unwrap_or_default()).await
         };
         join_call(call, produce).await
     }
@@ -227,7 +234,7 @@ impl Ingester {
                 let batch = with_event_time(batch, &table, self.parts.clock.now())?;
                 sender.rows(&batch, raw_bytes, 0).await?;
             }
-            sender.end().await
+            sender.end(String::new()).await
         };
         join_call(call, produce).await
     }
@@ -252,6 +259,11 @@ impl Ingester {
         }
         rows.iter().try_for_each(|(batch, _)| check_batch(batch, &table))?;
         self.committer.replace(table, sources.to_vec(), rows).await
+    }
+
+    /// What makes extents of stored ones on this node, `at_once` at a time.
+    pub fn rewriter(&self, at_once: usize) -> Rewriter {
+        Rewriter::new(Arc::clone(&self.committer), at_once)
     }
 
     /// Forgets what is known of a table, so that the next write sees a change that was just made.
@@ -282,11 +294,21 @@ impl Ingester {
     }
 
     async fn first_answer(&self, request: &IngestRequest) -> Result<Option<IngestAnswer>> {
-        let Some(key) = request.idempotency_key.as_deref().filter(|key| !key.is_empty()) else { return Ok(None) };
+        let Some(key) = request.idempotency_key.as_deref().and_then(WriteKey::of_client) else { return Ok(None) };
         match self.tables.database(&request.database).await? {
-            Some(database) => self.committer.receipt(database.id, key).await,
+            Some(database) => self.committer.receipt(database.id, &key).await,
             None => Ok(None),
         }
+    }
+
+    /// What the body is digested by, when the write has no key and its table's policy recognises contents.
+    async fn digest(&self, request: &IngestRequest, options: &IngestOptions) -> Result<Option<ContentDigest>> {
+        if request.idempotency_key.as_deref().is_some_and(|key| !key.is_empty()) {
+            return Ok(None);
+        }
+        let table = self.tables.table(&request.database, &request.table).await?;
+        let is_wanted = table.is_some_and(|table| table.deduplication_seconds > 0);
+        Ok(is_wanted.then(|| ContentDigest::new(request, options)))
     }
 
     /// Fails early where nothing may be created.

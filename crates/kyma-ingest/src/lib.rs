@@ -1,7 +1,8 @@
 //! Rows to committed extents: the write path.
 //!
 //! `accept → decode → (infer) → route → append → buffer → seal → commit → ack`: the files read in this order. Start with
-//! [`Ingester`] for the way in, and with `commit` for why an acknowledged row is never lost or doubled.
+//! [`Ingester`] for the way in, and with `commit` for why an acknowledged row is never lost or doubled. [`Rewriter`] makes
+//! extents of stored ones.
 //!
 //! Owns: body formats and their limits, schema inference, `_unmapped` and `_rejected`, group commit, idempotency and
 //! backpressure of writes. Must not know: HTTP, query languages, any format's layout, Postgres.
@@ -21,6 +22,7 @@
 //! | `ingest.overloaded` | exhausted (HTTP 429) | memory or slots are used up; see [`Ingester::retry_after`] |
 //! | `ingest.stopping` | unavailable | the node shuts down |
 //! | `ingest.outcome_unknown` | unavailable | the catalog went away during the commit |
+//! | `ingest.too_many_rows` | exhausted | rewritten extents have more rows than one extent may |
 //! | `ingest.commit_failed` | unavailable | the commit was tried too often |
 
 mod accept;
@@ -28,6 +30,7 @@ mod answer;
 mod append;
 mod buffer;
 mod commit;
+mod content;
 mod cpu;
 mod decode;
 mod ingester;
@@ -36,6 +39,7 @@ pub mod loopback;
 mod mapping;
 mod memory;
 mod metrics;
+mod rewrite;
 mod route;
 mod seal;
 mod settings;
@@ -45,5 +49,6 @@ pub use answer::{BodyFormat, Encoding, IngestAnswer, IngestOptions, IngestReques
 pub use append::service::AppendService;
 pub use ingester::{IngestParts, Ingester};
 pub use mapping::{MAPPING_BYTES_MAX, Mapping, MappingKind};
+pub use rewrite::{Kept, Rewrite, Rewriter, Rewritten};
 pub use route::{IngestRouter, LocalRouter};
 pub use settings::{IDEMPOTENCY_KEY_BYTES_MAX, IngestSettings, LINE_BYTES_MAX, RAW_BYTES_MAX};

@@ -37,10 +37,33 @@ pub(crate) struct Sealed {
     pub(crate) encoded: Encoded,
 }
 
+/// What an extent is beside its rows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Provenance {
+    pub(crate) raw_bytes: u64,
+    /// 0 as ingested; higher ones are encoded with more effort.
+    pub(crate) level: u8,
+    pub(crate) tags: Vec<String>,
+    /// As in [`EncodeOptions::replaces`].
+    pub(crate) replaces: Vec<ExtentId>,
+    /// As in [`EncodeOptions::writes`].
+    pub(crate) writes: Vec<u128>,
+}
+
 /// Sorts and encodes one piece.
 pub(crate) fn seal(piece: &Piece, format: &dyn SegmentFormat) -> Result<Sealed> {
-    let table = &piece.table;
-    let rows = sort(merge(&piece.batches)?, table)?;
+    let rows = sort(merge(&piece.batches)?, &piece.table)?;
+    let (raw_bytes, writes) = (piece.raw_bytes, piece.writes.clone());
+    encode(&rows, &piece.table, &Provenance { raw_bytes, writes, ..Provenance::default() }, format)
+}
+
+/// Encodes rows that are in the table's order.
+pub(crate) fn encode(
+    rows: &RecordBatch,
+    table: &Table,
+    provenance: &Provenance,
+    format: &dyn SegmentFormat,
+) -> Result<Sealed> {
     let id = ExtentId::generate();
     let sorted_by: Vec<String> = table.sort_key.iter().chain([&table.time_column]).cloned().collect();
     let options = EncodeOptions {
@@ -51,13 +74,13 @@ pub(crate) fn seal(piece: &Piece, format: &dyn SegmentFormat) -> Result<Sealed> 
         table_name: table.name.clone(),
         time_column: table.time_column.clone(),
         sorted_by: sorted_by.clone(),
-        level: 0,
+        level: provenance.level,
         block_rows: BLOCK_ROWS,
-        raw_bytes: piece.raw_bytes,
-        replaces: Vec::new(),
-        writes: piece.writes.clone(),
+        raw_bytes: provenance.raw_bytes,
+        replaces: provenance.replaces.clone(),
+        writes: provenance.writes.clone(),
     };
-    let encoded = format.encode(&[rows], &options)?;
+    let encoded = format.encode(std::slice::from_ref(rows), &options)?;
     let extent = NewExtent {
         id,
         database: table.database,
@@ -68,11 +91,11 @@ pub(crate) fn seal(piece: &Piece, format: &dyn SegmentFormat) -> Result<Sealed> 
         footer_length: encoded.footer_length,
         rows: encoded.rows,
         blocks: encoded.blocks,
-        raw_bytes: piece.raw_bytes,
+        raw_bytes: provenance.raw_bytes,
         time: encoded.time,
-        level: 0,
+        level: provenance.level,
         sorted_by,
-        tags: Vec::new(),
+        tags: provenance.tags.clone(),
         paths: encoded.paths.clone(),
         columns: encoded.columns.clone(),
     };
@@ -88,29 +111,34 @@ fn merge(batches: &[RecordBatch]) -> Result<RecordBatch> {
 
 /// The columns of all batches in order of appearance, each with its widest type.
 fn common_schema(batches: &[RecordBatch]) -> Result<Arc<ArrowSchema>> {
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut columns: Vec<(&str, Type)> = Vec::new();
-    for batch in batches {
-        for field in batch.schema_ref().fields() {
-            let ty = Type::of_field(field);
-            let Some(&place) = places.get(field.name().as_str()) else {
-                places.insert(field.name(), columns.len());
-                columns.push((field.name(), ty));
-                continue;
-            };
-            let known = columns[place].1;
-            if can_promote(known, ty) {
-                columns[place].1 = ty;
-            } else if !can_promote(ty, known) {
-                return Err(Error::internal(format!(
-                    "rows of one flush disagree about a type: column={:?} types={known},{ty}",
-                    field.name()
-                )));
-            }
-        }
-    }
+    let fields = batches.iter().flat_map(|batch| batch.schema_ref().fields());
+    let columns = widest(fields.map(|field| (field.name().as_str(), Type::of_field(field))))?;
     let fields: Vec<_> = columns.into_iter().map(|(name, ty)| ty.field(name)).collect();
     Ok(Arc::new(ArrowSchema::new(fields)))
+}
+
+/// Columns in order of appearance, each with the widest of its types.
+///
+/// # Errors
+/// `Internal` when types of one column do not widen to one another.
+pub(crate) fn widest<'a>(all: impl Iterator<Item = (&'a str, Type)>) -> Result<Vec<(&'a str, Type)>> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut columns: Vec<(&str, Type)> = Vec::new();
+    for (name, ty) in all {
+        let Some(&place) = places.get(name) else {
+            places.insert(name, columns.len());
+            columns.push((name, ty));
+            continue;
+        };
+        let known = columns[place].1;
+        if can_promote(known, ty) {
+            columns[place].1 = ty;
+        } else if !can_promote(ty, known) {
+            let detail = format!("column={name:?} types={known},{ty}");
+            return Err(Error::internal(format!("rows of one extent disagree about a type: {detail}")));
+        }
+    }
+    Ok(columns)
 }
 
 /// The batch with the columns of `schema`.
@@ -131,10 +159,23 @@ fn align(batch: &RecordBatch, schema: &Arc<ArrowSchema>) -> Result<RecordBatch> 
 
 /// The rows in order of the table's sort key, then event time, then arrival.
 fn sort(rows: RecordBatch, table: &Table) -> Result<RecordBatch> {
+    let Some(order) = order(&rows, table) else { return Ok(rows) };
+    let columns = rows.columns().iter().map(|column| take(column, &order, None)).collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(rows.schema(), columns)?)
+}
+
+/// Columns of a table that [`order`] looks at: those of the sort key, also where it names paths of them, and the event time.
+pub(crate) fn order_columns(table: &Table) -> Vec<&str> {
+    let heads = table.sort_key.iter().filter_map(|key| key.split('.').next());
+    table.sort_key.iter().map(String::as_str).chain(heads).chain([table.time_column.as_str()]).collect()
+}
+
+/// The places of rows in order of the table's sort key, then event time, then arrival; `None` when they are in it.
+pub(crate) fn order(rows: &RecordBatch, table: &Table) -> Option<UInt32Array> {
     let count = rows.num_rows();
     let mut groups = vec![0_u32; count];
     for key in &table.sort_key {
-        if let Some(values) = key_values(&rows, key) {
+        if let Some(values) = key_values(rows, key) {
             refine(&mut groups, &values);
         }
     }
@@ -143,12 +184,10 @@ fn sort(rows: RecordBatch, table: &Table) -> Result<RecordBatch> {
     let time = |row: usize| times.filter(|times| times.is_valid(row)).map_or(i64::MIN, |times| times.value(row));
     let mut order: Vec<(u32, i64, u32)> = (0..count).map(|row| (groups[row], time(row), row as u32)).collect();
     if order.is_sorted() {
-        return Ok(rows);
+        return None;
     }
     order.sort_unstable();
-    let order = UInt32Array::from_iter_values(order.into_iter().map(|(_, _, row)| row));
-    let columns = rows.columns().iter().map(|column| take(column, &order, None)).collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::try_new(rows.schema(), columns)?)
+    Some(UInt32Array::from_iter_values(order.into_iter().map(|(_, _, row)| row)))
 }
 
 /// The texts of a sort column or path, row by row; `None` when nothing of it is here.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kyma_core::catalog::{Catalog, Database, NewTable, Table};
+use kyma_core::failpoint::{self, Point};
 use kyma_core::{Column, Error, Result};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
@@ -84,12 +85,14 @@ impl Tables {
     pub(crate) async fn ensure(&self, database: &str, name: &str, new: &NewTable) -> Result<Arc<Table>> {
         let owner = self.ensure_database(database).await?;
         let table = self.bounded(self.catalog.ensure_table(owner.id, name, new)).await?;
+        failpoint::reach(Point::IngestTableMade)?;
         Ok(self.remember(table))
     }
 
     /// The table with more or wider columns, as far as the catalog allows them.
     pub(crate) async fn grow(&self, table: &Table, columns: &[Column]) -> Result<Arc<Table>> {
         let grown = self.bounded(self.catalog.grow_table(table.id, columns)).await?;
+        failpoint::reach(Point::IngestTableMade)?;
         Ok(self.remember(grown))
     }
 

@@ -165,6 +165,16 @@ pub(crate) struct Binder<'a> {
     piped_label: Option<String>,
 }
 
+/// What the statements set to constants.
+pub(crate) fn options(statements: &[ast::Statement], context: &PlanContext<'_>) -> BTreeMap<String, Value> {
+    let mut binder = Binder::new(context, Vec::new());
+    let mut option = |statement: &ast::Statement| match &statement.kind {
+        StatementKind::Set(name, value) => Some((name.text.clone(), binder.option(name, value.as_ref()).ok()?)),
+        _ => None,
+    };
+    statements.iter().filter_map(&mut option).collect()
+}
+
 /// Binds the statements of a text, which were read with these errors.
 pub(crate) fn bind(
     statements: &[ast::Statement],

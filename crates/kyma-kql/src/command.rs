@@ -19,7 +19,7 @@ use crate::parse::Parser;
 type Parsed<T> = Result<T, Box<Diagnostic>>;
 
 /// How commands begin, to tell what was meant; `T` stands for any name.
-const KNOWN: [&str; 64] = [
+const KNOWN: [&str; 65] = [
     ".show version",
     ".show cluster",
     ".show capacity",
@@ -78,6 +78,7 @@ const KNOWN: [&str; 64] = [
     ".delete table T policy",
     ".delete table T records",
     ".clear table T data",
+    ".undo drop table T",
     ".set T",
     ".append T",
     ".set-or-append T",
@@ -87,13 +88,12 @@ const KNOWN: [&str; 64] = [
 ];
 
 /// What Kusto has and kyma does not, with what can be done instead.
-const ABSENT: [(&str, &str); 15] = [
-    (".purge", "write .delete table T records <| T | where ...; the bytes go when garbage is collected"),
+const ABSENT: [(&str, &str); 14] = [
+    (".purge", "write .delete table T records <| T | where ...; the bytes go after the grace period"),
     (".export", "read the rows with a query; /v1/query answers CSV, NDJSON and Arrow, too"),
     (".ingest into", "send the data itself to /v1/ingest/{database}/{table}, or write .ingest inline"),
     (".ingest async", "send the data itself to /v1/ingest/{database}/{table}, or write .ingest inline"),
     (".drop database", "drop its tables"),
-    (".undo", "what was dropped stays dropped"),
     (".move", "write the rows anew with .set-or-append"),
     (".replace", "write the rows anew with .set-or-replace"),
     (".attach", "the catalog says what there is"),
@@ -154,7 +154,7 @@ fn read(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Command> {
 
 /// The command that the first words say; `None` when they say none.
 fn dispatch(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Option<Command>> {
-    const VERBS: [&str; 17] = [
+    const VERBS: [&str; 18] = [
         "show",
         "create",
         "create-or-alter",
@@ -172,6 +172,7 @@ fn dispatch(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Option<Comman
         "append-or-set",
         "ingest",
         "cancel",
+        "undo",
     ];
     parser.expect(".")?;
     let Some(verb) = parser.eat_hyphenated(&VERBS) else { return Ok(None) };
@@ -182,6 +183,7 @@ fn dispatch(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Option<Comman
         "drop" => table::drop(parser),
         "delete" => store::delete(parser, data),
         "clear" => table::clear(parser),
+        "undo" => table::undo(parser),
         "ingest" => store::ingest(parser, data),
         "cancel" => store::cancel(parser),
         _ => store::store(parser, verb, data).map(Some),

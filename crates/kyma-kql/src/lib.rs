@@ -15,6 +15,9 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
+use kyma_core::Value;
 use kyma_core::error::Span;
 use kyma_core::limits::QUERY_TEXT_BYTES_MAX;
 use kyma_plan::{Command, Diagnostic, Diagnostics, Parameter, PlanContext, Planned, QueryFrontend, StoredFunction};
@@ -36,6 +39,13 @@ impl QueryFrontend for Kql {
             let (statements, errors) = parse::parse(text);
             bind::bind(&statements, errors, context)
         })
+    }
+
+    fn options(&self, text: &str, context: &PlanContext<'_>) -> BTreeMap<String, Value> {
+        if check_length(text).is_err() {
+            return BTreeMap::new();
+        }
+        with_stack(|| bind::options(&parse::parse(text).0, context))
     }
 
     fn reference(&self) -> serde_json::Value {

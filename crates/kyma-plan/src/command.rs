@@ -188,6 +188,13 @@ pub enum Command {
         /// Whether an absent table is fine.
         if_exists: bool,
     },
+    /// `.undo drop table T [as New]`
+    UndoDropTable {
+        /// The table, by the name that it had.
+        table: String,
+        /// Its new name, if it gets another.
+        name: Option<String>,
+    },
     /// `.clear table T data`
     ClearTable {
         /// The table.
@@ -265,7 +272,16 @@ pub enum Command {
         /// What kind.
         kind: String,
     },
-    /// `.set`, `.append`, `.set-or-append`, `.set-or-replace`; `.delete table T records` stores what stays
+    /// `.delete [async] table T records <| T | where ...`
+    DeleteRecords {
+        /// The table.
+        table: String,
+        /// Whether the answer comes before the end.
+        is_async: bool,
+        /// The rows that go: the table and nothing but conditions.
+        query: String,
+    },
+    /// `.set`, `.append`, `.set-or-append`, `.set-or-replace`
     Store {
         /// The table.
         table: String,
@@ -345,8 +361,6 @@ pub enum StoreMode {
     SetOrAppend,
     /// Rows go.
     SetOrReplace,
-    /// The table must be there; its rows go.
-    Replace,
 }
 
 /// Whose policy.

@@ -154,6 +154,11 @@ pub trait QueryFrontend: Send + Sync + fmt::Debug {
     /// Reads a text.
     fn plan(&self, text: &str, context: &PlanContext<'_>) -> Result<Planned, Diagnostics>;
 
+    /// The options that a text sets to constants itself, as far as it can be read; what is wrong with it, planning says.
+    fn options(&self, _text: &str, _context: &PlanContext<'_>) -> BTreeMap<String, Value> {
+        BTreeMap::new()
+    }
+
     /// Whether a function can be stored: its text is read and bound as far as that does not depend on its arguments.
     fn check_function(&self, _function: &StoredFunction, _context: &PlanContext<'_>) -> Result<(), Diagnostics> {
         Ok(())

@@ -250,9 +250,9 @@ pub struct Added {
 }
 
 impl Added {
-    /// Whether a commit is among them.
-    pub fn covers(&self, sequence: Sequence) -> bool {
-        self.after.is_none_or(|after| sequence > after) && self.up_to.is_none_or(|up_to| sequence <= up_to)
+    /// Whether some commit of `first..=last` may be among them.
+    pub fn overlaps(&self, (first, last): (Sequence, Sequence)) -> bool {
+        self.after.is_none_or(|after| last > after) && self.up_to.is_none_or(|up_to| first <= up_to)
     }
 }
 

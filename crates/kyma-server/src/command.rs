@@ -4,6 +4,7 @@
 //! What is piped after a command is a query over that table.
 
 mod change;
+mod delete;
 mod function;
 mod mapping;
 mod policy;
@@ -145,7 +146,9 @@ fn is_change(command: &Command) -> bool {
             | RenameColumns { .. }
             | DropColumns { .. }
             | DropTables { .. }
+            | UndoDropTable { .. }
             | ClearTable { .. }
+            | DeleteRecords { .. }
             | DropExtents { .. }
             | PutFunction { .. }
             | AlterFunctionTexts { .. }
@@ -180,6 +183,10 @@ async fn changed(state: &Shared, database: &str, command: Command) -> Outcome<Sm
         Command::RenameColumns { table, names } => change::rename_columns(state, database, &table, &names).await?,
         Command::DropColumns { table, columns } => change::drop_columns(state, database, &table, &columns).await?,
         Command::DropTables { tables, if_exists } => write::drop_tables(state, database, &tables, if_exists).await?,
+        Command::UndoDropTable { table, name } => delete::undo_drop(state, database, &table, name.as_deref()).await?,
+        Command::DeleteRecords { table, is_async, query } => {
+            delete::records(state, database, &table, query, is_async).await?
+        }
         Command::ClearTable { table } => change::clear(state, database, &table).await?,
         Command::DropExtents { ids, table } => change::drop_extents(state, database, &ids, table.as_deref()).await?,
         Command::PutFunction { function, put, texts, validate } => {

@@ -1,17 +1,29 @@
-//! Tells the catalog that this node lives, until told to leave.
+//! Tells the catalog that this node lives, and which snapshots its queries read, until told to leave.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kyma_core::catalog::{Catalog, Node};
+use kyma_core::{DatabaseId, Result, Sequence};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::LEAVE_TIME_MAX;
 
+/// Heartbeats that may be missed before what a node's queries read is not held any more.
+const HELD_PERIODS: u32 = 6;
+const HELD_TIME_MIN: Duration = Duration::from_secs(60);
+
 /// Renews the node's row every `period`; when `stop` is cancelled, removes it.
 ///
 /// A failed heartbeat is tried again at the next period: a catalog that is away must not stop the node.
-pub(crate) async fn run(catalog: Arc<dyn Catalog>, node: Node, period: Duration, stop: CancellationToken) {
+pub(crate) async fn run(
+    catalog: Arc<dyn Catalog>,
+    node: Node,
+    held: impl Fn() -> BTreeMap<DatabaseId, Sequence> + Send,
+    period: Duration,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(period.max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -21,14 +33,18 @@ pub(crate) async fn run(catalog: Arc<dyn Catalog>, node: Node, period: Duration,
         }
         tokio::select! {
             _ = stop.cancelled() => break,
-            beat = catalog.heartbeat(&node) => {
+            beat = beat(&*catalog, &node, held(), period) => {
                 if let Err(error) = beat {
                     tracing::warn!(code = error.code(), "heartbeat failed: {}", error.chain());
                 }
             }
         }
     }
-    let left = tokio::time::timeout(LEAVE_TIME_MAX, catalog.leave(node.id)).await;
+    let leaving = async {
+        catalog.hold(node.id, &BTreeMap::new(), Duration::ZERO).await?;
+        catalog.leave(node.id).await
+    };
+    let left = tokio::time::timeout(LEAVE_TIME_MAX, leaving).await;
     match left {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
@@ -36,4 +52,15 @@ pub(crate) async fn run(catalog: Arc<dyn Catalog>, node: Node, period: Duration,
         }
         Err(_) => tracing::warn!("the node's row stays until it expires: the catalog does not answer"),
     }
+}
+
+/// What is held stays so for several periods: a beat may be missed.
+async fn beat(
+    catalog: &dyn Catalog,
+    node: &Node,
+    held: BTreeMap<DatabaseId, Sequence>,
+    period: Duration,
+) -> Result<()> {
+    catalog.heartbeat(node).await?;
+    catalog.hold(node.id, &held, (period * HELD_PERIODS).max(HELD_TIME_MIN)).await
 }

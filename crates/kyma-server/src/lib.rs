@@ -9,6 +9,7 @@
 
 mod admission;
 mod command;
+mod delete;
 mod encode;
 mod extents;
 mod failure;

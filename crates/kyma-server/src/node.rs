@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
+use crate::delete::DeleteRecords;
 use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::settings::{BLOB_UPLOADS_MAX, Role, Settings};
@@ -179,8 +180,12 @@ impl Node {
         grpc_tasks.spawn(serve_grpc(grpc, state.clone(), stop.grpc.clone()));
         http_tasks.spawn(serve_http(http, state.clone(), stop.http.clone()));
         let period = Duration::from_secs(state.settings.heartbeat_seconds.max(1));
-        background.spawn(heartbeat::run(state.catalog.clone(), state.node.clone(), period, stop.heartbeat.clone()));
+        let engine = state.engine.clone();
+        let held = move || engine.held();
+        let beating = heartbeat::run(state.catalog.clone(), state.node.clone(), held, period, stop.heartbeat.clone());
+        background.spawn(beating);
         if let Some(worker) = worker.filter(|_| state.settings.has(Role::Worker)) {
+            let worker = worker.with(Arc::new(DeleteRecords::new(state.clone())));
             let stop = stop.worker.clone();
             background.spawn(async move { worker.run(stop).await });
         }

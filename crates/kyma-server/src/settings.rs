@@ -29,6 +29,12 @@ pub const SHOWN_TEXT_BYTES_MAX: usize = 64 * 1024;
 pub const FUNCTION_BYTES_MAX: usize = 256 * 1024;
 /// Bytes in memory of the rows that `.set`, `.append` and their like store at once.
 pub const STORE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Extents that one deletion of rows writes again at the same time.
+pub const DELETE_EXTENTS_AT_ONCE: usize = 2;
+/// Bytes in memory of the extents that deletions of rows write again, as estimated by the input that they came from.
+pub const DELETE_MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
+/// How long a query of a deletion may take: it looks at a whole table, and nobody waits.
+pub const DELETE_QUERY_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Bytes of a refused body that are read, so that its sender hears the answer.
 pub const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a refused body is read.

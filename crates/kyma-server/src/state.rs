@@ -45,6 +45,12 @@ pub(crate) struct State {
 
 pub(crate) type Shared = Arc<State>;
 
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
 impl State {
     /// Refuses what another node does.
     pub(crate) fn require(&self, role: Role) -> Result<()> {

@@ -141,6 +141,26 @@ impl Extent {
         (size < range.end).then(|| Error::corrupt(message))
     }
 
+    /// All of the extent, past the cache and other readers, in requests of [`REQUEST_BYTES_MAX`].
+    pub(crate) async fn read_whole(self) -> Result<Bytes> {
+        let path = key::parse(&self.object)?;
+        let starts = (0..self.length).step_by(REQUEST_BYTES_MAX as usize);
+        let requests = starts.map(|start| {
+            let (extent, path) = (self.clone(), path.clone());
+            apart(async move {
+                let whole = extent.absolute(&(start..extent.length.min(start + REQUEST_BYTES_MAX)))?;
+                let get = extent.get(&path, whole.range());
+                let permit = get.enter().await;
+                extent.fetch(&get, permit).await
+            })
+        });
+        let mut parts: Vec<Bytes> = stream::iter(requests).buffered(REQUESTS_IN_FLIGHT).try_collect().await?;
+        match parts.len() {
+            1 => Ok(parts.remove(0)),
+            _ => Ok(Bytes::from(parts.concat())),
+        }
+    }
+
     async fn fetch_group(self, path: Path, group: Group) -> Result<Vec<(usize, Bytes)>> {
         let get = self.get(&path, group.range.clone());
         let permit = get.enter().await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use kyma_core::extent::ObjectRange;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::format::RangeReader;
 use kyma_core::profile::IoCounters;
 use kyma_core::{Error, Result};
@@ -121,7 +122,8 @@ impl Store {
             let conditional = self.conditional_puts.load(Ordering::Relaxed);
             let mode = if conditional { PutMode::Create } else { PutMode::Overwrite };
             self.metrics.put_requests.inc();
-            match self.inner.put_opts(&path, payload.clone(), PutOptions::from(mode)).await {
+            failpoint::reach(Point::StoreBeforePut).map_err(lost)?;
+            let answer = match self.inner.put_opts(&path, payload.clone(), PutOptions::from(mode)).await {
                 Err(error) if conditional && is_unsupported(&error) => {
                     self.conditional_puts.store(false, Ordering::Relaxed);
                     self.inner.put_opts(&path, payload.clone(), PutOptions::from(PutMode::Overwrite)).await
@@ -133,7 +135,9 @@ impl Store {
                     Err(StoreError::Generic { store: "conflict", source: Box::new(error) })
                 }
                 other => other,
-            }
+            };
+            failpoint::reach(Point::StoreAfterPut).map_err(lost)?;
+            answer
         };
         match call(policy, put).await {
             Ok(_) => {
@@ -158,6 +162,11 @@ impl Store {
     /// Reads ranges of one extent; offsets count from its first byte. See the steps in `reader`.
     pub fn reader(self: &Arc<Self>, location: &ObjectRange, counters: Arc<IoCounters>) -> Arc<dyn RangeReader> {
         Arc::new(Extent::new(Arc::clone(self), location, counters))
+    }
+
+    /// All bytes of one extent, past the cache: for work that reads everything once.
+    pub async fn read_whole(self: &Arc<Self>, location: &ObjectRange, counters: Arc<IoCounters>) -> Result<Bytes> {
+        Extent::new(Arc::clone(self), location, counters).read_whole().await
     }
 
     /// Deletes an object; it is no error when there is none.
@@ -230,6 +239,11 @@ impl Store {
         self.metrics.failures.inc();
         error
     }
+}
+
+/// A failpoint's error as one of the store's that may pass.
+fn lost(error: Error) -> StoreError {
+    StoreError::Generic { store: "failpoint", source: Box::new(error) }
 }
 
 fn stored(meta: object_store::ObjectMeta) -> StoredObject {

@@ -6,8 +6,10 @@
 mod definitions;
 mod extents;
 mod garbage;
+mod history;
 mod queue;
 mod tables;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub async fn catalog_suite(catalog: Arc<dyn Catalog>) {
     tables::a_table_is_created_once_by_many(&catalog).await;
     tables::grown_columns_agree(&catalog).await;
     tables::a_format_is_for_new_extents(&catalog).await;
+    tables::a_window_of_deduplication_is_kept(&catalog).await;
     tables::columns_that_extents_hold_stay(&catalog).await;
     tables::names_are_swapped_or_nothing_is(&catalog).await;
     tables::a_dropped_table_is_gone_but_its_past_is_not(&catalog).await;
@@ -44,6 +47,7 @@ pub async fn catalog_suite(catalog: Arc<dyn Catalog>) {
     extents::changes_lead_from_one_snapshot_to_the_next(&catalog).await;
     extents::ten_thousand_extents_are_streamed(&catalog).await;
     extents::one_of_many_commits_with_a_key_succeeds(&catalog).await;
+    extents::a_content_gives_way_after_its_window(&catalog).await;
     extents::a_refused_commit_changes_nothing(&catalog).await;
     extents::concurrent_commits_take_distinct_sequences(&catalog).await;
     extents::commits_over_several_databases_do_not_block_each_other_for_ever(&catalog).await;
@@ -52,12 +56,21 @@ pub async fn catalog_suite(catalog: Arc<dyn Catalog>) {
     garbage::a_revoked_writer_cannot_commit(&catalog).await;
     garbage::a_commit_and_a_revocation_never_both_win(&catalog).await;
     garbage::only_objects_without_visible_extents_are_doomed(&catalog).await;
+    garbage::what_a_snapshot_holds_is_not_doomed(&catalog).await;
     garbage::unknown_objects_are_doomed_and_known_ones_are_not(&catalog).await;
+    history::extents_past_their_time_are_the_old_ones(&catalog).await;
+    history::a_time_names_one_sequence_for_ever(&catalog).await;
+    history::the_oldest_sequence_rises_with_what_is_doomed(&catalog).await;
+    history::a_drop_can_be_undone(&catalog).await;
+    history::a_drop_is_given_up_after_the_grace_period(&catalog).await;
+    history::answers_are_found_by_the_beginning_of_their_keys(&catalog).await;
     queue::tasks_are_claimed_exactly_once(&catalog).await;
     queue::a_stale_token_is_refused(&catalog).await;
     queue::failures_are_retried_then_parked(&catalog).await;
     queue::tasks_wait_for_their_time_and_go_by_priority(&catalog).await;
+    queue::open_tasks_are_listed_and_parked_ones_are_queued_anew(&catalog).await;
     queue::nodes_come_and_go(&catalog).await;
+    upkeep::what_may_be_merged_is_found(&catalog).await;
 }
 
 /// A database of one check.

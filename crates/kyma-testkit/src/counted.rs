@@ -65,6 +65,7 @@ counted! {
         fn tables(database: DatabaseId) -> Vec<Table>;
         fn grow_table(table: TableId, columns: &[Column]) -> Table;
         fn set_format(table: TableId, format: &str) -> Table;
+        fn set_deduplication(table: TableId, seconds: u32) -> Table;
         fn set_columns(table: TableId, version: i64, columns: &[Column]) -> Table;
         fn rename_tables(database: DatabaseId, names: &[(String, String)]) -> ();
         fn drop_table(table: TableId) -> ();
@@ -77,16 +78,23 @@ counted! {
         fn reserve(writer: NodeId, object_key: &str) -> Reservation;
         fn commit(commit: &Commit) -> Committed;
         fn outcome(reservation: &Reservation) -> Option<Committed>;
-        fn receipt(database: DatabaseId, key: &str) -> Option<(serde_json::Value, Sequence)>;
+        fn receipt(database: DatabaseId, key: &str, window_seconds: Option<u32>) -> Option<(serde_json::Value, Sequence)>;
+        fn receipts(database: DatabaseId, prefix: &str) -> Vec<(String, serde_json::Value, Sequence)>;
         fn replace(table: TableId, sources: &[ExtentId], commit: &Commit) -> Committed;
     } and {
         fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {
             self.count("list").list(query)
         }
     }
+    Upkeep {
+        fn uncompacted_tables(limit: usize) -> Vec<Uncompacted>;
+        fn uncompacted(table: TableId, limit: usize) -> Vec<Extent>;
+        fn still_visible(table: TableId, extents: &[ExtentId]) -> Vec<Extent>;
+    } and {}
     Garbage {
         fn created() -> i64;
         fn revoke_stale(age: Duration, limit: usize) -> Vec<DoomedObject>;
+        fn hold(node: NodeId, oldest: &BTreeMap<DatabaseId, Sequence>, time: Duration) -> ();
         fn doom_removed(grace: Duration, limit: usize) -> Vec<DoomedObject>;
         fn doom_unknown(keys: &[String]) -> Vec<DoomedObject>;
         fn doomed(limit: usize) -> Vec<DoomedObject>;
@@ -104,6 +112,9 @@ counted! {
         fn complete(task: TaskId, token: i64) -> ();
         fn fail(task: TaskId, token: i64, error: &str) -> ();
         fn recent(limit: usize) -> Vec<TaskStatus>;
+        fn open_tasks(kind: &str, parked_within: Duration, limit: usize) -> Vec<TaskStatus>;
+        fn task_counts() -> Vec<TaskCount>;
+        fn unpark(task: TaskId) -> bool;
     } and {}
     Definitions {
         fn ingestion_mapping(table: TableId, name: &str) -> Option<IngestionMapping>;
@@ -121,8 +132,19 @@ counted! {
     } and {}
     Operations {
         fn begin_operation(id: Uuid, database: &str, kind: &str, node: NodeId) -> ();
+        fn note_operation(id: Uuid, node: NodeId, details: &str) -> ();
         fn end_operation(id: Uuid, error: Option<&str>) -> ();
         fn operations(id: Option<Uuid>, limit: usize) -> Vec<Operation>;
+    } and {}
+    History {
+        fn expired(query: &ExpiryQuery) -> Vec<Extent>;
+        fn sequence_at(database: DatabaseId, time: i64) -> Sequence;
+        fn oldest(database: DatabaseId) -> Sequence;
+        fn tables_at(database: DatabaseId, at: Sequence) -> Vec<Table>;
+        fn dropped_tables(database: DatabaseId) -> Vec<DroppedTable>;
+        fn undrop_table(table: TableId, name: &str) -> Table;
+        fn give_up_dropped(grace: Duration, limit: usize) -> GivenUp;
+        fn forget_times(grace: Duration) -> u64;
     } and {}
     Catalog {
         fn ping() -> ();

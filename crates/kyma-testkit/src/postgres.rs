@@ -60,6 +60,11 @@ impl TestDatabase {
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await.expect("a statement of a test");
     }
+
+    /// The rows of a statement, as text, behind the catalog's back.
+    pub async fn query(&self, sql: &str) -> Vec<Vec<String>> {
+        query(&self.url, sql).await.expect("a statement of a test")
+    }
 }
 
 impl Drop for TestDatabase {
@@ -158,6 +163,22 @@ async fn execute(url: &str, sql: &str) -> Result<()> {
         done = client.batch_execute(sql) => done.with_context(|| sql.to_owned()),
         closed = connection => Err(anyhow!("the test server closed the connection: {closed:?}")),
     }
+}
+
+async fn query(url: &str, sql: &str) -> Result<Vec<Vec<String>>> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect to the test server")?;
+    let messages = tokio::select! {
+        messages = client.simple_query(sql) => messages.with_context(|| sql.to_owned())?,
+        closed = connection => return Err(anyhow!("the test server closed the connection: {closed:?}")),
+    };
+    let text = |row: tokio_postgres::SimpleQueryRow| {
+        (0..row.len()).map(|place| row.get(place).unwrap_or_default().to_owned()).collect()
+    };
+    let rows = messages.into_iter().filter_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => Some(text(row)),
+        _ => None,
+    });
+    Ok(rows.collect())
 }
 
 fn with_database(url: &str, name: &str) -> Result<String> {

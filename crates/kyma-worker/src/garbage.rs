@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use kyma_core::catalog::{Catalog, ClaimedTask, DoomedObject};
 use kyma_core::clock::Clock;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::{Error, Result};
 use kyma_storage::{Store, StoredObject};
 use prometheus_client::metrics::counter::Counter;
@@ -68,8 +69,11 @@ impl Deleter {
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
+        failpoint::reach(Point::GarbageBeforeDelete)?;
         self.store.delete(key).await?;
+        failpoint::reach(Point::GarbageAfterDelete)?;
         self.catalog.forget(key).await?;
+        failpoint::reach(Point::GarbageAfterForget)?;
         self.deleted.inc();
         Ok(())
     }
@@ -98,8 +102,10 @@ impl Collect {
         let GarbageSettings { batch, reservation_age_millis, removed_grace_millis, .. } = self.settings;
         let catalog = &self.deleter.catalog;
         for _ in 0..BATCHES_MAX {
+            failpoint::reach(Point::GarbageBeforeDoom)?;
             catalog.revoke_stale(Duration::from_millis(reservation_age_millis), batch).await?;
             catalog.doom_removed(Duration::from_millis(removed_grace_millis), batch).await?;
+            failpoint::reach(Point::GarbageAfterDoom)?;
             let doomed = catalog.doomed(batch).await?;
             let was_last = doomed.len() < batch;
             self.deleter.delete_all(doomed, stop).await?;
@@ -165,7 +171,9 @@ impl Sweep {
         tokio::pin!(candidates);
         while let Some(chunk) = candidates.next().await {
             let keys = chunk.map_err(|failed| failed.1)?;
+            failpoint::reach(Point::SweepAfterList)?;
             let doomed = self.deleter.catalog.doom_unknown(&keys).await?;
+            failpoint::reach(Point::SweepAfterDoom)?;
             if !doomed.is_empty() {
                 tracing::info!(objects = doomed.len(), "deleting objects that no catalog row knows");
             }

@@ -6,26 +6,31 @@
 //!    fails its task, not the worker.
 //! 3. When the lease is lost, because another worker has the task or the catalog did not answer until it ran out, the
 //!    handler is dropped and nothing is reported: the task is not ours.
-//! 4. On shutdown nothing more is claimed; running handlers are told, awaited for the grace, then dropped, and their
+//! 4. A slot or the scheduler that panics is started again; what it had claimed waits for its lease to run out.
+//! 5. On shutdown nothing more is claimed; running handlers are told, awaited for the grace, then dropped, and their
 //!    tasks given back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::{FutureExt, join, join_all};
 use kyma_core::catalog::{Catalog, ClaimedTask, NewTask};
 use kyma_core::clock::Clock;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::{Error, Kind, NodeId, Result};
+use kyma_ingest::Rewriter;
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::compact::{Merges, PlanMerges};
 use crate::garbage::{Collect, Sweep};
 use crate::handler::TaskHandler;
-use crate::metrics::Metrics;
+use crate::metrics::{KindLabel, Metrics, OutcomeLabels, StateLabels};
+use crate::retention::{GiveUp, Retention};
 use crate::settings::WorkerSettings;
 
 /// Attempts of a periodic task before it is parked; the next period starts afresh.
@@ -50,20 +55,36 @@ enum Ended {
 }
 
 impl Worker {
-    /// A worker that collects garbage; [`Worker::with`] adds other work.
+    /// A worker that collects garbage and enforces retention; [`Worker::with`] adds other work.
     pub fn new(
         catalog: Arc<dyn Catalog>,
         store: Arc<Store>,
         settings: WorkerSettings,
         clock: Arc<dyn Clock>,
     ) -> Worker {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new();
         let garbage = settings.garbage.clone();
         let deleted = metrics.objects_deleted.clone();
         let collect = Collect::new(Arc::clone(&catalog), Arc::clone(&store), garbage.clone(), deleted.clone());
-        let sweep = Sweep::new(Arc::clone(&catalog), store, garbage, clock, deleted);
+        let sweep = Sweep::new(Arc::clone(&catalog), store, garbage.clone(), Arc::clone(&clock), deleted);
+        let give_up = GiveUp::new(Arc::clone(&catalog), garbage);
+        let (policy, counters) = (settings.retention.clone(), metrics.retention.clone());
+        let retention = Retention::new(Arc::clone(&catalog), policy, clock, counters);
         let worker = Worker { catalog, settings, node: NodeId::generate(), handlers: BTreeMap::new(), metrics };
-        worker.with(Arc::new(collect)).with(Arc::new(sweep))
+        let worker = worker.with(Arc::new(collect)).with(Arc::new(sweep));
+        worker.with(Arc::new(retention)).with(Arc::new(give_up))
+    }
+
+    /// Also compacts, if the settings say so.
+    #[must_use]
+    pub fn compacting(self, rewriter: Rewriter, clock: Arc<dyn Clock>) -> Worker {
+        let settings = self.settings.compact.clone();
+        if !settings.enabled {
+            return self;
+        }
+        let (catalog, metrics) = (Arc::clone(&self.catalog), self.metrics.compact.clone());
+        let plan = PlanMerges::new(Arc::clone(&catalog), clock, settings, metrics.clone());
+        self.with(Arc::new(plan)).with(Arc::new(Merges::new(catalog, rewriter, metrics)))
     }
 
     /// Adds a kind of work, or replaces it.
@@ -87,8 +108,17 @@ impl Worker {
 
     /// Works until `shutdown` is cancelled and running tasks have ended.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let slots = (0..self.settings.tasks_at_once.max(1)).map(|_| self.slot(&shutdown));
-        join(self.schedule(&shutdown), join_all(slots)).await;
+        let slots =
+            (0..self.settings.tasks_at_once.max(1)).map(|_| self.kept_up("slot", &shutdown, || self.slot(&shutdown)));
+        join(self.kept_up("scheduler", &shutdown, || self.schedule(&shutdown)), join_all(slots)).await;
+    }
+
+    /// Runs a loop, and again after it panicked: a defect in one must not end a node's background work for ever.
+    async fn kept_up<F: Future<Output = ()>>(&self, what: &str, shutdown: &CancellationToken, run: impl Fn() -> F) {
+        while std::panic::AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+            tracing::error!("the worker's {what} panicked; it starts again");
+            pause(self.settings.poll(), shutdown).await;
+        }
     }
 
     /// Step 1.
@@ -101,15 +131,21 @@ impl Worker {
         let Some(shortest) = periodic.iter().map(|(_, period)| *period).min() else { return };
         while !shutdown.is_cancelled() {
             for (kind, period) in &periodic {
-                if let Err(error) = self.catalog.enqueue(&periodic_task(kind, *period)).await {
+                if let Err(error) = self.enqueue(kind, *period).await {
                     tracing::warn!(kind, error = %error.chain(), "a periodic task cannot be enqueued");
                 }
             }
+            self.count_queue().await;
             pause(shortest.max(self.settings.poll()), shutdown).await;
         }
     }
 
-    /// Steps 2 to 4, for one task at a time.
+    async fn enqueue(&self, kind: &str, period: Duration) -> Result<()> {
+        failpoint::reach(Point::TaskBeforeEnqueue)?;
+        self.catalog.enqueue(&periodic_task(kind, period)).await.map(drop)
+    }
+
+    /// Steps 2, 3 and 5, for one task at a time.
     async fn slot(&self, shutdown: &CancellationToken) {
         let kinds: Vec<String> = self.handlers.keys().map(|kind| (*kind).to_owned()).collect();
         let mut backoff = self.settings.poll();
@@ -131,19 +167,25 @@ impl Worker {
 
     async fn work(&self, task: &ClaimedTask, claimed_at: Instant, shutdown: &CancellationToken) {
         let Some(handler) = self.handlers.get(task.kind.as_str()) else { return };
-        let ended = self.run_leased(Arc::clone(handler), task, claimed_at, shutdown).await;
+        let started = Instant::now();
+        let ended = match failpoint::reach(Point::TaskAfterClaim) {
+            Ok(()) => self.run_leased(Arc::clone(handler), task, claimed_at, shutdown).await,
+            Err(error) => Ended::Done(Err(error)),
+        };
+        let kind = KindLabel { kind: task.kind.clone() };
+        self.metrics.seconds.get_or_create(&kind).observe(started.elapsed().as_secs_f64());
         let reported = match ended {
             Ended::LeaseLost => {
-                self.metrics.lost.inc();
+                self.count(task, "lost");
                 tracing::warn!(kind = task.kind, task = %task.id, "a task's lease was lost while it ran");
                 return;
             }
             Ended::Done(Ok(())) => {
-                self.metrics.completed.inc();
-                self.catalog.complete(task.id, task.token).await
+                self.count(task, "completed");
+                self.complete(task).await
             }
             Ended::Done(Err(error)) => {
-                self.metrics.failed.inc();
+                self.count(task, "failed");
                 tracing::warn!(kind = task.kind, task = %task.id, attempt = task.attempt, error = ?error, "a task failed");
                 self.catalog.fail(task.id, task.token, &error.chain()).await
             }
@@ -151,6 +193,39 @@ impl Worker {
         if let Err(error) = reported {
             tracing::warn!(kind = task.kind, task = %task.id, error = %error.chain(), "a task's end cannot be reported");
         }
+    }
+
+    fn count(&self, task: &ClaimedTask, outcome: &'static str) {
+        self.metrics.attempts.get_or_create(&OutcomeLabels { kind: task.kind.clone(), outcome }).inc();
+    }
+
+    /// Notes how many tasks wait, run and are parked in the whole cluster.
+    async fn count_queue(&self) {
+        let counts = match self.catalog.task_counts().await {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "tasks cannot be counted");
+                return;
+            }
+        };
+        for kind in self.handlers.keys() {
+            for state in ["queued", "running", "parked"] {
+                let found = counts.iter().find(|count| count.kind == *kind && count.state == state);
+                let labels = StateLabels { kind: (*kind).to_owned(), state: state.to_owned() };
+                self.metrics.queue.get_or_create(&labels).set(found.map_or(0, |count| count.tasks as i64));
+            }
+        }
+    }
+
+    async fn complete(&self, task: &ClaimedTask) -> Result<()> {
+        failpoint::reach(Point::TaskBeforeComplete)?;
+        self.catalog.complete(task.id, task.token).await?;
+        failpoint::reach(Point::TaskAfterComplete)
+    }
+
+    async fn renew(&self, task: &ClaimedTask) -> Result<()> {
+        failpoint::reach(Point::TaskBeforeRenew)?;
+        self.catalog.renew(task.id, task.token, self.settings.lease()).await
     }
 
     /// Runs a handler in a task of its own while renewing the lease.
@@ -181,8 +256,7 @@ impl Worker {
                 () = tokio::time::sleep_until(renew_at) => {
                     let asked_at = Instant::now();
                     // A catalog that hangs must not keep us here past the lease.
-                    let renewing = self.catalog.renew(task.id, task.token, self.settings.lease());
-                    match tokio::time::timeout_at(lease_end, renewing).await {
+                    match tokio::time::timeout_at(lease_end, self.renew(task)).await {
                         Ok(Ok(())) => lease_end = asked_at + self.settings.lease(),
                         Ok(Err(error)) if error.kind() == Kind::Conflict => return Ended::LeaseLost,
                         Ok(Err(error)) => tracing::warn!(task = %task.id, error = %error.chain(), "a lease cannot be renewed"),

@@ -44,12 +44,14 @@ pub(crate) enum Command {
 
 /// `kyma verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Ends with 0 when nothing is wrong, with 1 otherwise. docs/recovery.md says what each problem means.\n\n\
+#[command(
+    after_help = "Ends with 0 when nothing is wrong, with 1 otherwise. docs/recovery.md says what each problem means.\n\n\
     Examples:\n  \
     kyma verify --quick                     every object is there and long enough\n  \
     kyma verify                             footers can be read and say what the catalog says\n  \
     kyma verify --full --json > report.json every page is read and compared with its statistics\n  \
-    kyma verify --repair                    also give orphans to the collector, count totals afresh, write the journal")]
+    kyma verify --repair                    also give orphans to the collector, count totals afresh, write the journal"
+)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) node: NodeArgs,
@@ -75,11 +77,13 @@ pub(crate) struct VerifyArgs {
 
 /// `kyma rebuild-catalog`.
 #[derive(Debug, Args)]
-#[command(after_help = "The catalog must be empty and of this version: create a database, run kyma migrate, then this. No node may be \
+#[command(
+    after_help = "The catalog must be empty and of this version: create a database, run kyma migrate, then this. No node may be \
     running on the bucket meanwhile.\n\n\
     Examples:\n  \
     kyma rebuild-catalog --store-url s3://bucket/prefix --catalog-url postgres://kyma:secret@db/new\n  \
-    kyma rebuild-catalog --json ... | jq .notes     what could not be told for certain")]
+    kyma rebuild-catalog --json ... | jq .notes     what could not be told for certain"
+)]
 pub(crate) struct RebuildArgs {
     #[command(flatten)]
     pub(crate) node: NodeArgs,
@@ -203,6 +207,9 @@ pub(crate) struct QueryArgs {
     /// How to print rows; a table on a terminal, NDJSON in a pipe unless given
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
+    /// Read what was there at a sequence or a time: 1742, or 2026-11-27T04:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) as_of: Option<String>,
     /// Print what the query cost, on standard error: phases, pruning, operators, requests
     #[arg(long)]
     pub(crate) profile: bool,

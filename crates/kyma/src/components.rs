@@ -108,8 +108,12 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
     let settings = config.server_settings();
     let worker = settings.has(Role::Worker).then(|| {
         let journal = journal(&catalog, &store, config, &clock);
-        let worker = Worker::new(catalog.clone(), store.clone(), config.worker.clone(), clock.clone()).on_node(id);
-        let worker = worker.with(Arc::new(journal));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let rewriter = ingester.rewriter(config.worker.compact.merges(cores));
+        let worker = Worker::new(catalog.clone(), store.clone(), config.worker.clone(), clock.clone())
+            .compacting(rewriter, clock.clone())
+            .with(Arc::new(journal))
+            .on_node(id);
         worker.register(&mut registry);
         worker
     });
@@ -131,12 +135,7 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
 }
 
 /// What writes the catalog down in the bucket.
-fn journal(
-    catalog: &Arc<PostgresCatalog>,
-    store: &Arc<Store>,
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-) -> Journal {
+fn journal(catalog: &Arc<PostgresCatalog>, store: &Arc<Store>, config: &Config, clock: &Arc<dyn Clock>) -> Journal {
     Journal::new(catalog.clone(), catalog.clone(), store.clone(), config.worker.journal.clone(), clock.clone())
 }
 

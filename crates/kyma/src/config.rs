@@ -20,8 +20,8 @@ use crate::components::{ExecSettings, IngestSettings, WorkerSettings};
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "kyma.toml";
 /// `KYMA_` variables that are no settings: clients and tests read them.
-const OTHER_VARIABLES: [&str; 8] =
-    ["config", "url", "shared", "bin", "test_containers", "test_database_url", "postgres_bin", "update"];
+const OTHER_VARIABLES: [&str; 9] =
+    ["config", "url", "shared", "bin", "test_containers", "test_database_url", "postgres_bin", "update", "failpoints"];
 
 /// Every setting of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -59,7 +59,7 @@ fn what_they_say(since: &Answer) -> String {
 
 /// Asks, and prints the question, the answer and what each level pruned.
 async fn ask(client: &Client, database: &str, title: &str, query: &str) -> anyhow::Result<Answer> {
-    let answer = client.query(&Question { query, language: "kql", database, profile: true }).await?;
+    let answer = client.query(&Question { query, language: "kql", database, profile: true, as_of: None }).await?;
     println!("\n{title}\n\n     {}\n", query.replace('\n', "\n     "));
     println!("{}\n{}", output::table(&answer.columns, &answer.rows), output::profile(&answer.profile));
     Ok(answer)
@@ -93,7 +93,8 @@ async fn ensure(client: &Client, database: &str, table: &str, kind: Kind, rows: 
 /// Rows of a table; 0 when it does not exist.
 async fn count(client: &Client, database: &str, table: &str) -> anyhow::Result<u64> {
     let query = format!("{table} | count");
-    let answer = client.query(&Question { query: &query, language: "kql", database, profile: false }).await;
+    let answer =
+        client.query(&Question { query: &query, language: "kql", database, profile: false, as_of: None }).await;
     match answer {
         Ok(answer) => Ok(answer.rows.first().and_then(|row| row.first()).and_then(Json::as_u64).unwrap_or(0)),
         // An unknown table is the one thing wrong that a query of this shape can be refused for.

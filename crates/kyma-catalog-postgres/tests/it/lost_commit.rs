@@ -87,7 +87,7 @@ async fn an_unknown_outcome_is_resolved_either_way() {
     let catalog = PostgresCatalog::connect(&url, &CatalogSettings::default()).await.unwrap();
     for (mode, took_place) in [(CUT_BEFORE, false), (CUT_AFTER, true)] {
         let reservation = catalog.reserve(NodeId::generate(), &format!("extents/{mode}.kyma")).await.unwrap();
-        let receipt = Receipt { database: home.id, key: mode.to_string(), answer: 1.into() };
+        let receipt = Receipt { database: home.id, key: mode.to_string(), answer: 1.into(), window_seconds: None };
         let commit = Commit { reservation: Some(reservation.clone()), extents: vec![], receipts: vec![receipt] };
         proxy.mode.store(mode, Ordering::SeqCst);
         let error = catalog.commit(&commit).await.unwrap_err();
@@ -96,7 +96,7 @@ async fn an_unknown_outcome_is_resolved_either_way() {
         // The same catalog answers again: the lost connection was not kept.
         let outcome = catalog.outcome(&reservation).await.unwrap();
         assert_eq!(outcome.is_some(), took_place, "mode {mode}");
-        assert_eq!(catalog.receipt(home.id, &mode.to_string()).await.unwrap().is_some(), took_place);
+        assert_eq!(catalog.receipt(home.id, &mode.to_string(), None).await.unwrap().is_some(), took_place);
         let again = catalog.commit(&commit).await.unwrap_err();
         assert_eq!(again.code(), "catalog.reservation_revoked");
     }

@@ -78,6 +78,8 @@ pub struct Operation {
     pub state: String,
     /// The error of one that failed, or "".
     pub status: String,
+    /// What it has come to so far, a JSON object, or "".
+    pub details: String,
     /// When it began, in nanoseconds.
     pub started: i64,
     /// When its state last changed, in nanoseconds.
@@ -130,8 +132,11 @@ pub trait Definitions: Send + Sync {
 /// What became of commands that answer before they end.
 #[async_trait]
 pub trait Operations: Send + Sync {
-    /// Notes that an operation began. The catalog's clock counts.
+    /// Notes that an operation began; one that began already stays as it is. The catalog's clock counts.
     async fn begin_operation(&self, id: Uuid, database: &str, kind: &str, node: NodeId) -> Result<()>;
+
+    /// Notes what a running operation has come to so far, and that `node` runs it now. `Conflict` when it has ended.
+    async fn note_operation(&self, id: Uuid, node: NodeId, details: &str) -> Result<()>;
 
     /// Notes how it ended: with an error, or without.
     async fn end_operation(&self, id: Uuid, error: Option<&str>) -> Result<()>;

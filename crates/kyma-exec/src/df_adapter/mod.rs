@@ -10,6 +10,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod apply;
 pub(crate) mod body;
+pub(crate) mod bounds;
 pub(crate) mod eager;
 pub(crate) mod error;
 pub(crate) mod explain;
@@ -33,6 +34,5 @@ pub(crate) mod sql_functions;
 pub(crate) mod statistics;
 pub(crate) mod summarize;
 pub(crate) mod table;
-pub(crate) mod time_scope;
 pub(crate) mod watch;
 pub(crate) mod words;

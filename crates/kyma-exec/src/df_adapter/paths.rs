@@ -54,6 +54,11 @@ pub(crate) fn read_column(column: &Column) -> ReadColumn {
     }
 }
 
+/// The column of a scan that reads what the catalog knows under this name.
+pub(crate) fn fact_column(name: &str, ty: Type) -> Column {
+    Column::new(format!("{MARK}{name}"), ty)
+}
+
 fn virtual_name(column: &str, wish: &Wish) -> String {
     let mut name = format!("{MARK}{column}{SEPARATOR}{}", wish.ty);
     wish.keys.iter().for_each(|key| {
@@ -127,7 +132,7 @@ fn push_scan(scan: Scan, schema: Schema, span: kyma_core::error::Span, wishes: V
     for wish in wishes {
         if wish.column == FACT {
             if let Some(function) = wish.keys.first().filter(|_| !granted.contains_key(&wish)) {
-                columns.push(Column::new(format!("{MARK}{}", Fact::column_name(function)), wish.ty));
+                columns.push(fact_column(&Fact::column_name(function), wish.ty));
                 granted.insert(wish, columns.len() - 1);
             }
             continue;

@@ -1,40 +1,46 @@
-//! Columns that the catalog knows and no extent stores: one value for all rows of an extent.
+//! Columns of a scan that no writer stores: what the catalog knows, one value for all rows of an extent, and where a row is in
+//! it. An extent that took over the rows of several commits stores what differs from row to row, hidden, under the same names.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeBinaryArray, StringViewArray, TimestampNanosecondArray};
+use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, StringViewArray, TimestampNanosecondArray};
 use arrow::buffer::BooleanBuffer;
-use kyma_core::extent::NewExtent;
+use kyma_core::extent::Extent;
 use kyma_core::format::ReadColumn;
 use kyma_core::ids::ExtentId;
 use kyma_core::predicate::{ColumnRef, Predicate};
 use kyma_core::prune::{StatsSource, evaluate};
+use kyma_core::schema::HIDDEN_MARK;
 use kyma_core::stats::ColumnStats;
-use kyma_core::{Error, Result, Value};
+use kyma_core::{Error, Result, Sequence, Value};
 
 use crate::scan::columns::with_filled;
 use crate::scan::footers::Opened;
 
-/// Begins the name of such a column; no name of a stored column starts so.
-const MARK: char = '\u{1}';
-const NANOS_PER_SECOND: i128 = 1_000_000_000;
+/// The name of [`Fact::Commit`]: no function gives it, cursors compare with it.
+const COMMIT: &str = "commit_sequence";
 
 /// What the catalog knows of an extent.
 #[derive(Debug, Clone)]
 pub struct ExtentFacts {
     id: ExtentId,
+    added: Sequence,
     tags: Arc<[String]>,
 }
 
 /// One of these columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
-    /// When the extent was made: ids are ordered by time, to the millisecond.
+    /// When the row's first extent was made, to the millisecond.
     IngestionTime,
+    /// The commit that the row came with.
+    Commit,
     /// Its id.
     Id,
     /// Its tags, an array.
     Tags,
+    /// The row's place in the extent.
+    Row,
 }
 
 impl Fact {
@@ -42,28 +48,33 @@ impl Fact {
     pub fn named(function: &str) -> Option<Fact> {
         match function {
             "ingestion_time" => Some(Fact::IngestionTime),
+            COMMIT => Some(Fact::Commit),
             "extent_id" => Some(Fact::Id),
             "extent_tags" => Some(Fact::Tags),
+            "extent_row" => Some(Fact::Row),
             _ => None,
         }
     }
 
     /// The name of the column of a function's fact.
     pub fn column_name(function: &str) -> String {
-        format!("{MARK}{function}")
+        format!("{HIDDEN_MARK}{function}")
     }
 
     /// The fact that a column of a scan is.
     pub fn of(column: &ReadColumn) -> Option<Fact> {
-        Fact::named(column.source.column.strip_prefix(MARK)?)
+        Fact::named(column.source.column.strip_prefix(HIDDEN_MARK)?)
     }
 
-    fn array(self, facts: &ExtentFacts, rows: usize) -> Result<ArrayRef> {
+    /// Of so many rows, all of one block, whose places are asked for when they are wanted.
+    fn array(self, facts: &ExtentFacts, rows: usize, places: impl FnOnce() -> Int64Array) -> Result<ArrayRef> {
         Ok(match self {
+            Fact::Row => Arc::new(places()),
             Fact::IngestionTime => {
-                let nanos = made_at(facts.id);
+                let nanos = facts.id.made_at();
                 Arc::new(TimestampNanosecondArray::from_iter(std::iter::repeat_n(nanos, rows)))
             }
+            Fact::Commit => Arc::new(Int64Array::from_value(facts.added.0, rows)),
             Fact::Id => {
                 let ids = std::iter::repeat_n(Some(facts.id.0.as_bytes()), rows);
                 Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(ids, 16)?)
@@ -77,15 +88,15 @@ impl Fact {
     }
 }
 
-/// The facts of an extent as statistics: one value for all of its rows.
+/// The facts of an extent as statistics: one value for all of its rows, or the bounds of those that it stores.
 #[derive(Debug)]
 pub struct FactStats<'a> {
-    extent: &'a NewExtent,
+    extent: &'a Extent,
 }
 
 impl<'a> FactStats<'a> {
     /// Of an extent.
-    pub fn new(extent: &'a NewExtent) -> Self {
+    pub fn new(extent: &'a Extent) -> Self {
         FactStats { extent }
     }
 
@@ -97,10 +108,14 @@ impl<'a> FactStats<'a> {
 
 impl StatsSource for FactStats<'_> {
     fn stats(&self, column: &ColumnRef) -> Option<ColumnStats> {
-        let value = match Fact::named(column.column.strip_prefix(MARK)?)? {
-            Fact::IngestionTime => Value::Datetime(made_at(self.extent.id)?),
+        if let Some(stored) = self.extent.columns.get(&column.column) {
+            return Some(stored.stats.clone());
+        }
+        let value = match Fact::named(column.column.strip_prefix(HIDDEN_MARK)?)? {
+            Fact::IngestionTime => Value::Datetime(self.extent.id.made_at()?),
+            Fact::Commit => Value::Long(self.extent.added.0),
             Fact::Id => Value::Guid(self.extent.id.0.as_u128()),
-            Fact::Tags => return None,
+            Fact::Tags | Fact::Row => return None,
         };
         let rows = self.extent.rows;
         let (min, max) = (Some(value.clone()), Some(value));
@@ -110,15 +125,9 @@ impl StatsSource for FactStats<'_> {
 
 impl ExtentFacts {
     /// Of an extent.
-    pub fn of(extent: &NewExtent) -> Self {
-        ExtentFacts { id: extent.id, tags: extent.tags.as_slice().into() }
+    pub fn of(extent: &Extent) -> Self {
+        ExtentFacts { id: extent.id, added: extent.added, tags: extent.tags.as_slice().into() }
     }
-}
-
-/// When an extent was made, in nanoseconds since the epoch.
-fn made_at(id: ExtentId) -> Option<i64> {
-    let (seconds, nanos) = id.0.get_timestamp()?.to_unix();
-    i64::try_from(i128::from(seconds) * NANOS_PER_SECOND + i128::from(nanos)).ok()
 }
 
 impl Opened {
@@ -131,7 +140,8 @@ impl Opened {
         coded: bool,
         fill: bool,
     ) -> Result<Vec<ArrayRef>> {
-        let stored: Vec<ReadColumn> = wanted.iter().filter(|column| Fact::of(column).is_none()).cloned().collect();
+        let is_stored = |column: &&ReadColumn| self.constant(column).is_none();
+        let stored: Vec<ReadColumn> = wanted.iter().filter(is_stored).cloned().collect();
         let mut read = Vec::new();
         if !stored.is_empty() {
             let batch = match coded {
@@ -148,10 +158,24 @@ impl Opened {
             None => self.reader.block_rows().get(block as usize).copied().unwrap_or_default() as usize,
         };
         let mut read = read.into_iter();
-        let column = |column: &ReadColumn| match Fact::of(column) {
-            Some(fact) => fact.array(&self.facts, rows),
+        let column = |column: &ReadColumn| match self.constant(column) {
+            Some(fact) => fact.array(&self.facts, rows, || self.places(block, rows, selection)),
             None => read.next().ok_or_else(|| Error::internal("a format gave too few columns")),
         };
         wanted.iter().map(column).collect()
+    }
+
+    /// The fact that a column is, unless the extent stores it row by row.
+    fn constant(&self, column: &ReadColumn) -> Option<Fact> {
+        Fact::of(column).filter(|_| self.reader.schema().column(&column.source.column).is_none())
+    }
+
+    /// The places in the extent of a block's rows, all or those of `selection`.
+    fn places(&self, block: u32, rows: usize, selection: Option<&BooleanBuffer>) -> Int64Array {
+        let before: i64 = self.reader.block_rows().iter().take(block as usize).map(|rows| i64::from(*rows)).sum();
+        match selection {
+            Some(selection) => selection.set_indices().map(|row| before + row as i64).collect(),
+            None => (0..rows as i64).map(|row| before + row).collect(),
+        }
     }
 }

@@ -55,6 +55,26 @@ async fn facts_of_extents_are_columns() {
     );
 }
 
+/// Also where an index, a limit or a sort picked the rows, and in any block.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_knows_its_place_in_its_extent() {
+    let world = World::start().await;
+    for (name, format) in [("T", "tlm"), ("U", "toy")] {
+        let table = world.table(name, &[("n", Type::Long)]).await;
+        let rows: Vec<_> = (0..7).map(|at| vec![time(at), long(10 * at)]).collect();
+        world.extent(&table, format, &rows, 2).await;
+        for (query, places) in [
+            ("where n in (20, 50) | project n, extent_row()", &["20|2", "50|5"][..]),
+            ("where extent_row() in (0, 6) | project n, extent_row()", &["0|0", "60|6"]),
+            ("top 2 by n | project extent_row(), n", &["5|50", "6|60"]),
+            ("summarize sum(extent_row()), count()", &["21|7"]),
+        ] {
+            assert_eq!(sorted(&world, &format!("{name} | {query}")).await, places, "{name} | {query}");
+        }
+    }
+    assert_eq!(world.rows("print isnull(extent_row())").await, ["true"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_elsewhere_are_read_where_allowed() {
     let folder = tempfile::tempdir().unwrap();

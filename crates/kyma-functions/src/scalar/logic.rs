@@ -40,6 +40,7 @@ pub(super) static KERNELS: &[Kernel] = &[
     // Over a table these become columns of its scan.
     kernel("ingestion_time", |call| Ok(new_null_array(&call.out.arrow(), call.rows))),
     kernel("extent_id", |call| build::guids(call.rows, |_| Some(0))),
+    kernel("extent_row", |call| Ok(new_null_array(&call.out.arrow(), call.rows))),
     kernel("extent_tags", |call| Ok(new_null_array(&call.out.arrow(), call.rows))),
     impure("assert", assert),
     kernel("gettype", gettype),

@@ -68,9 +68,9 @@ impl Sender {
         self.send_batch(Target::Rejected, batch, raw_bytes, 0).await
     }
 
-    /// Ends the write: only now may it be stored.
-    pub(crate) async fn end(self) -> Result<()> {
-        let end = AppendEnd { rows: self.rows, rejected: self.rejected };
+    /// Ends the write: only now may it be stored. `content` is the digest of its body, or "".
+    pub(crate) async fn end(self, content: String) -> Result<()> {
+        let end = AppendEnd { rows: self.rows, rejected: self.rejected, content };
         self.send(Part::End(end)).await
     }
 
@@ -145,7 +145,7 @@ mod tests {
         let (sender, call) = open(client, AppendHeader::default());
         let produce = async {
             if end {
-                sender.end().await.unwrap();
+                sender.end(String::new()).await.unwrap();
             } else {
                 drop(sender);
             }

@@ -2,7 +2,7 @@
 //!
 //! 1. The header names database, table and idempotency key.
 //! 2. Rows are checked against the table's schema and held in bounded memory; past it the write fails as overloaded.
-//! 3. At the end the key, if there is one, is claimed and its receipt looked up.
+//! 3. At the end the key, if there is one or the content stands for one, is claimed and its receipt looked up.
 //! 4. The rows go to the buffer as one unit, and the answer is awaited.
 
 use std::collections::HashSet;
@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::answer::IngestAnswer;
 use crate::buffer::{Buffer, Part as UnitPart, Unit};
 use crate::commit::Committer;
+use crate::content::WriteKey;
 use crate::ipc;
 use crate::memory::{Held, Memory};
 use crate::settings::IDEMPOTENCY_KEY_BYTES_MAX;
@@ -79,7 +80,7 @@ impl AppendService {
                     if counted != (end.rows, end.rejected) {
                         return Err(invalid("an append call lost rows on its way"));
                     }
-                    return self.store(staged).await;
+                    return self.store(staged, &end.content).await;
                 }
                 Some(Part::Header(_)) => return Err(invalid("an append call has two headers")),
                 None => return Err(invalid("an append call broke off before its end")),
@@ -136,8 +137,9 @@ impl AppendService {
     }
 
     /// Stores a whole write, once.
-    async fn store(&self, staged: Staged) -> Result<IngestAnswer> {
-        let key = Some(staged.header.idempotency_key.clone()).filter(|key| !key.is_empty());
+    async fn store(&self, staged: Staged, content: &str) -> Result<IngestAnswer> {
+        let of_content = || WriteKey::of_content(content, &staged.rows.as_ref()?.table);
+        let key = WriteKey::of_client(&staged.header.idempotency_key).or_else(of_content);
         let parts: Vec<UnitPart> = [staged.rows, staged.rejected].into_iter().flatten().collect();
         let (rows, rejected) = (count(&parts.first().filter(|part| part.table.name != REJECTED_TABLE)), 0_u64);
         let rejected = rejected
@@ -155,7 +157,7 @@ impl AppendService {
         let mut unit = Unit::new(database, key.clone(), parts, staged.held);
         (unit.rows, unit.rejected, unit.unmapped) = (rows, rejected, staged.unmapped);
         let Some(key) = key else { return self.buffer.append(unit).await };
-        let claim = match self.once.claim(unit.database.id, &key).await {
+        let claim = match self.once.claim(unit.database.id, &key.text).await {
             Ok(claim) => claim,
             Err(answer) => return Ok(answer),
         };

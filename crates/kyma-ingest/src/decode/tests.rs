@@ -70,6 +70,7 @@ fn table_of(cells: &Cells) -> Table {
         time_column: new.time_column,
         sort_key: new.sort_key,
         format: new.format,
+        deduplication_seconds: 0,
     }
 }
 

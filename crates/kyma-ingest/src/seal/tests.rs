@@ -14,6 +14,7 @@ fn table(sort_key: &[&str]) -> Arc<Table> {
         time_column: "ts".into(),
         sort_key: sort_key.iter().map(|key| (*key).to_owned()).collect(),
         format: "toy".into(),
+        deduplication_seconds: 0,
     })
 }
 

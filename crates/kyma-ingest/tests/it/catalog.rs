@@ -84,6 +84,9 @@ impl Tables for FaultyCatalog {
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {
         self.inner.set_format(table, format).await
     }
+    async fn set_deduplication(&self, table: TableId, seconds: u32) -> Result<Table> {
+        self.inner.set_deduplication(table, seconds).await
+    }
     async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
         self.inner.set_columns(table, version, columns).await
     }
@@ -136,8 +139,16 @@ impl Extents for FaultyCatalog {
     async fn outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
         self.inner.outcome(reservation).await
     }
-    async fn receipt(&self, database: DatabaseId, key: &str) -> Result<Option<(serde_json::Value, Sequence)>> {
-        self.inner.receipt(database, key).await
+    async fn receipt(
+        &self,
+        database: DatabaseId,
+        key: &str,
+        window_seconds: Option<u32>,
+    ) -> Result<Option<(serde_json::Value, Sequence)>> {
+        self.inner.receipt(database, key, window_seconds).await
+    }
+    async fn receipts(&self, database: DatabaseId, prefix: &str) -> Result<Vec<(String, serde_json::Value, Sequence)>> {
+        self.inner.receipts(database, prefix).await
     }
     fn list(&self, query: ExtentQuery) -> BoxStream<'static, Result<Extent>> {
         self.inner.list(query)
@@ -148,9 +159,25 @@ impl Extents for FaultyCatalog {
 }
 
 #[async_trait]
+impl Upkeep for FaultyCatalog {
+    async fn uncompacted_tables(&self, limit: usize) -> Result<Vec<Uncompacted>> {
+        self.inner.uncompacted_tables(limit).await
+    }
+    async fn uncompacted(&self, table: TableId, limit: usize) -> Result<Vec<Extent>> {
+        self.inner.uncompacted(table, limit).await
+    }
+    async fn still_visible(&self, table: TableId, extents: &[ExtentId]) -> Result<Vec<Extent>> {
+        self.inner.still_visible(table, extents).await
+    }
+}
+
+#[async_trait]
 impl Garbage for FaultyCatalog {
     async fn revoke_stale(&self, age: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
         self.inner.revoke_stale(age, limit).await
+    }
+    async fn hold(&self, node: NodeId, oldest: &BTreeMap<DatabaseId, Sequence>, time: Duration) -> Result<()> {
+        self.inner.hold(node, oldest, time).await
     }
     async fn doom_removed(&self, grace: Duration, limit: usize) -> Result<Vec<DoomedObject>> {
         self.inner.doom_removed(grace, limit).await
@@ -199,6 +226,15 @@ impl Tasks for FaultyCatalog {
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
         self.inner.recent(limit).await
     }
+    async fn open_tasks(&self, kind: &str, parked_within: Duration, limit: usize) -> Result<Vec<TaskStatus>> {
+        self.inner.open_tasks(kind, parked_within, limit).await
+    }
+    async fn task_counts(&self) -> Result<Vec<TaskCount>> {
+        self.inner.task_counts().await
+    }
+    async fn unpark(&self, task: TaskId) -> Result<bool> {
+        self.inner.unpark(task).await
+    }
 }
 
 #[async_trait]
@@ -246,11 +282,42 @@ impl Operations for FaultyCatalog {
     async fn begin_operation(&self, id: uuid::Uuid, database: &str, kind: &str, node: NodeId) -> Result<()> {
         self.inner.begin_operation(id, database, kind, node).await
     }
+    async fn note_operation(&self, id: uuid::Uuid, node: NodeId, details: &str) -> Result<()> {
+        self.inner.note_operation(id, node, details).await
+    }
     async fn end_operation(&self, id: uuid::Uuid, error: Option<&str>) -> Result<()> {
         self.inner.end_operation(id, error).await
     }
     async fn operations(&self, id: Option<uuid::Uuid>, limit: usize) -> Result<Vec<Operation>> {
         self.inner.operations(id, limit).await
+    }
+}
+
+#[async_trait]
+impl History for FaultyCatalog {
+    async fn expired(&self, query: &ExpiryQuery) -> Result<Vec<Extent>> {
+        self.inner.expired(query).await
+    }
+    async fn sequence_at(&self, database: DatabaseId, time: i64) -> Result<Sequence> {
+        self.inner.sequence_at(database, time).await
+    }
+    async fn oldest(&self, database: DatabaseId) -> Result<Sequence> {
+        self.inner.oldest(database).await
+    }
+    async fn tables_at(&self, database: DatabaseId, at: Sequence) -> Result<Vec<Table>> {
+        self.inner.tables_at(database, at).await
+    }
+    async fn dropped_tables(&self, database: DatabaseId) -> Result<Vec<DroppedTable>> {
+        self.inner.dropped_tables(database).await
+    }
+    async fn undrop_table(&self, table: TableId, name: &str) -> Result<Table> {
+        self.inner.undrop_table(table, name).await
+    }
+    async fn give_up_dropped(&self, grace: Duration, limit: usize) -> Result<GivenUp> {
+        self.inner.give_up_dropped(grace, limit).await
+    }
+    async fn forget_times(&self, grace: Duration) -> Result<u64> {
+        self.inner.forget_times(grace).await
     }
 }
 

@@ -7,3 +7,4 @@ mod failures;
 mod node;
 mod once;
 mod real_logs;
+mod rewrite;

@@ -120,6 +120,13 @@ impl World {
         rows
     }
 
+    /// The rows of one extent, in its order.
+    pub(crate) async fn rows_of(&self, extent: &Extent) -> Vec<BTreeMap<String, String>> {
+        let mut rows = Vec::new();
+        read(&Store::from_object_store(Arc::clone(&self.objects)), extent, &mut rows).await;
+        rows
+    }
+
     /// One column of every row, sorted.
     pub(crate) async fn column(&self, table: &str, column: &str) -> Vec<String> {
         let rows = self.rows(table).await;

@@ -63,6 +63,31 @@ async fn a_write_of_no_rows_is_remembered_too() {
     assert_eq!(world.column("t", "n").await, ["1"]);
 }
 
+/// A client without keys sends the same bytes again after a time-out: the policy of its table says whether that is a new write.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_body_is_stored_once_within_the_window_of_its_table() {
+    let world = World::new().await;
+    let (one, two) = (world.node().await, world.node().await);
+    let body = "{\"n\":1}\n{\"n\":2}\n";
+    one.write("t", body).await.unwrap();
+    one.write("t", body).await.unwrap();
+    assert_eq!(world.column("t", "n").await, ["1", "1", "2", "2"], "without the policy every write counts");
+
+    let database = world.catalog.database("d").await.unwrap().unwrap();
+    let table = world.catalog.table(database.id, "t").await.unwrap().unwrap();
+    world.catalog.set_deduplication(table.id, 600).await.unwrap();
+    [&one, &two].iter().for_each(|node| node.ingester.forget_table("d", "t"));
+    let body = "{\"n\":3}\n{\"n\":4}\n";
+    let tries = (0..10).map(|at| if at % 2 == 0 { one.write("t", body) } else { two.write("t", body) });
+    let answers: Vec<_> = join_all(tries).await.into_iter().map(Result::unwrap).collect();
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+    assert_eq!(one.write("t", "{\"n\":4}\n{\"n\":3}\n").await.unwrap().rows, 2, "another body");
+    two.write_once("t", "a key", body).await.unwrap();
+    two.write("other", body).await.unwrap();
+    assert_eq!(world.column("t", "n").await, ["1", "1", "2", "2", "3", "3", "3", "4", "4", "4"]);
+    assert_eq!(world.column("other", "n").await, ["3", "4"]);
+}
+
 /// What a rebuilt catalog needs: the footer says all of the row, and names the writes when every one has a key.
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_say_what_the_catalog_knows() {

@@ -1,6 +1,6 @@
 //! Commands that store rows: inline, or of a query. And those that delete rows, and stop a query.
 
-use kyma_plan::{Command, Diagnostic, StoreMode, Texts};
+use kyma_plan::{Command, Diagnostic, StoreMode};
 
 use super::{Parsed, define, texts_of};
 use crate::ast::{ExprKind, OperatorKind, StatementKind};
@@ -41,18 +41,23 @@ pub(super) fn delete(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Opti
     let Some(query) = data else { return define::delete_policy(parser, noun) };
     let table = parser.name()?.text;
     parser.expect_word("records")?;
-    parser.with_properties()?;
-    let query = what_stays(&table, query).ok_or_else(|| {
+    let properties = parser.with_properties()?;
+    // A property that is not understood may say that nothing is to be deleted.
+    if let Some((name, value)) = properties.iter().find(|(name, value)| name != "whatif" || value != "false") {
+        let message = format!("a deletion does not know this property: {name}={value}");
+        let refused = Diagnostic::error("kql.delete_property", message, parser.span());
+        return Err(Box::new(refused.hint("count the rows before: T | where ... | count")));
+    }
+    let query = what_goes(&table, query).ok_or_else(|| {
         let message = "the rows to delete must be said by 'where' alone";
         Diagnostic::error("kql.delete_predicate", message, parser.span())
             .hint(".delete table T records <| T | where a == 1")
     })?;
-    Ok(Some(Command::Store { table, mode: StoreMode::Replace, is_async, texts: Texts::default(), query }))
+    Ok(Some(Command::DeleteRecords { table, is_async, query }))
 }
 
-/// The rows of `table` that `query` does not give, those for which its conditions are null included. `None` unless it is
-/// the table and nothing but `where`.
-fn what_stays(table: &str, query: &str) -> Option<String> {
+/// `query` with each condition in brackets, so that more can be piped. `None` unless it is the table and nothing but `where`.
+fn what_goes(table: &str, query: &str) -> Option<String> {
     let (statements, errors) = crate::parse::parse(query);
     let ([statement], true) = (statements.as_slice(), errors.is_empty()) else { return None };
     let StatementKind::Query(expr) = &statement.kind else { return None };
@@ -60,12 +65,17 @@ fn what_stays(table: &str, query: &str) -> Option<String> {
     let is_table = matches!(&pipeline.source.kind, ExprKind::Name(name) if name == table);
     let condition = |operator: &crate::ast::Operator| match &operator.kind {
         OperatorKind::Where(condition) => {
-            query.get(condition.span.start..condition.span.end).map(|text| format!("iff(({text}), true, false)"))
+            query.get(condition.span.start..condition.span.end).map(|text| format!("\n| where ({text}\n)"))
         }
         _ => None,
     };
     let conditions = pipeline.operators.iter().map(condition).collect::<Option<Vec<_>>>()?;
-    is_table.then(|| format!("['{table}'] | where not({})", conditions.join(" and ")))
+    (is_table && !conditions.is_empty()).then(|| format!("['{}']{}", quoted(table), conditions.concat()))
+}
+
+/// A name between single quotes.
+fn quoted(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('\'', "\\'")
 }
 
 /// `.cancel query "id"`

@@ -177,6 +177,15 @@ fn drop_extents(parser: &mut Parser<'_>) -> Parsed<Command> {
     Ok(Command::DropExtents { ids, table })
 }
 
+/// `.undo drop table T [as New]`
+pub(super) fn undo(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
+    parser.expect_word("drop")?;
+    parser.expect_word("table")?;
+    let table = parser.name()?.text;
+    let name = if parser.eat_word("as") { Some(parser.name()?.text) } else { None };
+    Ok(Some(Command::UndoDropTable { table, name }))
+}
+
 pub(super) fn clear(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
     parser.expect_word("table")?;
     let table = parser.name()?.text;

@@ -183,6 +183,8 @@ fn tables() {
             },
         ),
         (".clear table T data", Command::ClearTable { table: text("T") }),
+        (".undo drop table T", Command::UndoDropTable { table: text("T"), name: None }),
+        (".undo drop table T as ['U v']", Command::UndoDropTable { table: text("T"), name: Some(text("U v")) }),
         (".create database D ifnotexists", Command::CreateDatabase { name: text("D") }),
     ] {
         assert_eq!(read(line), command, "{line}");
@@ -250,12 +252,10 @@ fn mappings_policies_and_stores() {
         ),
         (
             ".delete async table T records <| T | where a == 1 or b\n| where c",
-            Command::Store {
+            Command::DeleteRecords {
                 table: text("T"),
-                mode: StoreMode::Replace,
                 is_async: true,
-                texts: Texts::default(),
-                query: text("['T'] | where not(iff((a == 1 or b), true, false) and iff((c), true, false))"),
+                query: text("['T']\n| where (a == 1 or b\n)\n| where (c\n)"),
             },
         ),
         (".ingest inline into table T <|\n1,2", Command::IngestInline { table: text("T"), data: text("1,2") }),
@@ -276,7 +276,9 @@ fn what_is_not_there_is_refused_with_a_hint() {
         (".purge table T records in database D <| where a == 1", "kql.unsupported_command", ".delete table T records"),
         (".delete table T records <| U | where a == 1", "kql.delete_predicate", ".delete table T records"),
         (".delete table T records <| T | take 1", "kql.delete_predicate", ".delete table T records"),
+        (".delete table T records <| T", "kql.delete_predicate", ".delete table T records"),
         (".delete table T records <| T | where ;", "kql.delete_predicate", ".delete table T records"),
+        (".delete table T records with (whatif=true) <| T | where a == 1", "kql.delete_property", "count the rows"),
         (".delete everything", "kql.unknown_command", ""),
         (".ingest into table T ('https://x')", "kql.unsupported_command", "/v1/ingest"),
         (".create materialized-view V on table T { T | count }", "kql.unsupported_command", "stored function"),

@@ -83,7 +83,7 @@ pub mod append_rows {
         }
     }
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendEnd {
     /// Rows sent to the table, as a check.
     #[prost(uint64, tag = "1")]
@@ -91,6 +91,10 @@ pub struct AppendEnd {
     /// Rows sent to the table of rejected rows, as a check.
     #[prost(uint64, tag = "2")]
     pub rejected: u64,
+    /// SHA-256 of the write's body and of how it is read, in hexadecimal, or "". A write without a key is recognised by it,
+    /// when its table's policy says so.
+    #[prost(string, tag = "3")]
+    pub content: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendReply {

@@ -1,9 +1,11 @@
-//! Policies: kept as JSON for the work that will enforce them, and said to be just that.
+//! Policies: kept as JSON for the work that enforces them, or said to be just that. Retention is enforced by
+//! `kyma_worker::retention`, and read by the same code here and there.
 //!
 //! What nothing will enforce is refused: a policy that is kept and ignored is a lie. Row level security is the worst of
 //! these, so it can be switched off only, until it is enforced.
 
 use kyma_core::catalog::{Policy, Table};
+use kyma_core::policy::{RETENTION, RetentionPolicy};
 use kyma_core::{Error, Result, TableId, Type, time};
 use kyma_plan::PolicyOwner;
 use serde_json::{Map, Value as Json, json};
@@ -12,8 +14,13 @@ use super::table::{SmallTable, string};
 use super::{all_tables, existing_database, find_table};
 use crate::state::Shared;
 
-/// What every answer about a kept policy says.
+/// What every answer about a policy says that is enforced by nothing yet.
 const NOT_ENFORCED: &str = "kept, not enforced yet";
+/// What every answer about retention says.
+const RETENTION_ENFORCED: &str = "enforced: rows past their time are removed, and stay readable as of earlier for the grace \
+                                  period, whatever Recoverability says";
+/// What every answer about caching says.
+const CACHING_ENFORCED_NOT: &str = "kept, not enforced: a node's cache decides by use what stays near";
 
 /// Kinds that are kept, each with Kusto's name of the policy.
 const KEPT: [(&str, &str); 4] = [
@@ -93,7 +100,12 @@ fn shown() -> SmallTable {
 fn add(shown: &mut SmallTable, owner: &Owner, kind: &str, policy: Option<&Policy>) {
     let name = KEPT.iter().find(|(known, _)| *known == kind).map_or(kind, |(_, name)| name);
     let (entity, entity_type) = owner.entity();
-    let (said, remark) = policy.map_or(("null", ""), |policy| (policy.json.as_str(), NOT_ENFORCED));
+    let remark = match kind {
+        RETENTION => RETENTION_ENFORCED,
+        "caching" => CACHING_ENFORCED_NOT,
+        _ => NOT_ENFORCED,
+    };
+    let (said, remark) = policy.map_or(("null", ""), |policy| (policy.json.as_str(), remark));
     shown.row([string(name), string(entity), string(said), string(""), string(entity_type), string(remark)]);
 }
 
@@ -163,12 +175,11 @@ pub(super) async fn put(
             said = before.into_iter().chain(said).collect();
         }
     }
-    let policy = Policy {
-        database: owner.database.id,
-        table: owner.table_id(),
-        kind: kind.to_owned(),
-        json: Json::Object(said).to_string(),
-    };
+    let json = Json::Object(said).to_string();
+    if kind == RETENTION {
+        RetentionPolicy::parse(&json).map_err(|error| wrong(kind, error.message()))?;
+    }
+    let policy = Policy { database: owner.database.id, table: owner.table_id(), kind: kind.to_owned(), json };
     state.catalog.put_policy(&policy).await?;
     let mut answered = shown();
     add(&mut answered, &owner, kind, Some(&policy));
@@ -203,11 +214,14 @@ fn read(kind: &str, value: &str) -> Result<Map<String, Json>> {
     if value.starts_with('{') {
         let parsed: Json = serde_json::from_str(value).map_err(|error| wrong(kind, error))?;
         let Json::Object(said) = parsed else { return Err(wrong(kind, "it is not an object")) };
-        said.iter().try_for_each(|(name, value)| check(kind, name, value))?;
+        match kind {
+            RETENTION => RetentionPolicy::parse(value).map(|_| ()).map_err(|error| wrong(kind, error.message()))?,
+            _ => said.iter().try_for_each(|(name, value)| check(kind, name, value))?,
+        }
         return Ok(said);
     }
     match kind {
-        "retention" => retention(value),
+        RETENTION => retention(value),
         "caching" => caching(value),
         "row_level_security" => row_level_security(value),
         _ => Err(wrong(kind, "it is not a JSON object")),
@@ -218,10 +232,7 @@ fn read(kind: &str, value: &str) -> Result<Map<String, Json>> {
 fn check(kind: &str, name: &str, value: &Json) -> Result<()> {
     let is_time = || value.as_str().is_some_and(|text| time::parse_timespan(text).is_some());
     let fits = match (kind, name) {
-        ("retention", "SoftDeletePeriod")
-        | ("caching", "DataHotSpan" | "IndexHotSpan")
-        | ("ingestionbatching", "MaximumBatchingTimeSpan") => is_time(),
-        ("retention", "Recoverability") => matches!(value.as_str(), Some("Enabled" | "Disabled")),
+        ("caching", "DataHotSpan" | "IndexHotSpan") | ("ingestionbatching", "MaximumBatchingTimeSpan") => is_time(),
         ("ingestionbatching", "MaximumNumberOfItems" | "MaximumRawDataSizeMB") => {
             value.as_u64().is_some_and(|count| count > 0)
         }
@@ -314,7 +325,8 @@ fn with_unit(text: &str) -> Option<i64> {
         "s" => time::SECOND,
         _ => return None,
     };
-    number.parse::<i64>().ok()?.checked_mul(unit)
+    // What is longer than nanoseconds can say is as long as they can.
+    Some(number.parse::<i64>().ok()?.saturating_mul(unit))
 }
 
 #[cfg(test)]
@@ -336,6 +348,8 @@ mod tests {
             ),
             ("retention", r#"{"SoftDeletePeriod":"1.00:00:00"}"#, r#"{"SoftDeletePeriod":"1.00:00:00"}"#),
             ("retention", r#"{"SoftDeletePeriod":"soon"}"#, "command.policy_invalid"),
+            ("retention", "softdelete = 365000d", r#"{"SoftDeletePeriod":"106751.23:47:16.8547758"}"#),
+            ("retention", r#"{"SoftDeletePeriod":"365000.00:00:00"}"#, r#"{"SoftDeletePeriod":"365000.00:00:00"}"#),
             ("retention", r#"{"Unheard":1}"#, "command.policy_invalid"),
             ("retention", "softdelete", "command.policy_invalid"),
             ("retention", "[]", "command.policy_invalid"),

@@ -73,7 +73,6 @@ fn kind(mode: StoreMode) -> &'static str {
         StoreMode::Append => "TableAppend",
         StoreMode::SetOrAppend => "TableSetOrAppend",
         StoreMode::SetOrReplace => "TableSetOrReplace",
-        StoreMode::Replace => "TableDeleteRecords",
     }
 }
 
@@ -98,7 +97,7 @@ async fn run_once(state: &Shared, job: &Job) -> Outcome<(Table, IngestAnswer)> {
         None => (create_table(state, &database, &job.table, rows.schema.columns().to_vec(), false).await?, true),
     };
     let replaced = match job.mode {
-        StoreMode::SetOrReplace | StoreMode::Replace => Some(extent_ids(state, &table, at).await?),
+        StoreMode::SetOrReplace => Some(extent_ids(state, &table, at).await?),
         StoreMode::Set | StoreMode::Append | StoreMode::SetOrAppend => None,
     };
     let committed = commit(state, &table, job.mode, rows, replaced).await;
@@ -117,7 +116,7 @@ fn check_mode(job: &Job, table: Option<&Table>) -> Result<()> {
             let message = format!("the table exists already: table={}", job.table);
             Err(Error::conflict("table.exists", message).hint("write .append, .set-or-append or .set-or-replace"))
         }
-        (StoreMode::Append | StoreMode::Replace, None) => {
+        (StoreMode::Append, None) => {
             let message = format!("the table does not exist: database={}, table={}", job.database, job.table);
             Err(Error::not_found("table.unknown", message)
                 .hint("`.show tables` lists the tables; .set and .set-or-append make one"))
@@ -264,9 +263,12 @@ pub(super) async fn operations(state: &Shared, ids: &[String]) -> Result<SmallTa
     let live: Vec<_> = state.catalog.live(within).await?.into_iter().map(|node| node.id).collect();
     let now = state.clock.now();
     for operation in found {
-        let is_lost = operation.state == "InProgress" && !live.contains(&operation.node);
+        // A deletion is in the queue: another node goes on with it.
+        let is_queued = operation.kind == crate::delete::OPERATION;
+        let is_lost = operation.state == "InProgress" && !live.contains(&operation.node) && !is_queued;
         let (said, status) = match is_lost {
             true => ("Abandoned", "its node is gone; what it stored is there as a whole or not at all"),
+            false if operation.status.is_empty() => (operation.state.as_str(), operation.details.as_str()),
             false => (operation.state.as_str(), operation.status.as_str()),
         };
         let until = if operation.state == "InProgress" { now } else { operation.changed };

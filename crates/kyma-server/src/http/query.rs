@@ -22,7 +22,7 @@ use futures::{Stream, StreamExt, stream};
 use kyma_core::limits::{RESULT_BYTES_MAX, RESULT_ROWS_MAX};
 use kyma_core::profile::Profile;
 use kyma_core::{Error, Schema};
-use kyma_exec::{Answer, AnswerStream, Limits, QueryError, QueryRequest, ResultTable};
+use kyma_exec::{Answer, AnswerStream, AsOf, Limits, QueryError, QueryRequest, ResultTable};
 use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -51,6 +51,8 @@ pub(crate) struct QueryBody {
     limits: LimitsBody,
     /// What `now()` is, as a datetime.
     now: Option<String>,
+    /// What is read instead of what is there now: a sequence, or a datetime.
+    as_of: Option<serde_json::Value>,
     /// Whether what the query cost is wanted.
     #[serde(default)]
     profile: bool,
@@ -96,6 +98,7 @@ pub(crate) struct UrlBody {
     query: String,
     language: Option<String>,
     database: Option<String>,
+    as_of: Option<String>,
     #[serde(default)]
     profile: bool,
     #[serde(default)]
@@ -115,6 +118,7 @@ pub(crate) async fn get(
         parameters: BTreeMap::new(),
         limits: LimitsBody::default(),
         now: None,
+        as_of: url.as_of.map(serde_json::Value::String),
         profile: url.profile,
         explain: url.explain,
     };
@@ -180,6 +184,9 @@ async fn answer(state: Shared, headers: &HeaderMap, body: QueryBody) -> Outcome 
     if let Some(command) = command::parse(&state, &language, &text)? {
         if explains {
             return Err(bad_request("a command has no plan to explain".to_owned()));
+        }
+        if body.as_of.is_some() {
+            return Err(bad_request("a command is not as of earlier".to_owned()));
         }
         let database = state.database_or_default(body.database);
         let answer = command::execute(&state, &database, command).await?;
@@ -278,6 +285,7 @@ fn request_of(state: &Shared, body: QueryBody, language: String) -> Outcome<Quer
         parameters: body.parameters,
         now: now.transpose()?,
         time_scope: None,
+        as_of: body.as_of.as_ref().map(as_of).transpose()?,
         limits: Limits {
             rows: asked(body.limits.rows, RESULT_ROWS_MAX),
             bytes: asked(body.limits.bytes, RESULT_BYTES_MAX),
@@ -285,6 +293,14 @@ fn request_of(state: &Shared, body: QueryBody, language: String) -> Outcome<Quer
         },
         truncate: body.limits.truncate,
     })
+}
+
+/// A sequence as a number, or a number or a datetime as text.
+pub(crate) fn as_of(wanted: &serde_json::Value) -> kyma_core::Result<AsOf> {
+    match wanted {
+        serde_json::Value::String(text) => AsOf::parse(text),
+        other => AsOf::parse(&other.to_string()),
+    }
 }
 
 /// The first format of `Accept` that we write; without one, JSON.

@@ -90,6 +90,7 @@ impl KustoRequest {
         let language = self.language().to_owned();
         let now = self.datetime("query_now")?;
         let time_scope = self.time_scope()?;
+        let as_of = self.options.get("query_as_of").map(crate::http::query::as_of).transpose()?;
         let take_max = self.count("query_take_max_records");
         let limits = Limits {
             rows: take_max.or(self.rows_max()),
@@ -103,6 +104,7 @@ impl KustoRequest {
             parameters: self.parameters,
             now,
             time_scope,
+            as_of,
             limits,
             truncate: take_max.is_some(),
         })

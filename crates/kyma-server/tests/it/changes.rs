@@ -125,7 +125,7 @@ async fn rows_of_a_query_are_stored() {
 /// What is deleted is what the condition is true for, not what it is null for.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_are_deleted() {
-    let node = TestNode::start().await;
+    let node = TestNode::start_working().await;
     node.ingest("T", "{\"n\":1,\"s\":\"a\"}\n{\"n\":2,\"s\":\"b\"}\n{\"s\":\"c\"}\n").await;
     node.ingest("T", "{\"n\":3,\"s\":\"b\"}\n").await;
     rows(&node, ".delete table T records <| T | where n > 1 | where s == 'b'").await;

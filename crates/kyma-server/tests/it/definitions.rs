@@ -113,7 +113,7 @@ async fn a_mapping_from_creation_to_drop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn policies_say_that_they_are_only_kept() {
+async fn policies_say_whether_they_are_enforced() {
     let node = TestNode::start().await;
     rows(&node, ".create table T (Timestamp:datetime, n:long)").await;
     let (names, kept) = mgmt(&node, ".alter-merge table T policy retention softdelete = 10d").await;
@@ -123,9 +123,15 @@ async fn policies_say_that_they_are_only_kept() {
         r#"{"SoftDeletePeriod":"10.00:00:00"}"#,
         "",
         "Table",
-        "kept, not enforced yet"
+        "enforced: rows past their time are removed, and stay readable as of earlier for the grace period, whatever \
+         Recoverability says"
     ]]);
     assert_eq!((names[5].as_str(), &kept), ("Remark", &wanted));
+    let near = rows(&node, ".alter table T policy caching hot = 3d").await;
+    assert_eq!(near[0][5], "kept, not enforced: a node's cache decides by use what stays near");
+    rows(&node, ".delete table T policy caching").await;
+    rows(&node, ".alter table T policy retention '{\"SoftDeletePeriod\":\"365000.00:00:00\"}'").await;
+    rows(&node, ".alter table T policy retention '{\"SoftDeletePeriod\":\"10.00:00:00\"}'").await;
     rows(&node, ".alter-merge table T policy retention recoverability = disabled").await;
     let merged = r#"{"SoftDeletePeriod":"10.00:00:00","Recoverability":"Disabled"}"#;
     assert_eq!(rows(&node, ".show table T policy retention").await[0][2], merged);
@@ -271,7 +277,7 @@ async fn no_command_is_a_defect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_of_the_documentation_runs() {
     const DOCS: &str = include_str!("../../../../docs/commands.md");
-    let node = TestNode::start().await;
+    let node = TestNode::start_working().await;
     let mut run = 0;
     for line in DOCS.lines().filter(|line| line.starts_with("| `.")) {
         let csl = line.trim_start_matches("| `").split("` |").next().unwrap().replace("\\|", "|");

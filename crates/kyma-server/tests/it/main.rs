@@ -8,6 +8,7 @@ mod formats;
 mod kusto;
 mod kusto_ingest;
 mod kusto_wire;
+mod lifecycle;
 mod limits;
 mod node;
 mod outages;

@@ -11,6 +11,7 @@ use kyma_ingest::{IngestParts, IngestSettings, Ingester, LocalRouter};
 use kyma_server::{Node, NodeParts, RunningNode, Settings};
 use kyma_storage::{Store, StoreSettings};
 use kyma_testkit::postgres::TestDatabase;
+use kyma_worker::{Worker, WorkerSettings};
 use prometheus_client::registry::Registry;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -35,12 +36,37 @@ impl TestNode {
         TestNode { _kept: Some((folder, database)), ..TestNode::over(catalog, store, settings, ingest).await }
     }
 
+    /// A node that does background work, too.
+    pub(crate) async fn start_working() -> TestNode {
+        let (catalog, database) = kyma_testkit::postgres::catalog().await;
+        let folder = tempfile::tempdir().unwrap();
+        let store_url = url::Url::from_directory_path(folder.path()).unwrap();
+        let store = kyma_storage::open(&StoreSettings::new(store_url)).await.unwrap();
+        TestNode { _kept: Some((folder, database)), ..TestNode::working(catalog, store, Settings::default()).await }
+    }
+
+    /// A node that does background work, over a catalog and a store that the test owns. Its leases are short.
+    pub(crate) async fn working(catalog: Arc<dyn Catalog>, store: Arc<Store>, settings: Settings) -> TestNode {
+        let worker = WorkerSettings { poll_millis: 10, lease_millis: 600, ..WorkerSettings::default() };
+        TestNode::made_of(catalog, store, settings, IngestSettings::default(), Some(worker)).await
+    }
+
     /// A node over a catalog and a store that the test owns.
     pub(crate) async fn over(
         catalog: Arc<dyn Catalog>,
         store: Arc<Store>,
         settings: Settings,
         ingest: IngestSettings,
+    ) -> TestNode {
+        TestNode::made_of(catalog, store, settings, ingest, None).await
+    }
+
+    async fn made_of(
+        catalog: Arc<dyn Catalog>,
+        store: Arc<Store>,
+        settings: Settings,
+        ingest: IngestSettings,
+        worker: Option<WorkerSettings>,
     ) -> TestNode {
         let tlm: Arc<dyn SegmentFormat> = Arc::new(kyma_format_tlm::Tlm);
         let formats = Arc::new(Formats::new(vec![tlm, Arc::new(kyma_format_parquet::Parquet)]));
@@ -66,6 +92,8 @@ impl TestNode {
             registry: &mut registry,
         })
         .unwrap();
+        let worker =
+            worker.map(|settings| Worker::new(catalog.clone(), store.clone(), settings, clock.clone()).on_node(id));
         let loopback = "127.0.0.1:0".parse().unwrap();
         let running = Node::start(NodeParts {
             id,
@@ -76,7 +104,7 @@ impl TestNode {
             engine,
             ingester,
             router,
-            worker: None,
+            worker,
             settings: Settings { listen: loopback, grpc_listen: loopback, ..settings },
             registry,
             clock,

@@ -90,9 +90,15 @@ pub(super) async fn operations_end_once(catalog: &Arc<dyn Catalog>) {
     }
     let running = catalog.operations(Some(good), 10).await.unwrap();
     assert_eq!((running.len(), running[0].state.as_str(), running[0].node), (1, "InProgress", node));
+    let other = NodeId::generate();
+    catalog.note_operation(good, other, r#"{"rows":1}"#).await.unwrap();
+    catalog.begin_operation(good, "db", "TableAppend", node).await.unwrap();
+    let noted = catalog.operations(Some(good), 10).await.unwrap();
+    assert_eq!((noted[0].node, noted[0].details.as_str()), (other, r#"{"rows":1}"#), "begun once");
     catalog.end_operation(good, None).await.unwrap();
     catalog.end_operation(bad, Some("no\0")).await.unwrap();
     refused(catalog.end_operation(good, Some("late")).await, Kind::Conflict, "catalog.operation_ended");
+    refused(catalog.note_operation(good, node, "").await, Kind::Conflict, "catalog.operation_ended");
     let all = catalog.operations(None, 1_000).await.unwrap();
     let state = |id| all.iter().find(|operation| operation.id == id).map(|it| (it.state.as_str(), it.status.as_str()));
     assert_eq!((state(good), state(bad)), (Some(("Completed", "")), Some(("Failed", "no\u{fffd}"))));

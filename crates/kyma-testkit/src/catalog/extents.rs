@@ -293,10 +293,11 @@ pub(super) async fn one_of_many_commits_with_a_key_succeeds(catalog: &Arc<dyn Ca
             database: table.database,
             key: "key-1".to_owned(),
             answer: serde_json::json!({ "racer": racer }),
+            window_seconds: None,
         };
         commits.push(Commit { reservation: Some(reservation), extents, receipts: vec![receipt] });
     }
-    assert_eq!(catalog.receipt(table.database, "key-1").await.unwrap(), None);
+    assert_eq!(catalog.receipt(table.database, "key-1", None).await.unwrap(), None);
     let results = join_all(commits.iter().map(|commit| catalog.commit(commit))).await;
     let mut won = Vec::new();
     for (racer, result) in results.into_iter().enumerate() {
@@ -309,7 +310,7 @@ pub(super) async fn one_of_many_commits_with_a_key_succeeds(catalog: &Arc<dyn Ca
         }
     }
     let [(winner, sequence)] = won[..] else { panic!("one commit wins: {won:?}") };
-    let receipt = catalog.receipt(table.database, "key-1").await.unwrap();
+    let receipt = catalog.receipt(table.database, "key-1", None).await.unwrap();
     assert_eq!(receipt, Some((serde_json::json!({ "racer": winner }), sequence)));
     let now = catalog.pin(table.database).await.unwrap();
     assert_eq!(visible(catalog, &table, now).await, [commits[winner].extents[0].id]);
@@ -320,7 +321,12 @@ pub(super) async fn one_of_many_commits_with_a_key_succeeds(catalog: &Arc<dyn Ca
 
 pub(super) async fn a_refused_commit_changes_nothing(catalog: &Arc<dyn Catalog>) {
     let table = table(catalog).await;
-    let receipt = |key: &str| Receipt { database: table.database, key: key.to_owned(), answer: serde_json::json!(1) };
+    let receipt = |key: &str| Receipt {
+        database: table.database,
+        key: key.to_owned(),
+        answer: serde_json::json!(1),
+        window_seconds: None,
+    };
     let first = Commit { receipts: vec![receipt("taken")], ..Commit::default() };
     let before = catalog.commit(&first).await.unwrap().sequences[&table.database];
     let reservation = reserve(catalog).await;
@@ -329,7 +335,7 @@ pub(super) async fn a_refused_commit_changes_nothing(catalog: &Arc<dyn Catalog>)
     let refused_commit = Commit { reservation: Some(reservation.clone()), extents, receipts };
     refused(catalog.commit(&refused_commit).await, Kind::Conflict, "catalog.receipt_exists");
     assert_eq!(catalog.pin(table.database).await.unwrap(), before);
-    assert_eq!(catalog.receipt(table.database, "free").await.unwrap(), None);
+    assert_eq!(catalog.receipt(table.database, "free", None).await.unwrap(), None);
     assert!(visible(catalog, &table, before).await.is_empty());
     assert_eq!(catalog.outcome(&reservation).await.unwrap(), None);
     let twice = Commit { receipts: vec![receipt("twice"), receipt("twice")], ..Commit::default() };
@@ -365,6 +371,7 @@ pub(super) async fn commits_over_several_databases_do_not_block_each_other_for_e
                     database: table.database,
                     key: format!("{forwards}{round}"),
                     answer: round.into(),
+                    window_seconds: None,
                 })
                 .collect();
             if !forwards {
@@ -423,4 +430,29 @@ pub(super) async fn an_outcome_is_final(catalog: &Arc<dyn Catalog>) {
     let extents = vec![extent(&table, &abandoned.object_key, 0, 9)];
     let late = Commit { reservation: Some(abandoned), extents, receipts: vec![] };
     refused(catalog.commit(&late).await, Kind::Conflict, "catalog.reservation_revoked");
+}
+
+/// A key that stands for a content is free again when its receipt is older than the window; a client's key is not.
+pub(super) async fn a_content_gives_way_after_its_window(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let write = |round: u64, window_seconds: Option<u32>| {
+        let table = &table;
+        async move {
+            let reservation = reserve(catalog).await;
+            let extents = vec![extent(&table, &reservation.object_key, 0, 9)];
+            let key = if window_seconds.is_some() { "content" } else { "key" }.to_owned();
+            let receipt = Receipt { database: table.database, key, answer: round.into(), window_seconds };
+            catalog.commit(&Commit { reservation: Some(reservation), extents, receipts: vec![receipt] }).await
+        }
+    };
+    let first = write(1, Some(600)).await.unwrap().sequences[&table.database];
+    write(1, None).await.unwrap();
+    a_moment().await;
+    refused(write(2, Some(600)).await, Kind::Conflict, "catalog.receipt_exists");
+    let found = catalog.receipt(table.database, "content", Some(600)).await.unwrap();
+    assert_eq!(found, Some((1.into(), first)));
+    assert_eq!(catalog.receipt(table.database, "content", Some(0)).await.unwrap(), None, "it is older than that");
+    let second = write(2, Some(0)).await.unwrap().sequences[&table.database];
+    assert_eq!(catalog.receipt(table.database, "content", Some(600)).await.unwrap(), Some((2.into(), second)));
+    refused(write(2, None).await, Kind::Conflict, "catalog.receipt_exists");
 }

@@ -100,3 +100,34 @@ pub(super) async fn unknown_objects_are_doomed_and_known_ones_are_not(catalog: &
 fn keys(doomed: &[kyma_core::catalog::DoomedObject]) -> Vec<&str> {
     doomed.iter().map(|object| object.key.as_str()).collect()
 }
+
+/// What a node reads stays, also past the grace period; until the node says otherwise, or nothing any more.
+pub(super) async fn what_a_snapshot_holds_is_not_doomed(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    let (old, before) = add(catalog, &table, 0, 9).await;
+    let node = NodeId::generate();
+    let held = |at: Sequence, time: Duration| async move {
+        catalog.hold(node, &BTreeMap::from([(table.database, at)]), time).await.unwrap();
+    };
+    let long = Duration::from_secs(600);
+    held(before, long).await;
+    let removed = catalog.replace(table.id, &[old.id], &Commit::default()).await.unwrap().sequences[&table.database];
+    a_moment().await;
+    let is_doomed = || async {
+        let doomed = catalog.doom_removed(Duration::from_millis(1), MANY).await.unwrap();
+        keys(&doomed).contains(&&*old.location.key)
+    };
+    assert!(!is_doomed().await, "the snapshot shows it");
+    assert_eq!(visible(catalog, &table, before).await, [old.id]);
+    held(removed, long).await;
+    held(before, Duration::from_millis(1)).await;
+    a_moment().await;
+    assert!(is_doomed().await, "a node that is silent holds nothing");
+    let (other, before) = add(catalog, &table, 0, 9).await;
+    held(before, long).await;
+    catalog.replace(table.id, &[other.id], &Commit::default()).await.unwrap();
+    a_moment().await;
+    catalog.hold(node, &BTreeMap::new(), long).await.unwrap();
+    let doomed = catalog.doom_removed(Duration::from_millis(1), MANY).await.unwrap();
+    assert!(keys(&doomed).contains(&&*other.location.key), "nothing is held any more");
+}

@@ -135,3 +135,42 @@ pub(super) async fn nodes_come_and_go(catalog: &Arc<dyn Catalog>) {
     catalog.leave(moved.id).await.unwrap();
     assert!(!catalog.live(Duration::from_secs(60)).await.unwrap().contains(&moved));
 }
+
+pub(super) async fn open_tasks_are_listed_and_parked_ones_are_queued_anew(catalog: &Arc<dyn Catalog>) {
+    let (kind, node) = (unique("kind"), NodeId::generate());
+    let kinds = [kind.clone()];
+    let once = |key: &str| NewTask { attempts_max: 1, ..task(&kind, key) };
+    for key in ["parked", "running", "queued"] {
+        catalog.enqueue(&once(key)).await.unwrap();
+    }
+    let parked = catalog.claim(node, &kinds, LEASE).await.unwrap().unwrap();
+    catalog.fail(parked.id, parked.token, "no luck").await.unwrap();
+    let running = catalog.claim(node, &kinds, LEASE).await.unwrap().unwrap();
+    let open = |within: Duration| {
+        let kind = &kind;
+        async move {
+            let tasks = catalog.open_tasks(kind, within, 100).await.unwrap();
+            tasks.into_iter().map(|task| (task.dedup_key, task.state, task.node)).collect::<Vec<_>>()
+        }
+    };
+    let row = |key: &str, state: &str, node| (key.to_owned(), state.to_owned(), node);
+    let all =
+        [row("queued", "queued", None), row("running", "running", Some(node)), row("parked", "parked", Some(node))];
+    assert_eq!(open(LEASE).await, all);
+    a_moment().await;
+    assert_eq!(open(Duration::ZERO).await, all[..2]);
+    let counts = catalog.task_counts().await.unwrap();
+    let counted: Vec<_> =
+        counts.iter().filter(|count| count.kind == kind).map(|count| (&*count.state, count.tasks)).collect();
+    assert_eq!(counted, [("parked", 1), ("queued", 1), ("running", 1)]);
+    assert!(!catalog.unpark(running.id).await.unwrap(), "it is not parked");
+    catalog.enqueue(&once("parked")).await.unwrap();
+    refused(catalog.unpark(parked.id).await, Kind::Conflict, "catalog.task_open");
+    while let Some(task) = catalog.claim(node, &kinds, LEASE).await.unwrap() {
+        catalog.complete(task.id, task.token).await.unwrap();
+    }
+    assert!(catalog.unpark(parked.id).await.unwrap());
+    let again = catalog.claim(node, &kinds, LEASE).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempt), (parked.id, 1));
+    assert!(again.token > parked.token);
+}

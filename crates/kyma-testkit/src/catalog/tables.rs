@@ -114,7 +114,7 @@ pub(super) async fn a_dropped_table_is_gone_but_its_past_is_not(catalog: &Arc<dy
     assert_eq!(visible(catalog, &table, before).await, [extent.id]);
     let now = catalog.pin(table.database).await.unwrap();
     assert!(now > before);
-    assert!(visible(catalog, &table, now).await.is_empty());
+    assert!(catalog.tables_at(table.database, now).await.unwrap().is_empty());
     let reservation = reserve(catalog).await;
     let late = super::extent(&table, &reservation.object_key, 0, 9);
     let commit = Commit { reservation: Some(reservation), extents: vec![late], receipts: vec![] };
@@ -122,4 +122,13 @@ pub(super) async fn a_dropped_table_is_gone_but_its_past_is_not(catalog: &Arc<dy
     refused(catalog.drop_table(table.id).await, Kind::NotFound, "catalog.table_unknown");
     let again = catalog.ensure_table(table.database, "Logs", &new_table()).await.unwrap();
     assert_ne!(again.id, table.id);
+}
+
+pub(super) async fn a_window_of_deduplication_is_kept(catalog: &Arc<dyn Catalog>) {
+    let table = table(catalog).await;
+    assert_eq!(table.deduplication_seconds, 0);
+    let set = catalog.set_deduplication(table.id, 600).await.unwrap();
+    assert_eq!((set.deduplication_seconds, set.schema_version), (600, table.schema_version + 1));
+    assert_eq!(catalog.set_deduplication(table.id, 600).await.unwrap(), set, "nothing changes");
+    assert_eq!(catalog.table_by_id(table.id).await.unwrap(), Some(set));
 }

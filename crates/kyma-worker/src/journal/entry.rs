@@ -110,8 +110,8 @@ impl Part {
     /// Its bytes.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let failed = |error: std::io::Error| Error::internal("a journal cannot be written").because(error);
-        let json = serde_json::to_vec(self)
-            .map_err(|error| Error::internal("a journal cannot be written").because(error))?;
+        let json =
+            serde_json::to_vec(self).map_err(|error| Error::internal("a journal cannot be written").because(error))?;
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(failed)?;
         encoder.include_checksum(true).map_err(failed)?;
         encoder.write_all(&json).map_err(failed)?;
@@ -141,7 +141,8 @@ impl Part {
         if format > FORMAT {
             return Err(corrupt("it was written by a newer kyma"));
         }
-        let part: Part = serde_json::from_slice(&json).map_err(|error| corrupt("it is not understood").because(error))?;
+        let part: Part =
+            serde_json::from_slice(&json).map_err(|error| corrupt("it is not understood").because(error))?;
         if part.key == *key { Ok(part) } else { Err(corrupt("it lies under a key that is not its own")) }
     }
 }
@@ -172,7 +173,9 @@ mod tests {
         );
         assert_eq!(PartKey::parse(&text), Some(key()));
         assert!(PartKey { revision: 9, ..key() }.to_string() < text);
-        for other in ["journal/x", "journal/a/b/c", "extents/1", &text[..text.len() - 1], &text.replace("-0000", "-000")] {
+        for other in
+            ["journal/x", "journal/a/b/c", "extents/1", &text[..text.len() - 1], &text.replace("-0000", "-000")]
+        {
             assert_eq!(PartKey::parse(other), None, "{other}");
         }
     }

@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::handler::TaskHandler;
-use entry::{Part, PartKey, PREFIX};
+use entry::{PREFIX, Part, PartKey};
 
 /// Extents of one part, and receipts of one part.
 const PAGE: usize = 2_000;
@@ -322,7 +322,9 @@ impl TaskHandler for Journal {
 }
 
 /// Every part in the bucket, by catalog and database, in order; and the keys below the folder that are none.
-pub async fn list(store: &Store) -> Result<(BTreeMap<Uuid, BTreeMap<kyma_core::DatabaseId, BTreeSet<PartKey>>>, Vec<String>)> {
+pub async fn list(
+    store: &Store,
+) -> Result<(BTreeMap<Uuid, BTreeMap<kyma_core::DatabaseId, BTreeSet<PartKey>>>, Vec<String>)> {
     let mut catalogs: BTreeMap<Uuid, BTreeMap<_, BTreeSet<PartKey>>> = BTreeMap::new();
     let mut foreign = Vec::new();
     let mut listed = store.list(PREFIX);

@@ -13,18 +13,22 @@
 //!    one, else the newest. The other is an orphan.
 //! 5. What an adopted object replaces is left out.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use kyma_core::ExtentId;
 
 use super::Note;
+
+/// Two uses of one key that lie further apart are two writes: receipts are forgotten after a day at the earliest.
+const KEY_MILLIS_MAX: u64 = 12 * 3_600_000;
 
 /// What journals know.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(crate) live: HashSet<ExtentId>,
     pub(crate) removed: HashSet<ExtentId>,
-    pub(crate) writes: HashSet<u128>,
+    /// With when they were stored, in milliseconds: a key may be used again when its receipt is forgotten.
+    pub(crate) writes: HashMap<u128, u64>,
 }
 
 /// An object that may have been committed.
@@ -35,6 +39,8 @@ pub(crate) struct Candidate {
     pub(crate) replaces: BTreeSet<ExtentId>,
     /// Of all its rows; `None` when some have no key.
     pub(crate) writes: Option<BTreeSet<u128>>,
+    /// When it was made, in milliseconds.
+    pub(crate) made: u64,
 }
 
 /// What became of the candidates.
@@ -63,7 +69,9 @@ pub(crate) fn judge(known: &Known, candidates: &[Candidate]) -> Judged {
 
     // Step 2.
     for (at, candidate) in candidates.iter().enumerate().filter(|(at, _)| !certain[*at]) {
-        if candidate.writes.iter().flatten().any(|write| known.writes.contains(write)) {
+        let is_same =
+            |write: &u128| known.writes.get(write).is_some_and(|at| at.abs_diff(candidate.made) < KEY_MILLIS_MAX);
+        if candidate.writes.iter().flatten().any(is_same) {
             judged.orphans.insert(at, "its writes were stored by another commit");
         } else if candidate.replaces.iter().any(|source| known.removed.contains(source)) {
             judged.orphans.insert(at, "what it replaces was removed by another commit");
@@ -152,6 +160,7 @@ mod tests {
             extents: extents.iter().copied().map(id).collect(),
             replaces: replaces.iter().copied().map(id).collect(),
             writes: (!writes.is_empty()).then(|| writes.iter().copied().collect()),
+            made: 1_000,
         }
     }
 
@@ -166,9 +175,17 @@ mod tests {
 
     #[test]
     fn a_write_with_a_receipt_is_elsewhere() {
-        let known = Known { writes: HashSet::from([1]), ..Known::default() };
-        let candidates = [candidate("a", &[1], &[], &[1, 2]), candidate("b", &[2], &[], &[2]), candidate("c", &[3], &[], &[])];
+        let known = Known { writes: HashMap::from([(1, 900)]), ..Known::default() };
+        let candidates =
+            [candidate("a", &[1], &[], &[1, 2]), candidate("b", &[2], &[], &[2]), candidate("c", &[3], &[], &[])];
         check(&known, &candidates, &["b", "c"], &[]);
+    }
+
+    #[test]
+    fn a_key_may_be_used_again_after_a_day() {
+        let known = Known { writes: HashMap::from([(1, 900)]), ..Known::default() };
+        let late = Candidate { made: 1_000 + 24 * 3_600_000, ..candidate("a", &[1], &[], &[1]) };
+        check(&known, &[late], &["a"], &[]);
     }
 
     #[test]
@@ -217,7 +234,7 @@ mod tests {
     /// Its database's journal tells of one extent: the commit took place, whatever a receipt seems to say.
     #[test]
     fn an_object_of_which_one_extent_is_known_was_committed() {
-        let known = Known { live: HashSet::from([id(1)]), writes: HashSet::from([7]), ..Known::default() };
+        let known = Known { live: HashSet::from([id(1)]), writes: HashMap::from([(7, 0)]), ..Known::default() };
         check(&known, &[candidate("a", &[1, 2], &[], &[7])], &["a"], &[]);
     }
 

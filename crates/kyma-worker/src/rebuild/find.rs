@@ -82,8 +82,7 @@ async fn open(
     location: ObjectRange,
     footer_length: u32,
 ) -> Result<FoundExtent> {
-    let options =
-        OpenOptions { extent: ExtentId(Uuid::nil()), length: location.length, footer_length, footer: None };
+    let options = OpenOptions { extent: ExtentId(Uuid::nil()), length: location.length, footer_length, footer: None };
     let reader: Arc<dyn SegmentReader> = formats.get(format)?.open(source, &options).await?;
     let identity = reader.identity().ok_or_else(|| Error::corrupt("its footer does not say whose rows it holds"))?;
     let row = identity.to_extent(format, location, footer_length);

@@ -26,6 +26,7 @@ use futures::{StreamExt, TryStreamExt};
 use kyma_core::catalog::{Database, DatabaseDefinition, NumberedReceipt, Recovery, Table, TableDefinition};
 use kyma_core::extent::Extent;
 use kyma_core::format::{Formats, write_hash};
+use kyma_core::schema::HIDDEN_MARK;
 use kyma_core::stats::can_promote;
 use kyma_core::{DatabaseId, Error, ExtentId, Result, Schema, Sequence, TableId};
 use kyma_storage::{Store, StoredObject};
@@ -167,7 +168,9 @@ async fn replay_all(
 ) -> Result<(BTreeMap<DatabaseId, Model>, KnownObjects, i64)> {
     let (mut catalogs, foreign) = journal::list(store).await?;
     if !foreign.is_empty() {
-        report.notes.push(Note::new("foreign_journal_objects", format!("objects={}, first={}", foreign.len(), foreign[0])));
+        report
+            .notes
+            .push(Note::new("foreign_journal_objects", format!("objects={}, first={}", foreign.len(), foreign[0])));
     }
     let mut replayed: BTreeMap<Uuid, BTreeMap<DatabaseId, Replayed>> = BTreeMap::new();
     catalogs.retain(|id, _| options.catalog.is_none_or(|wanted| wanted == *id));
@@ -218,12 +221,17 @@ fn choose(
 ) -> Result<Option<Uuid>> {
     if let Some(wanted) = options.catalog {
         let missing = || {
-            Error::not_found("rebuild.no_journal", format!("the bucket has no journal of this catalog: catalog={wanted}"))
+            Error::not_found(
+                "rebuild.no_journal",
+                format!("the bucket has no journal of this catalog: catalog={wanted}"),
+            )
         };
         return if replayed.contains_key(&wanted) { Ok(Some(wanted)) } else { Err(missing()) };
     }
-    let superseded: HashSet<Uuid> =
-        replayed.values().flat_map(|databases| databases.values().filter_map(|database| database.rebuilt_from)).collect();
+    let superseded: HashSet<Uuid> = replayed
+        .values()
+        .flat_map(|databases| databases.values().filter_map(|database| database.rebuilt_from))
+        .collect();
     let current: Vec<Uuid> = replayed.keys().filter(|id| !superseded.contains(id)).copied().collect();
     for id in &superseded {
         report.notes.push(Note::new("superseded_journal", format!("catalog={id}")));
@@ -233,8 +241,11 @@ fn choose(
         [one] => Ok(Some(*one)),
         several => {
             let list: Vec<String> = several.iter().map(Uuid::to_string).collect();
-            Err(Error::invalid("rebuild.several_catalogs", format!("the bucket has journals of several catalogs: {}", list.join(", ")))
-                .hint("name the one to make again: --catalog-id"))
+            Err(Error::invalid(
+                "rebuild.several_catalogs",
+                format!("the bucket has journals of several catalogs: {}", list.join(", ")),
+            )
+            .hint("name the one to make again: --catalog-id"))
         }
     }
 }
@@ -250,8 +261,14 @@ fn model_of(replayed: Replayed, is_whole: bool, known: &mut KnownObjects) -> Opt
     known.keys.extend(removed.values().cloned());
     known.ids.live.extend(extents.keys());
     known.ids.removed.extend(removed.keys().chain(dropped.keys()));
-    let hash = |receipt: &NumberedReceipt| write_hash(receipt.receipt.database, &receipt.receipt.key);
-    known.ids.writes.extend(receipts.values().map(hash));
+    for receipt in receipts.values().map(|receipt| &receipt.receipt) {
+        // The answer names the extents, and these tell when they were made.
+        let extent = receipt.answer.get("extents").and_then(|extents| extents.get(0));
+        let extent = extent.and_then(|id| id.as_str()).and_then(|id| id.parse().ok()).map(ExtentId);
+        if let Some(extent) = extent {
+            known.ids.writes.insert(write_hash(receipt.database, &receipt.key), made(extent));
+        }
+    }
     Some(Model {
         tables_known: if is_whole { definition.tables_max } else { TableId(0) },
         definition,
@@ -260,6 +277,11 @@ fn model_of(replayed: Replayed, is_whole: bool, known: &mut KnownObjects) -> Opt
         from_journal: true,
         adopted: 0,
     })
+}
+
+/// When an extent was made, in milliseconds: its identity tells.
+fn made(extent: ExtentId) -> u64 {
+    extent.made_at().and_then(|nanos| u64::try_from(nanos / 1_000_000).ok()).unwrap_or_default()
 }
 
 /// Step 3.
@@ -304,7 +326,9 @@ async fn open_objects(
         match found {
             Ok(extents) => all.push((key, extents)),
             // The journal has the rows of what it knows; what is only in the object is lost, and that is told.
-            Err(why) if !known.keys.contains(&key) => report.notes.push(Note::new("unreadable_object", format!("object={key}: {why}"))),
+            Err(why) if !known.keys.contains(&key) => {
+                report.notes.push(Note::new("unreadable_object", format!("object={key}: {why}")))
+            }
             Err(_) => {}
         }
     }
@@ -322,6 +346,7 @@ fn judge_objects(known: &Known, found: &[(String, Vec<FoundExtent>)], report: &m
             .map(|extent| (!extent.identity.writes.is_empty()).then_some(&extent.identity.writes))
             .collect::<Option<Vec<_>>>()
             .map(|writes| writes.into_iter().flatten().copied().collect()),
+        made: extents.first().map_or(0, |extent| made(extent.identity.extent)),
     };
     let candidates: Vec<Candidate> = found.iter().map(candidate).collect();
     let judged = judge(known, &candidates);
@@ -417,7 +442,7 @@ fn ensure_table(model: &mut Model, extent: &FoundExtent) -> bool {
         return false;
     }
     let sort_key = identity.sorted_by.iter().filter(|column| **column != identity.time_column).cloned().collect();
-    let mut schema = extent.schema.clone();
+    let mut schema = grown(&Schema::default(), &extent.schema);
     if schema.column(&identity.time_column).is_none() {
         schema = grown(&schema, &Schema::from([(identity.time_column.as_str(), kyma_core::Type::Datetime)]));
     }
@@ -431,16 +456,17 @@ fn ensure_table(model: &mut Model, extent: &FoundExtent) -> bool {
         time_column: identity.time_column.clone(),
         sort_key,
         format: extent.row.format.clone(),
+        deduplication_seconds: 0,
     };
     definition.tables_max = definition.tables_max.max(table.id);
     definition.tables.push(TableDefinition { table, texts: None, mappings: Vec::new() });
     true
 }
 
-/// The columns of both, each with the wider type.
+/// The columns of both that people see, each with the wider type.
 fn grown(known: &Schema, found: &Schema) -> Schema {
     let mut columns = known.columns().to_vec();
-    for column in found.columns() {
+    for column in found.columns().iter().filter(|column| !column.name.starts_with(HIDDEN_MARK)) {
         match columns.iter_mut().find(|known| known.name == column.name) {
             Some(known) if can_promote(known.ty, column.ty) => known.ty = column.ty,
             Some(_) => {}
@@ -457,7 +483,8 @@ fn name_apart(model: &mut Model, report: &mut RebuildReport) {
     for table in model.definition.tables.iter_mut().rev() {
         if !taken.insert(table.table.name.clone()) {
             let name = format!("{}_{}", table.table.name, table.table.id);
-            let detail = format!("database={}, table={}, named={name}", model.definition.database.name, table.table.name);
+            let detail =
+                format!("database={}, table={}, named={name}", model.definition.database.name, table.table.name);
             report.notes.push(Note::new("table_name_taken", detail));
             taken.insert(name.clone());
             table.table.name = name;

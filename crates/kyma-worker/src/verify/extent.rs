@@ -125,7 +125,10 @@ async fn check_data(source: &dyn RangeReader, expected: DataChecksum) -> Result<
     if crc == expected.crc32c {
         return Ok(Found::new());
     }
-    Ok(vec![("data_corrupt", format!("checksum of {} bytes: {crc:08x}, expected {:08x}", expected.bytes, expected.crc32c))])
+    Ok(vec![(
+        "data_corrupt",
+        format!("checksum of {} bytes: {crc:08x}, expected {:08x}", expected.bytes, expected.crc32c),
+    )])
 }
 
 /// Every page, and the statistics of blocks, of the extent and of the catalog against the rows.
@@ -163,7 +166,10 @@ async fn check_pages(
                 found.extend(unsound.map(|why| told("statistics_unsound", &format!("block={block}"), column, &why)));
             }
             if column.name == table.time_column {
-                found.extend(check_times(extent, column, array).map(|why| ("time_bounds_unsound", format!("block={block}: {why}"))));
+                found.extend(
+                    check_times(extent, column, array)
+                        .map(|why| ("time_bounds_unsound", format!("block={block}: {why}"))),
+                );
             }
             let merging = merged.remove(&column.name).map_or_else(|| actual.clone(), |known| known.merge(&actual));
             merged.insert(column.name.clone(), merging);
@@ -213,7 +219,8 @@ fn unsound(claimed: &ColumnStats, actual: &ColumnStats) -> Option<String> {
         a.as_ref().zip(b.as_ref()).is_some_and(|(a, b)| a.partial_compare(b).is_some_and(|order| order.is_ne()))
     };
     let is_exact = claimed.exact && actual.exact;
-    (is_exact && (differ(&claimed.min, &actual.min) || differ(&claimed.max, &actual.max))).then(|| format!("bounds are said to occur and do not: {:?}..{:?}", claimed.min, claimed.max))
+    (is_exact && (differ(&claimed.min, &actual.min) || differ(&claimed.max, &actual.max)))
+        .then(|| format!("bounds are said to occur and do not: {:?}..{:?}", claimed.min, claimed.max))
 }
 
 /// Why the catalog's closed bounds of time do not hold all event times.

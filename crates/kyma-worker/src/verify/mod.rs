@@ -269,7 +269,8 @@ impl Verifier {
         if unknown == 0 && told == shown {
             return Ok(None);
         }
-        let detail = format!("database={}, sequence={at}, visible={shown}, told={told}, missing={unknown}", database.name);
+        let detail =
+            format!("database={}, sequence={at}, visible={shown}, told={told}, missing={unknown}", database.name);
         Ok(Some(("journal_mismatch", detail)))
     }
 
@@ -347,7 +348,8 @@ impl Verifier {
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(|failed| failed.1)?;
             report.objects += batch.len() as u64;
-            let old = batch.into_iter().filter(|object| object.modified_nanos < youngest && object.modified_nanos > oldest);
+            let old =
+                batch.into_iter().filter(|object| object.modified_nanos < youngest && object.modified_nanos > oldest);
             let keys: Vec<String> = old.map(|object| object.key).collect();
             let known = self.recovery.object_states(&keys).await?;
             let orphans: Vec<String> = keys.into_iter().filter(|key| !known.contains_key(key)).collect();

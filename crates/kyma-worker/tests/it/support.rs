@@ -16,7 +16,7 @@ use kyma_core::{ExtentId, NodeId, Result, Schema, Sequence, Type};
 use kyma_storage::Store;
 use kyma_testkit::postgres::TestDatabase;
 use kyma_testkit::s3::TestS3;
-use kyma_worker::{GarbageSettings, Worker, WorkerSettings};
+use kyma_worker::{GarbageSettings, RetentionSettings, Worker, WorkerSettings};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ impl Bench {
         self.commit(&reservation).await.map(|_| reservation)
     }
 
-    fn extent(&self, key: &str) -> NewExtent {
+    pub(crate) fn extent(&self, key: &str) -> NewExtent {
         NewExtent {
             id: ExtentId::generate(),
             database: self.table.database,
@@ -107,8 +107,15 @@ impl Bench {
     }
 
     pub(crate) fn worker(&self, garbage: GarbageSettings, clock: Arc<dyn Clock>) -> Worker {
-        let settings =
-            WorkerSettings { poll_millis: 10, lease_millis: 5_000, tasks_at_once: 2, stop_grace_millis: 500, garbage, ..WorkerSettings::default() };
+        let settings = WorkerSettings {
+            poll_millis: 10,
+            lease_millis: 5_000,
+            tasks_at_once: 2,
+            stop_grace_millis: 500,
+            retention: RetentionSettings { period_millis: 10, batch: 3 },
+            garbage,
+            ..WorkerSettings::default()
+        };
         let catalog: Arc<dyn Catalog> = self.catalog.clone();
         Worker::new(catalog, Arc::clone(&self.store), settings, clock)
     }

@@ -31,6 +31,9 @@ pub(crate) struct Question<'a> {
     pub(crate) database: &'a str,
     /// Whether the answer says what it cost.
     pub(crate) profile: bool,
+    /// What is read instead of what is there now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) as_of: Option<&'a str>,
 }
 
 /// A column of an answer.

@@ -15,7 +15,7 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let text = if args.text == "-" { read_stdin()? } else { args.text.clone() };
     let client = Client::new(&args.target.url)?;
     let (language, database) = (&args.language, &args.target.database);
-    let question = Question { query: &text, language, database, profile: args.profile };
+    let question = Question { query: &text, language, database, profile: args.profile, as_of: args.as_of.as_deref() };
     if args.explain {
         let explained = client.explain(&question).await?.to_string();
         written(std::io::stdout().lock().write_all(explained.as_bytes()))?;

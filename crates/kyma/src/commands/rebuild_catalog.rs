@@ -9,11 +9,8 @@ use crate::{components, output};
 
 pub(crate) async fn run(args: RebuildArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.node)?;
-    let options = RebuildOptions {
-        catalog: args.catalog_id,
-        in_flight: usize::from(args.parallel),
-        ..RebuildOptions::default()
-    };
+    let options =
+        RebuildOptions { catalog: args.catalog_id, in_flight: usize::from(args.parallel), ..RebuildOptions::default() };
     let progress = Progress::default();
     let report = output::with_progress(&progress, components::rebuild_catalog(&config, &options, &progress)).await?;
     if args.json {

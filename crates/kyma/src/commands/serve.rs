@@ -9,6 +9,7 @@ use crate::config::{Config, Invalid, LogFormat};
 use crate::signals::Signals;
 
 pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
+    kyma_core::failpoint::arm_from_environment().map_err(|error| Invalid::new(failpoints_text(&error)))?;
     let config = Config::load(&args)?;
     let catalog_url = config.required_catalog_url()?.to_owned();
     config.required_store_url()?;
@@ -22,6 +23,11 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     signals.stop().await;
     signals.or_second(node.shutdown()).await;
     Ok(())
+}
+
+fn failpoints_text(error: &kyma_core::Error) -> String {
+    let hint = error.hint_text().unwrap_or_default();
+    format!("{} ({hint})", error.message())
 }
 
 /// Logs to standard error; standard output belongs to answers.

@@ -104,6 +104,17 @@ pub(super) static TABLE: &[ScalarFunction] = &[
     .own_nulls()
     .example("print extent_id()"),
     row(
+        "extent_row",
+        &[],
+        &[Any],
+        (0, 0),
+        Is(Type::Long),
+        Numbered,
+        "The place of the row in its extent, from 0; null where rows come from no table.",
+    )
+    .own_nulls()
+    .example("print isnull(extent_row())"),
+    row(
         "extent_tags",
         &[],
         &[Any],

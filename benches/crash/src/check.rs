@@ -1,0 +1,93 @@
+//! What must be true when everything is healed and quiet.
+//!
+//! 1. The backlog drains: no reservation, no doomed object, no object without visible extents, no lease that ran out.
+//! 2. No task is parked, and every kind of periodic work was done after the heal.
+//! 3. The bucket holds the registered objects, all of them and nothing else.
+//! 4. Each acknowledged row is there once, and no row is there twice.
+//! 5. The table that is replaced as a whole holds one replacement.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Result;
+use kyma_testkit::postgres::TestDatabase;
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::{Cluster, Node};
+use crate::load::{Load, REPLACED, REPLACED_ROWS, stored_keys};
+
+/// How long the backlog may take to drain.
+const DRAIN_MAX: Duration = Duration::from_secs(90);
+/// Kinds of periodic work.
+const KINDS: [&str; 2] = ["garbage", "sweep"];
+
+/// The catalog's clock.
+pub async fn now(database: &TestDatabase) -> String {
+    one(database, "SELECT clock_timestamp()::text").await
+}
+
+async fn one(database: &TestDatabase, sql: &str) -> String {
+    database.query(sql).await.into_iter().flatten().next().unwrap_or_default()
+}
+
+async fn count(database: &TestDatabase, from: &str) -> u64 {
+    one(database, &format!("SELECT count(*) FROM {from}")).await.parse().unwrap_or(u64::MAX)
+}
+
+/// What keeps the backlog from being drained, if anything does.
+async fn undrained(cluster: &Cluster, healed_at: &str) -> Result<Vec<String>> {
+    let database = &cluster.database;
+    let mut left = Vec::new();
+    let mut expect_none = |count: u64, what: &str| {
+        if count > 0 {
+            left.push(format!("{count} {what}"));
+        }
+    };
+    expect_none(count(database, "objects WHERE state = 'reserved'").await, "reservations are left");
+    expect_none(count(database, "objects WHERE state IN ('revoked', 'doomed')").await, "doomed objects are left");
+    let dead = "objects o WHERE state = 'registered' AND NOT EXISTS \
+                (SELECT 1 FROM extents e WHERE e.object_key = o.key AND e.removed_at IS NULL)";
+    expect_none(count(database, dead).await, "objects without visible extents are left");
+    let stuck = "tasks WHERE state = 'running' AND lease_until < now()";
+    expect_none(count(database, stuck).await, "leases ran out and nobody took over");
+    for kind in KINDS {
+        let done = format!("tasks WHERE kind = '{kind}' AND state = 'done' AND changed_at > '{healed_at}'");
+        expect_none(u64::from(count(database, &done).await == 0), &format!("kind of task was not done: {kind}"));
+    }
+    let registered: BTreeSet<String> =
+        database.query("SELECT key FROM objects WHERE state = 'registered'").await.into_iter().flatten().collect();
+    let stored = stored_keys(&cluster.s3).await?;
+    expect_none(registered.difference(&stored).count() as u64, "registered objects are not in the bucket");
+    expect_none(stored.difference(&registered).count() as u64, "objects in the bucket are known to nobody");
+    Ok(left)
+}
+
+/// Checks everything. The load has ended, and only `node` runs.
+pub async fn check(cluster: &Cluster, load: &Load, node: &Node, healed_at: &str) -> Result<()> {
+    let ledger = &load.ledger;
+    let deadline = Instant::now() + DRAIN_MAX;
+    loop {
+        let left = undrained(cluster, healed_at).await?;
+        if left.is_empty() {
+            break;
+        }
+        if Instant::now() >= deadline {
+            left.into_iter().for_each(|left| ledger.violated(format!("the backlog did not drain: {left}")));
+            break;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    for row in cluster.database.query("SELECT kind, error FROM tasks WHERE state = 'parked'").await {
+        ledger.violated(format!("a task is parked: {}", row.join(": ")));
+    }
+    match load.ids(&node.url).await {
+        Ok(ids) => ledger.compare(&ledger.acked_now(), &ids, "at the end"),
+        Err(error) => ledger.violated(format!("the rows cannot be counted: {error:#}")),
+    }
+    match load.query(&node.url, &format!("{REPLACED} | project id")).await {
+        Ok(rows) if rows.len() == REPLACED_ROWS || rows.is_empty() => {}
+        Ok(rows) => ledger.violated(format!("a replaced table has {} rows instead of {REPLACED_ROWS}", rows.len())),
+        Err(error) => ledger.violated(format!("the replaced table cannot be read: {error:#}")),
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Policies as the work that enforces them reads them. Commands keep nothing that is not read here.
+
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result};
+use crate::time;
+
+/// The kind of a retention policy, as the catalog keeps it.
+pub const RETENTION: &str = "retention";
+
+/// How long rows are kept, in Kusto's words: `{"SoftDeletePeriod":"10.00:00:00","Recoverability":"Enabled"}`.
+///
+/// Time counts from a row's event time. `Recoverability` is kept and changes nothing: what is removed is readable as of an
+/// earlier sequence for the grace period of garbage collection, and its bytes go then, with either value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// Nanoseconds that rows are kept, not negative; what is longer than a datetime can say is `i64::MAX`.
+    pub period: Option<i64>,
+    /// Whether what was removed should be recoverable.
+    pub recoverable: Option<bool>,
+}
+
+impl RetentionPolicy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// `Invalid` with code `policy.retention` for anything but an object of these two properties.
+    pub fn parse(json: &str) -> Result<Self> {
+        let parsed: Json = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
+        let Json::Object(said) = parsed else { return Err(wrong("it is not an object")) };
+        let mut policy = RetentionPolicy::default();
+        for (name, value) in &said {
+            let misfit = || wrong(&format!("the value of '{name}' does not fit: {value}"));
+            match name.as_str() {
+                "SoftDeletePeriod" => policy.period = Some(value.as_str().and_then(period).ok_or_else(misfit)?),
+                "Recoverability" => policy.recoverable = Some(recoverable(value).ok_or_else(misfit)?),
+                _ => return Err(wrong(&format!("it has no property '{name}'"))),
+            }
+        }
+        Ok(policy)
+    }
+
+    /// What counts for a table: what it says itself, and of what it does not say, its database.
+    pub fn or(self, of_database: RetentionPolicy) -> RetentionPolicy {
+        RetentionPolicy {
+            period: self.period.or(of_database.period),
+            recoverable: self.recoverable.or(of_database.recoverable),
+        }
+    }
+}
+
+fn wrong(why: &str) -> Error {
+    Error::invalid("policy.retention", format!("the retention policy is not understood: {why}"))
+}
+
+fn recoverable(value: &Json) -> Option<bool> {
+    match value.as_str()? {
+        "Enabled" => Some(true),
+        "Disabled" => Some(false),
+        _ => None,
+    }
+}
+
+/// A timespan that is not negative. Kusto's default, 365000 days, is more than nanoseconds can say.
+fn period(text: &str) -> Option<i64> {
+    if let Some((days, rest)) = text.trim().split_once('.')
+        && days.parse::<i64>().is_ok_and(|days| days > i64::MAX / time::DAY)
+    {
+        return time::parse_timespan(rest).map(|_| i64::MAX);
+    }
+    time::parse_timespan(text).filter(|period| *period >= 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_read_strictly() {
+        let read = |json: &str| RetentionPolicy::parse(json).ok().map(|policy| (policy.period, policy.recoverable));
+        let day = Some(time::DAY);
+        for (json, wanted) in [
+            (r#"{"SoftDeletePeriod":"1.00:00:00","Recoverability":"Disabled"}"#, Some((day, Some(false)))),
+            (r#"{"SoftDeletePeriod":"24:00:00"}"#, None),
+            (r#"{"SoftDeletePeriod":"365000.00:00:00"}"#, Some((Some(i64::MAX), None))),
+            (r#"{"SoftDeletePeriod":"365000.soon"}"#, None),
+            (r#"{"SoftDeletePeriod":"00:00:00"}"#, Some((Some(0), None))),
+            (r#"{"SoftDeletePeriod":"-00:00:01"}"#, None),
+            (r#"{"SoftDeletePeriod":7}"#, None),
+            (r#"{"Recoverability":"Perhaps"}"#, None),
+            (r#"{"Softdeleteperiod":"1.00:00:00"}"#, None),
+            ("{}", Some((None, None))),
+            ("[]", None),
+        ] {
+            assert_eq!(read(json), wanted, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_table_speaks_before_its_database() {
+        let database = RetentionPolicy { period: Some(9), recoverable: Some(true) };
+        let table = RetentionPolicy { period: Some(1), recoverable: None };
+        assert_eq!(table.or(database), RetentionPolicy { period: Some(1), recoverable: Some(true) });
+        assert_eq!(RetentionPolicy::default().or(database), database);
+    }
+}

@@ -2,15 +2,15 @@
 //!
 //! A commit is all or nothing, and one object holds all extents of one commit, so whole objects are judged:
 //!
-//! 1. An object is *certain* when one of its extents is known, or when an extent that it replaces is neither known nor
-//!    found: only what was replaced by a commit is deleted.
+//! 1. An object is *certain* when one of its extents is known or replaced by another object (only what was committed is read),
+//!    or when an extent that it replaces is neither known nor found (only what a commit replaced is deleted).
 //! 2. An object is an *orphan* when a write in it has a receipt (the commit of that receipt is known, and is not this object's),
 //!    or when what it replaces was removed by others (its commit would have been refused).
 //! 3. Of objects that share writes at most one was committed, and others were put before a crash or a refusal: an object whose
 //!    writes are all in others is left out, whichever is left. Where writes overlap only in part, both stay, and that is told: a
 //!    row that was acknowledged is never dropped.
-//! 4. Of objects that replace the same extent at most one was committed: one that was itself replaced by another, if there is
-//!    one, else the newest. The other is an orphan.
+//! 4. Of objects that replace the same extent at most one was committed: a certain one, if there is one, else the newest. The
+//!    other is an orphan.
 //! 5. What an adopted object replaces is left out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -46,7 +46,7 @@ pub(crate) struct Candidate {
 /// What became of the candidates.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
-    /// Places of those that were committed, or may have been, in order of their keys.
+    /// Places of those that were committed, or may have been, in the order in which they were made.
     pub(crate) adopted: Vec<usize>,
     /// Extents that these replaced.
     pub(crate) replaced: HashSet<ExtentId>,
@@ -61,8 +61,9 @@ pub(crate) fn judge(known: &Known, candidates: &[Candidate]) -> Judged {
     let mut judged = Judged::default();
     let found: HashSet<ExtentId> = candidates.iter().flat_map(|candidate| candidate.extents.iter().copied()).collect();
     let is_known = |extent: &ExtentId| known.live.contains(extent) || known.removed.contains(extent);
+    let read: HashSet<ExtentId> = candidates.iter().flat_map(|candidate| candidate.replaces.iter().copied()).collect();
     let is_certain = |candidate: &Candidate| {
-        candidate.extents.iter().any(is_known)
+        candidate.extents.iter().any(|extent| is_known(extent) || read.contains(extent))
             || candidate.replaces.iter().any(|source| !is_known(source) && !found.contains(source))
     };
     let certain: Vec<bool> = candidates.iter().map(is_certain).collect();
@@ -82,7 +83,7 @@ pub(crate) fn judge(known: &Known, candidates: &[Candidate]) -> Judged {
     drop_rivals(candidates, &certain, &mut judged);
 
     judged.adopted = (0..candidates.len()).filter(|at| !judged.orphans.contains_key(at)).collect();
-    judged.adopted.sort_by(|a, b| candidates[*a].key.cmp(&candidates[*b].key));
+    judged.adopted.sort_by_key(|at| (candidates[*at].made, candidates[*at].key.clone()));
     judged.replaced = judged.adopted.iter().flat_map(|at| candidates[*at].replaces.iter().copied()).collect();
     judged
 }
@@ -121,10 +122,7 @@ fn drop_rewritten(candidates: &[Candidate], certain: &[bool], judged: &mut Judge
 
 /// Step 4.
 fn drop_rivals(candidates: &[Candidate], certain: &[bool], judged: &mut Judged) {
-    let taken_over: HashSet<ExtentId> =
-        candidates.iter().flat_map(|candidate| candidate.replaces.iter().copied()).collect();
-    let was_read = |at: usize| candidates[at].extents.iter().any(|extent| taken_over.contains(extent));
-    let newest_first = |at: usize| (!certain[at], !was_read(at), std::cmp::Reverse(candidates[at].key.clone()));
+    let newest_first = |at: usize| (!certain[at], std::cmp::Reverse((candidates[at].made, candidates[at].key.clone())));
     let mut claimed: HashSet<ExtentId> = HashSet::new();
     for at in in_order(candidates, judged, newest_first) {
         let candidate = &candidates[at];
@@ -200,6 +198,14 @@ mod tests {
     fn no_write_is_dropped_when_writes_overlap() {
         let candidates = [candidate("a", &[1], &[], &[1, 2]), candidate("b", &[2], &[], &[2, 3])];
         check(&Known::default(), &candidates, &["a", "b"], &["writes_overlap"]);
+    }
+
+    /// 1 was read by a merge, so it was committed, although its writes are in a larger object, too.
+    #[test]
+    fn what_was_read_was_committed() {
+        let candidates =
+            [candidate("a", &[1], &[], &[1]), candidate("b", &[2], &[], &[1, 2]), candidate("c", &[3], &[1], &[])];
+        check(&Known::default(), &candidates, &["a", "b", "c"], &["writes_overlap"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The worker on a real PostgreSQL and a real S3.
 
 mod garbage;
+mod recovery;
 mod retention;
 mod support;
 mod tasks;

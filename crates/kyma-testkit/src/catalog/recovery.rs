@@ -149,8 +149,7 @@ async fn what_is_exported_is_imported(
 
     let now = empty.pin(id).await.unwrap();
     assert_eq!(now, definition.sequence);
-    let mut listed = super::visible(empty, &table, now).await;
-    listed.sort_by_key(|extent| extent.added);
+    let listed = super::list(empty, &table, now, TimeRange::ALL, ExtentOrder::OldestFirst).await;
     assert_eq!(listed, visible);
     let imported = import_into.definition(id).await.unwrap();
     assert_eq!((imported.tables, imported.functions), (definition.tables, definition.functions));

@@ -49,6 +49,38 @@ impl RetentionPolicy {
     }
 }
 
+/// The kind of a deduplication policy, kyma's own.
+pub const DEDUPLICATION: &str = "deduplication";
+
+/// For how long a write without an idempotency key is recognised by its content: `{"Window":"00:10:00"}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeduplicationPolicy {
+    /// Whole seconds, at least one.
+    pub window_seconds: u32,
+}
+
+impl DeduplicationPolicy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// `Invalid` with code `policy.deduplication` for anything but an object of this property.
+    pub fn parse(json: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            Error::invalid("policy.deduplication", format!("the deduplication policy is not understood: {why}"))
+        };
+        let parsed: Json = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
+        let window = match parsed.as_object().filter(|said| said.len() == 1).and_then(|said| said.get("Window")) {
+            Some(window) => window.as_str().and_then(period),
+            None => return Err(wrong("it has one property, Window")),
+        };
+        let seconds = window.map(|nanos| nanos / 1_000_000_000).filter(|seconds| *seconds > 0);
+        let window_seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok());
+        window_seconds
+            .map(|window_seconds| DeduplicationPolicy { window_seconds })
+            .ok_or_else(|| wrong("Window is a timespan of a second at least"))
+    }
+}
+
 fn wrong(why: &str) -> Error {
     Error::invalid("policy.retention", format!("the retention policy is not understood: {why}"))
 }

@@ -19,7 +19,7 @@ use crate::parse::Parser;
 type Parsed<T> = Result<T, Box<Diagnostic>>;
 
 /// How commands begin, to tell what was meant; `T` stands for any name.
-const KNOWN: [&str; 65] = [
+const KNOWN: [&str; 67] = [
     ".show version",
     ".show cluster",
     ".show capacity",
@@ -42,6 +42,7 @@ const KNOWN: [&str; 65] = [
     ".show functions",
     ".show function T",
     ".show operations",
+    ".show tasks",
     ".show queries",
     ".show running queries",
     ".show ingestion failures",
@@ -84,6 +85,7 @@ const KNOWN: [&str; 65] = [
     ".set-or-append T",
     ".set-or-replace T",
     ".ingest inline into table T",
+    ".retry task",
     ".cancel query",
 ];
 
@@ -154,7 +156,7 @@ fn read(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Command> {
 
 /// The command that the first words say; `None` when they say none.
 fn dispatch(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Option<Command>> {
-    const VERBS: [&str; 18] = [
+    const VERBS: [&str; 19] = [
         "show",
         "create",
         "create-or-alter",
@@ -172,6 +174,7 @@ fn dispatch(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Option<Comman
         "append-or-set",
         "ingest",
         "cancel",
+        "retry",
         "undo",
     ];
     parser.expect(".")?;
@@ -186,6 +189,7 @@ fn dispatch(parser: &mut Parser<'_>, data: Option<&str>) -> Parsed<Option<Comman
         "undo" => table::undo(parser),
         "ingest" => store::ingest(parser, data),
         "cancel" => store::cancel(parser),
+        "retry" => store::retry(parser),
         _ => store::store(parser, verb, data).map(Some),
     }
 }

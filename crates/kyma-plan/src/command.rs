@@ -86,6 +86,8 @@ pub enum Command {
         /// These; the latest when empty.
         ids: Vec<String>,
     },
+    /// `.show tasks`
+    ShowTasks,
     /// `.show queries`, `.show running queries`
     ShowQueries {
         /// Only those that run.
@@ -300,6 +302,11 @@ pub enum Command {
         table: String,
         /// CSV rows without a header, in column order.
         data: String,
+    },
+    /// `.retry task 7`
+    RetryTask {
+        /// Its number.
+        id: String,
     },
     /// `.cancel query "id"`
     CancelQuery {

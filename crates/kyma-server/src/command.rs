@@ -13,6 +13,7 @@ mod schema;
 mod show;
 mod store;
 mod table;
+mod tasks;
 mod write;
 
 use kyma_core::catalog::{Database, Table};
@@ -124,6 +125,8 @@ async fn run(state: &Shared, database: &str, command: Command) -> Outcome<Shown>
         }
         Command::ShowOperations { ids } => store::operations(state, &ids).await?,
         Command::ShowQueries { running } => queries::show(state, running),
+        Command::ShowTasks => tasks::show(state).await?,
+        Command::RetryTask { id } => tasks::retry(state, &id).await?,
         Command::CancelQuery { id } => queries::cancel(state, &id)?,
         Command::ShowPolicy { of, kind } => policy::show(state, database, &of, &kind).await?,
         other => return Err(Error::internal(format!("a command has no handler: command={other:?}")).into()),

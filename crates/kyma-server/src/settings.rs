@@ -21,6 +21,8 @@ pub const SHOW_PATTERNS_MAX: usize = 100_000;
 pub const SHOW_FAILURES_MAX: usize = 10_000;
 /// Operations that `.show operations` lists, the latest first.
 pub const SHOW_OPERATIONS_MAX: usize = 1_000;
+/// Tasks that `.show tasks` lists, the latest first.
+pub const SHOW_TASKS_MAX: usize = 10_000;
 /// Queries that ended and are still listed by `.show queries`.
 pub const RECENT_QUERIES_MAX: usize = 1_000;
 /// Bytes of a query's text that `.show queries` keeps.

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     /// Show how an extent is laid out
     Inspect(InspectArgs),
+    /// Show background work, or try again what failed
+    Tasks(TasksArgs),
     /// Check that the catalog and the bucket say the same
     Verify(VerifyArgs),
     /// Make the catalog again from the bucket
@@ -219,6 +221,30 @@ pub(crate) struct QueryArgs {
     /// The query, or - for standard input
     #[arg(value_name = "QUERY")]
     pub(crate) text: String,
+}
+
+/// `kyma tasks`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    kyma tasks                              the latest tasks, newest first\n  \
+    kyma tasks --state parked               those that failed for good, with their errors\n  \
+    kyma tasks --kind merge --state running what is compacted right now, and where\n  \
+    kyma tasks --retry 4711                 queue one anew")]
+pub(crate) struct TasksArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only those of a kind: merge, plan-merges, garbage, sweep, retention, delete, ...
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Only those that are queued, running, done or parked
+    #[arg(long, value_name = "STATE", value_parser = ["queued", "running", "done", "parked"])]
+    pub(crate) state: Option<String>,
+    /// Queue a parked task anew, with all of its attempts
+    #[arg(long, value_name = "TASK", conflicts_with_all = ["kind", "state"])]
+    pub(crate) retry: Option<u64>,
+    /// How to print rows; a table on a terminal, NDJSON in a pipe unless given
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
 }
 
 /// How rows are printed.

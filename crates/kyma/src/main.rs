@@ -1,8 +1,8 @@
 //! The `kyma` binary: reads the command line and the configuration, then runs one command.
 //!
 //! `dev` and `serve` are nodes, put together in `components`, the only file that names implementations. `query`,
-//! `ingest` and `generate` are clients that speak HTTP to a node. `migrate`, `config`, `inspect`,
-//! `verify` and `rebuild-catalog` are for operators.
+//! `ingest`, `tasks` and `generate` are clients that speak HTTP to a node. `migrate`, `config`, `inspect`, `verify` and
+//! `rebuild-catalog` are for operators.
 
 mod cli;
 mod client;
@@ -69,5 +69,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(args) => commands::inspect::run(args).await,
         Command::Verify(args) => commands::verify::run(args).await,
         Command::RebuildCatalog(args) => commands::rebuild_catalog::run(args).await,
+        Command::Tasks(args) => commands::tasks::run(args).await,
     }
 }

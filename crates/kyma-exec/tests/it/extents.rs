@@ -1,9 +1,10 @@
 //! What the catalog knows of a row's extent: cursors, ingestion time, ids, tags. And files elsewhere.
 
-use kyma_core::Type;
 use kyma_core::prune::Reason;
+use kyma_core::schema::{INGESTED_COLUMN, SEQUENCE_COLUMN};
+use kyma_core::{Column, Schema, Type, Value};
 
-use crate::world::{World, long, settings, shown, time};
+use crate::world::{DATABASE, World, long, settings, shown, time};
 
 /// `T(n)`: three commits, of the rows 0 and 1, 2 and 3, 4 and 5.
 async fn three_commits() -> World {
@@ -35,6 +36,39 @@ async fn a_cursor_opens_only_later_commits() {
     assert_eq!(world.rows("T | where cursor_after(current_cursor()) | count").await, ["0"]);
     let profile = world.profile(&format!("{after} | project n")).await;
     assert_eq!((profile.catalog.kept, profile.catalog.pruned.get(&Reason::Cursor)), (1, Some(&2)), "{profile:?}");
+}
+
+/// Rows of an extent that took over others keep their commits and times: a cursor gives each once, whatever was merged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_tells_the_rows_of_a_merged_extent_apart() {
+    for format in ["tlm", "toy"] {
+        let world = three_commits().await;
+        let database = world.catalog.database(DATABASE).await.unwrap().unwrap();
+        let table = world.catalog.table(database.id, "T").await.unwrap().unwrap();
+        let last: i64 = world.rows("print current_cursor()").await[0].parse().unwrap();
+        let mut columns = table.schema.columns().to_vec();
+        columns.extend([Column::new(SEQUENCE_COLUMN, Type::Long), Column::new(INGESTED_COLUMN, Type::Datetime)]);
+        let origin = |n: i64| [time(n), long(n), long(last - 2 + n / 2), Value::Datetime(1_000_000_000 * n)];
+        let rows: Vec<_> = [4, 0, 2, 5, 3, 1].map(|n| origin(n).to_vec()).into();
+        world.merged(&table, &Schema::new(columns), format, &rows, 2).await;
+        world.extent(&table, "tlm", &[vec![time(6), long(6)]], 1).await;
+
+        let of = |cursor: &str| format!("T | where {cursor} | project n");
+        let after = |back: i64| of(&format!("cursor_after('{}')", last - back));
+        assert_eq!(sorted(&world, &after(0)).await, ["6"], "{format}: the merge is no news");
+        assert_eq!(sorted(&world, &after(1)).await, ["4", "5", "6"], "{format}");
+        assert_eq!(sorted(&world, &after(3)).await, ["0", "1", "2", "3", "4", "5", "6"], "{format}");
+        assert_eq!(sorted(&world, &of(&format!("cursor_before_or_at('{}')", last - 1))).await, ["0", "1", "2", "3"]);
+        assert_eq!(world.rows(&format!("{} | count", after(1))).await, ["3"], "{format}");
+        let profile = world.profile(&after(0)).await;
+        assert_eq!(profile.catalog.pruned.get(&Reason::Cursor), Some(&1), "{format}: bounds of commits prune");
+        let ingested = "T | where ingestion_time() >= datetime(1970-01-01 00:00:04) | project n";
+        assert_eq!(sorted(&world, ingested).await, ["4", "5", "6"], "{format}");
+        let latest = "T | where n < 6 | summarize max(ingestion_time())";
+        assert_eq!(world.rows(latest).await, ["1970-01-01T00:00:05.0000000Z"], "{format}");
+        assert_eq!(world.rows("T | getschema | project ColumnName").await, ["Timestamp", "n"], "{format}");
+        assert_eq!(world.rows("T | count").await, ["7"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions};
-use kyma_core::catalog::{Catalog, Commit, NewTable, Table};
+use futures::TryStreamExt;
+use kyma_core::catalog::{Catalog, Commit, ExtentOrder, ExtentQuery, NewTable, Table};
 use kyma_core::clock::SystemClock;
 use kyma_core::extent::{NewExtent, ObjectRange};
 use kyma_core::format::{EncodeOptions, Formats, SegmentFormat};
 use kyma_core::profile::Profile;
+use kyma_core::time::TimeRange;
 use kyma_core::{ExtentId, NodeId, Schema, Type, Value};
 use kyma_exec::{Answer, Engine, EngineParts, ExecSettings, QueryError, QueryRequest};
 use kyma_storage::Store;
@@ -86,6 +88,12 @@ impl World {
         rows: &[Row],
         block_rows: usize,
     ) {
+        let commit = self.stored(table, schema, format, rows, block_rows).await;
+        self.catalog.commit(&commit).await.unwrap();
+    }
+
+    /// Puts an extent; what is to be committed.
+    async fn stored(&self, table: &Table, schema: &Schema, format: &str, rows: &[Row], block_rows: usize) -> Commit {
         let id = ExtentId::generate();
         let options = EncodeOptions {
             extent: id,
@@ -123,8 +131,22 @@ impl World {
             paths: encoded.paths,
             columns: encoded.columns,
         };
-        let commit = Commit { reservation: Some(reservation), extents: vec![extent], receipts: Vec::new() };
-        self.catalog.commit(&commit).await.unwrap();
+        Commit { reservation: Some(reservation), extents: vec![extent], receipts: Vec::new() }
+    }
+
+    /// Stores `rows` as one extent in the place of all that the table has, as compaction does.
+    pub(crate) async fn merged(&self, table: &Table, schema: &Schema, format: &str, rows: &[Row], block_rows: usize) {
+        let at = self.catalog.pin(table.database).await.unwrap();
+        let query = ExtentQuery {
+            table: table.id,
+            at,
+            time: TimeRange::ALL,
+            order: ExtentOrder::OldestFirst,
+            ranges: Vec::new(),
+        };
+        let sources: Vec<ExtentId> = self.catalog.list(query).map_ok(|extent| extent.id).try_collect().await.unwrap();
+        let commit = self.stored(table, schema, format, rows, block_rows).await;
+        self.catalog.replace(table.id, &sources, &commit).await.unwrap();
     }
 
     /// The answer to a KQL query that must succeed.

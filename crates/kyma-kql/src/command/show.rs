@@ -6,7 +6,7 @@ use super::{Parsed, names};
 use crate::parse::Parser;
 
 pub(super) fn show(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
-    const NOUNS: [&str; 21] = [
+    const NOUNS: [&str; 22] = [
         "version",
         "cluster",
         "capacity",
@@ -28,6 +28,7 @@ pub(super) fn show(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
         "materialized-views",
         "continuous-exports",
         "entity_groups",
+        "tasks",
     ];
     let Some(noun) = parser.eat_hyphenated(&NOUNS) else { return Ok(None) };
     Ok(Some(match noun {
@@ -44,6 +45,7 @@ pub(super) fn show(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
         "function" => Command::ShowFunctions { name: Some(parser.name()?.text) },
         "operations" => operations(parser)?,
         "queries" => Command::ShowQueries { running: false },
+        "tasks" => Command::ShowTasks,
         "running" => {
             parser.expect_word("queries")?;
             Command::ShowQueries { running: true }

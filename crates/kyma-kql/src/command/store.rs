@@ -78,6 +78,12 @@ fn quoted(name: &str) -> String {
     name.replace('\\', "\\\\").replace('\'', "\\'")
 }
 
+/// `.retry task 7`
+pub(super) fn retry(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
+    parser.expect_word("task")?;
+    Ok(Some(Command::RetryTask { id: parser.text()? }))
+}
+
 /// `.cancel query "id"`
 pub(super) fn cancel(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
     parser.expect_word("query")?;

@@ -60,6 +60,8 @@ fn shows() {
             Command::ShowOperations { ids: vec![text("3827def6-0773-4f2a-859e-c02cf395deaf")] },
         ),
         (".show running queries", Command::ShowQueries { running: true }),
+        (".show tasks", Command::ShowTasks),
+        (".retry task 7", Command::RetryTask { id: text("7") }),
         (
             ".show table T ingestion csv mapping \"m\"",
             Command::ShowMappings { table: Some(text("T")), kind: Some(text("csv")), name: Some(text("m")) },

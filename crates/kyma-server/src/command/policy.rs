@@ -5,7 +5,7 @@
 //! these, so it can be switched off only, until it is enforced.
 
 use kyma_core::catalog::{Policy, Table};
-use kyma_core::policy::{RETENTION, RetentionPolicy};
+use kyma_core::policy::{DEDUPLICATION, DeduplicationPolicy, RETENTION, RetentionPolicy};
 use kyma_core::{Error, Result, TableId, Type, time};
 use kyma_plan::PolicyOwner;
 use serde_json::{Map, Value as Json, json};
@@ -14,6 +14,7 @@ use super::table::{SmallTable, string};
 use super::{all_tables, existing_database, find_table};
 use crate::state::Shared;
 
+const DEDUPLICATION_ENFORCED: &str = "enforced: a write without a key is stored once within the window";
 /// What every answer about a policy says that is enforced by nothing yet.
 const NOT_ENFORCED: &str = "kept, not enforced yet";
 /// What every answer about retention says.
@@ -23,9 +24,10 @@ const RETENTION_ENFORCED: &str = "enforced: rows past their time are removed, an
 const CACHING_ENFORCED_NOT: &str = "kept, not enforced: a node's cache decides by use what stays near";
 
 /// Kinds that are kept, each with Kusto's name of the policy.
-const KEPT: [(&str, &str); 4] = [
+const KEPT: [(&str, &str); 5] = [
     ("retention", "RetentionPolicy"),
     ("caching", "CachingPolicy"),
+    (DEDUPLICATION, "DeduplicationPolicy"),
     ("ingestionbatching", "IngestionBatchingPolicy"),
     ("row_level_security", "RowLevelSecurityPolicy"),
 ];
@@ -102,6 +104,7 @@ fn add(shown: &mut SmallTable, owner: &Owner, kind: &str, policy: Option<&Policy
     let (entity, entity_type) = owner.entity();
     let remark = match kind {
         RETENTION => RETENTION_ENFORCED,
+        DEDUPLICATION => DEDUPLICATION_ENFORCED,
         "caching" => CACHING_ENFORCED_NOT,
         _ => NOT_ENFORCED,
     };
@@ -176,8 +179,15 @@ pub(super) async fn put(
         }
     }
     let json = Json::Object(said).to_string();
-    if kind == RETENTION {
-        RetentionPolicy::parse(&json).map_err(|error| wrong(kind, error.message()))?;
+    match kind {
+        RETENTION => {
+            RetentionPolicy::parse(&json).map_err(|error| wrong(kind, error.message()))?;
+        }
+        DEDUPLICATION => {
+            let policy = DeduplicationPolicy::parse(&json).map_err(|error| wrong(kind, error.message()))?;
+            deduplicate(state, &owner, policy.window_seconds).await?;
+        }
+        _ => {}
     }
     let policy = Policy { database: owner.database.id, table: owner.table_id(), kind: kind.to_owned(), json };
     state.catalog.put_policy(&policy).await?;
@@ -190,16 +200,31 @@ pub(super) async fn put(
 pub(super) async fn drop(state: &Shared, current: &str, of: &PolicyOwner, kind: &str) -> Result<SmallTable> {
     kept(kind)?;
     let owner = owner(state, current, of).await?;
+    if kind == DEDUPLICATION {
+        deduplicate(state, &owner, 0).await?;
+    }
     state.catalog.drop_policy(owner.database.id, owner.table_id(), kind).await?;
     let mut answered = shown();
     add(&mut answered, &owner, kind, None);
     Ok(answered)
 }
 
+/// The window is part of the table, so that every write finds it there.
+async fn deduplicate(state: &Shared, owner: &Owner, window_seconds: u32) -> Result<()> {
+    let Some(table) = &owner.table else {
+        return Err(Error::invalid("command.policy_of_table", "this policy is one of a table, not of a database")
+            .hint("write .alter table T policy deduplication ..."));
+    };
+    state.catalog.set_deduplication(table.id, window_seconds).await?;
+    state.ingester.forget_table(&table.database_name, &table.name);
+    Ok(())
+}
+
 fn wrong(kind: &str, why: impl std::fmt::Display) -> Error {
     let hint = match kind {
         "retention" => r#"write '{"SoftDeletePeriod":"10.00:00:00","Recoverability":"Enabled"}' or softdelete = 10d"#,
         "caching" => "write hot = 30d",
+        DEDUPLICATION => r#"write '{"Window":"00:10:00"}'"#,
         "ingestionbatching" => {
             r#"write '{"MaximumBatchingTimeSpan":"00:00:30","MaximumNumberOfItems":500,"MaximumRawDataSizeMB":1024}'"#
         }

@@ -24,7 +24,7 @@ use super::write::create_table;
 use super::{LANGUAGE, ensure_database};
 use crate::failure::{Failure, Outcome};
 use crate::http::query::Turn;
-use crate::settings::{Role, SHOW_OPERATIONS_MAX, STORE_BYTES_MAX};
+use crate::settings::{Role, SHOW_OPERATIONS_MAX, SHOW_TASKS_MAX, STORE_BYTES_MAX};
 use crate::state::Shared;
 
 /// How often a replacement is tried when compaction changes the table meanwhile.
@@ -288,5 +288,32 @@ pub(super) async fn operations(state: &Shared, ids: &[String]) -> Result<SmallTa
             string(""),
         ]);
     }
+    if ids.is_empty() {
+        parked_tasks(state, &mut shown).await?;
+    }
     Ok(shown)
+}
+
+/// Background work that was given up is an operation that failed; `.show tasks` has all of it.
+async fn parked_tasks(state: &Shared, shown: &mut SmallTable) -> Result<()> {
+    let parked = state.catalog.recent(SHOW_TASKS_MAX).await?.into_iter().filter(|task| task.state == "parked");
+    for task in parked {
+        let id = Value::Guid(u128::from(task.id.0.unsigned_abs()));
+        let (began, ended) = (task.run_at.min(task.changed), task.changed);
+        shown.row([
+            id.clone(),
+            string(format!("Task {}: {}", task.id, task.kind)),
+            string(task.node.map(|node| node.to_string()).unwrap_or_default()),
+            Value::Datetime(began),
+            Value::Datetime(ended),
+            Value::Timespan(ended.saturating_sub(began)),
+            string("Failed"),
+            string(task.error.as_deref().unwrap_or_default()),
+            id,
+            Value::Bool(true),
+            string(""),
+            string(""),
+        ]);
+    }
+    Ok(())
 }

@@ -9,4 +9,5 @@ pub(crate) mod migrate;
 pub(crate) mod query;
 pub(crate) mod rebuild_catalog;
 pub(crate) mod serve;
+pub(crate) mod tasks;
 pub(crate) mod verify;

@@ -75,7 +75,7 @@ fn written(outcome: std::io::Result<()>) -> anyhow::Result<bool> {
     }
 }
 
-fn print(answer: &Answer, format: Format, with_profile: bool) -> anyhow::Result<()> {
+pub(super) fn print(answer: &Answer, format: Format, with_profile: bool) -> anyhow::Result<()> {
     for warning in &answer.warnings {
         eprintln!("{}", warning.rendered);
     }

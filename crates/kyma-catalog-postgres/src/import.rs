@@ -146,7 +146,7 @@ impl Import for PostgresImport {
     async fn finish(mut self: Box<Self>, databases_max: DatabaseId, tables_max: TableId) -> Result<()> {
         let client = self.client()?;
         for (table, max) in [("databases", databases_max.0), ("tables", tables_max.0)] {
-            let sql = "SELECT setval(pg_get_serial_sequence($1, 'id'), greatest($2, 1), $2 >= 1)";
+            let sql = "SELECT setval(pg_get_serial_sequence($1::text, 'id'), greatest($2::bigint, 1), $2::bigint >= 1)";
             one(client, DOING, sql, &[&table, &max]).await?;
         }
         client.batch_execute("COMMIT").await.map_err(error::statement(DOING))?;

@@ -14,7 +14,8 @@ async fn keeps_every_promise() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn is_exported_and_imported() {
     let (catalog, _database) = postgres::catalog().await;
-    let (empty, _other) = postgres::catalog().await;
+    let (empty, other) = postgres::catalog().await;
+    other.execute("UPDATE catalog SET id = gen_random_uuid()").await;
     kyma_testkit::catalog::recovery_suite((catalog.clone(), catalog), (empty.clone(), empty)).await;
 }
 

@@ -166,14 +166,13 @@ async fn replay_all(
     report: &mut RebuildReport,
     progress: &Progress,
 ) -> Result<(BTreeMap<DatabaseId, Model>, KnownObjects, i64)> {
-    let (mut catalogs, foreign) = journal::list(store).await?;
+    let (catalogs, foreign) = journal::list(store).await?;
     if !foreign.is_empty() {
         report
             .notes
             .push(Note::new("foreign_journal_objects", format!("objects={}, first={}", foreign.len(), foreign[0])));
     }
     let mut replayed: BTreeMap<Uuid, BTreeMap<DatabaseId, Replayed>> = BTreeMap::new();
-    catalogs.retain(|id, _| options.catalog.is_none_or(|wanted| wanted == *id));
     for (id, databases) in &catalogs {
         for (database, parts) in databases {
             replayed.entry(*id).or_default().insert(*database, journal::replay::replay(store, parts).await?);
@@ -191,7 +190,9 @@ async fn replay_all(
     report.journal_of = Some(chosen);
     let mut models = BTreeMap::new();
     let (mut end, mut flawed_end) = (i64::MIN, i64::MAX);
-    for (database, replayed) in replayed.remove(&chosen).unwrap_or_default() {
+    let databases = replayed.remove(&chosen).unwrap_or_default();
+    let chosen_from = databases.values().find_map(|database| database.rebuilt_from);
+    for (database, replayed) in databases {
         end = end.max(replayed.written_at);
         let is_whole = replayed.definition.is_some() && !replayed.flaws.iter().any(is_loss);
         if !is_whole {
@@ -204,7 +205,29 @@ async fn replay_all(
             models.insert(database, model);
         }
     }
+    add_ancestors(replayed, chosen_from, &mut known);
     Ok((models, known, end.min(flawed_end)))
+}
+
+/// What the catalogs before this one removed and left in the bucket stays removed.
+fn add_ancestors(
+    mut replayed: BTreeMap<Uuid, BTreeMap<DatabaseId, Replayed>>,
+    mut from: Option<Uuid>,
+    known: &mut KnownObjects,
+) {
+    while let Some(databases) = from.take().and_then(|id| replayed.remove(&id)) {
+        for Replayed { definition, extents, removed, rebuilt_from, .. } in databases.into_values() {
+            from = from.or(rebuilt_from);
+            let tables: HashSet<TableId> =
+                definition.iter().flat_map(|definition| &definition.tables).map(|table| table.table.id).collect();
+            let dropped = extents.into_values().filter(|extent| !tables.contains(&extent.table));
+            let gone = removed.into_iter().chain(dropped.map(|extent| (extent.id, extent.location.key.clone())));
+            for (extent, key) in gone.filter(|(extent, _)| !known.ids.live.contains(extent)) {
+                known.ids.removed.insert(extent);
+                known.keys.insert(key);
+            }
+        }
+    }
 }
 
 /// Whether a flaw means that commits may be missing. A crash of the writer leaves an incomplete entry, which is none.

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use kyma_catalog_postgres::PostgresCatalog;
 use kyma_core::catalog::{
-    Catalog, Commit, Database, Definitions, ExtentOrder, ExtentQuery, Extents, Garbage, IngestionMapping, Policy,
-    Recovery, StoredFunction, Table, Tables,
+    Commit, Database, Definitions, ExtentOrder, ExtentQuery, Extents, Garbage, IngestionMapping, Policy,
+    StoredFunction, Table, Tables,
 };
 use kyma_core::clock::{Clock, SystemClock};
 use kyma_core::extent::Extent;
@@ -27,7 +27,7 @@ use kyma_ingest::{
     BodyFormat, Encoding, IngestAnswer, IngestParts, IngestRequest, IngestSettings, Ingester, LocalRouter, Rewrite,
 };
 use kyma_storage::Store;
-use kyma_storage::object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path};
+use kyma_storage::object_store::{ObjectStoreExt, PutPayload, path::Path};
 use kyma_testkit::postgres::TestDatabase;
 use kyma_testkit::s3::TestS3;
 use kyma_worker::rebuild::{RebuildOptions, RebuildReport, rebuild};
@@ -61,6 +61,8 @@ impl World {
     }
 
     async fn over(catalog: Arc<PostgresCatalog>, database: TestDatabase, s3: TestS3) -> World {
+        // Databases of tests are copies of one: each is to be a catalog of its own.
+        database.execute("UPDATE catalog SET id = gen_random_uuid()").await;
         let store = Store::from_object_store(s3.object_store());
         let router = Arc::new(LocalRouter::new());
         let ingester = Ingester::new(IngestParts {
@@ -292,8 +294,10 @@ async fn a_journal_makes_the_same_catalog() {
     assert_eq!(codes(&report), ["orphan_object"], "{report:#?}");
     let repaired = world.verify(Level::Quick, true).await;
     assert_eq!((repaired.unrepaired, repaired.counts["orphan_object"] > 0), (0, true));
-    let (_, report) = world.rebuilt().await;
+    let before = (world.rows("t").await, world.rows("u").await);
+    let (world, report) = world.rebuilt().await;
     assert_eq!(notes(&report), ["superseded_journal"], "the newer journal counts");
+    assert_eq!((world.rows("t").await, world.rows("u").await), before, "what the first catalog removed stays removed");
 }
 
 /// What was committed after the last entry is found by footers; what was put and never committed is told apart.
@@ -361,8 +365,8 @@ async fn a_broken_journal_is_told() {
     }
     let mut parts: Vec<String> = world.store.list("journal").map_ok(|object| object.key).try_collect().await.unwrap();
     parts.sort();
-    assert_eq!(parts.len(), 4);
-    world.store.delete(&parts[2]).await.unwrap();
+    assert_eq!(parts.len(), 5, "a full entry of two parts, and three deltas");
+    world.store.delete(&parts[3]).await.unwrap();
     assert_eq!(codes(&world.verify(Level::Quick, false).await), ["journal_gap"]);
     let rows = world.rows("t").await;
     let (rebuilt, report) = world.rebuilt().await;

@@ -34,6 +34,7 @@ use kyma_core::clock::Clock;
 use kyma_core::failpoint::{self, Point};
 use kyma_core::format::{Formats, write_hash};
 use kyma_core::limits::EXTENT_WRITES_MAX;
+use kyma_core::object::{self, DirectoryEntry};
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
 use kyma_storage::Store;
 use tokio::time::{Instant, sleep, timeout};
@@ -232,7 +233,10 @@ impl Committer {
 
     /// Steps 2 to 4.
     async fn store(&self, extents: Extents, receipts: Vec<Receipt>, removal: Option<&Removal>) -> Ending {
-        let (mut new_extents, object) = lay_out(extents);
+        let (mut new_extents, object) = match lay_out(extents) {
+            Ok(laid_out) => laid_out,
+            Err(error) => return Ending::Failed(error),
+        };
         if new_extents.is_empty() {
             let commit = Commit { reservation: None, extents: Vec::new(), receipts };
             return self.commit(&commit, removal).await.unwrap_or_else(|| Ending::Failed(revoked()));
@@ -417,32 +421,47 @@ fn split(units: Vec<Unit>, places: &BTreeSet<usize>) -> (Vec<Unit>, Vec<Unit>) {
     (at, rest)
 }
 
-/// Lays the extents one after another; their key is still to come.
-fn lay_out(extents: Extents) -> (Vec<kyma_core::extent::NewExtent>, Bytes) {
+/// Lays the extents one after another, and their directory after them; their key is still to come.
+fn lay_out(extents: Extents) -> Result<(Vec<kyma_core::extent::NewExtent>, Bytes)> {
     let mut extents = extents.0;
     if extents.len() == 1
         && let Some((sealed, _)) = extents.pop()
     {
-        return (vec![sealed.extent], sealed.encoded.bytes);
+        return Ok((vec![sealed.extent], sealed.encoded.bytes));
     }
     let total = extents.iter().map(|(sealed, _)| sealed.encoded.bytes.len()).sum();
     let mut object = BytesMut::with_capacity(total);
     let mut laid = Vec::with_capacity(extents.len());
+    let mut directory = Vec::with_capacity(extents.len());
     for (mut sealed, _) in extents {
         sealed.extent.location.offset = object.len() as u64;
         object.extend_from_slice(&sealed.encoded.bytes);
+        directory.push(DirectoryEntry {
+            extent: sealed.extent.id,
+            format: sealed.extent.format.clone(),
+            offset: sealed.extent.location.offset,
+            length: sealed.extent.location.length,
+            footer_length: sealed.extent.footer_length,
+        });
         laid.push(sealed.extent);
     }
-    (laid, object.freeze())
+    if !laid.is_empty() {
+        object.extend_from_slice(&object::write(&directory)?);
+    }
+    Ok((laid, object.freeze()))
 }
 
-/// Names the writes of the units at `places`; none when one has no key, or when there are too many.
+/// Names the writes of the units at `places`; none when one has no key of a client, or when there are too many. A content is
+/// no name: after its window it is stored again.
 fn writes(units: &[Unit], places: &BTreeSet<usize>) -> Vec<u128> {
     if places.len() > EXTENT_WRITES_MAX {
         return Vec::new();
     }
     let units = places.iter().filter_map(|place| units.get(*place));
-    let hash = |unit: &Unit| unit.key.as_ref().map(|key| write_hash(unit.database.id, &key.text));
+    let hash = |unit: &Unit| {
+        let key = unit.key.as_ref().filter(|key| key.window_seconds.is_none())?;
+        Some(write_hash(unit.database.id, &key.text))
+    };
     units.map(hash).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 

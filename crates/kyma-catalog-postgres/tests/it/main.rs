@@ -2,6 +2,7 @@
 
 mod conformance;
 mod local;
+mod faults;
 mod lost_commit;
 mod outage;
 mod upgrade;

@@ -55,9 +55,8 @@ pub(crate) async fn encode_alone(store: &Arc<Store>, extents: &[Extent]) -> Resu
         alone.seconds += thread_seconds()? - before;
         alone.bytes += encoded.bytes.len() as u64;
         alone.raw_bytes += extent.raw_bytes;
-        let shown: Vec<usize> = (0..rows.num_columns())
-            .filter(|at| !rows.schema().field(*at).name().starts_with(HIDDEN_MARK))
-            .collect();
+        let shown: Vec<usize> =
+            (0..rows.num_columns()).filter(|at| !rows.schema().field(*at).name().starts_with(HIDDEN_MARK)).collect();
         let encoded = Tlm.encode(&[rows.project(&shown)?], &options(extent)).map_err(explain)?;
         alone.bytes_without_hidden += encoded.bytes.len() as u64;
     }

@@ -18,6 +18,7 @@
 
 mod definitions;
 mod history;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,6 +37,10 @@ use crate::time::TimeRange;
 
 pub use definitions::{Definitions, IngestionMapping, Operation, Operations, Policy, StoredFunction, TableTexts};
 pub use history::{DroppedTable, ExpiryQuery, GivenUp, History};
+pub use recovery::{
+    Audit, CatalogIdentity, DatabaseDefinition, ExtentPage, Import, JournalMark, JournalState, NumberedReceipt,
+    ObjectState, ReceiptPage, Recovery, TableDefinition,
+};
 
 /// A database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

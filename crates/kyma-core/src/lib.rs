@@ -18,6 +18,7 @@ pub mod failpoint;
 pub mod format;
 pub mod ids;
 pub mod limits;
+pub mod object;
 pub mod pattern;
 pub mod planted;
 pub mod policy;

@@ -35,6 +35,7 @@ use kyma_core::clock::Clock;
 use kyma_core::failpoint::{self, Point};
 use kyma_core::format::{Formats, write_hash};
 use kyma_core::limits::EXTENT_WRITES_MAX;
+use kyma_core::object::{self, DirectoryEntry};
 use kyma_core::planted::{self, Bug};
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
 use kyma_storage::Store;
@@ -242,7 +243,10 @@ impl Committer {
 
     /// Steps 2 to 4.
     async fn store(&self, extents: Extents, receipts: Vec<Receipt>, removal: Option<&Removal>) -> Ending {
-        let (mut new_extents, object) = lay_out(extents);
+        let (mut new_extents, object) = match lay_out(extents) {
+            Ok(laid_out) => laid_out,
+            Err(error) => return Ending::Failed(error),
+        };
         if new_extents.is_empty() {
             let commit = Commit { reservation: None, extents: Vec::new(), receipts };
             return self.commit(&commit, removal).await.unwrap_or_else(|| Ending::Failed(revoked()));
@@ -284,7 +288,12 @@ impl Committer {
     async fn commit(&self, commit: &Commit, removal: Option<&Removal>) -> Option<Ending> {
         let committing = async {
             match removal {
-                Some(Removal { table, sources }) => self.catalog.replace(*table, sources, commit).await,
+                Some(Removal { table, sources }) => {
+                    failpoint::reach(Point::ReplaceBeforeCommit)?;
+                    let committed = self.catalog.replace(*table, sources, commit).await?;
+                    failpoint::reach(Point::ReplaceAfterCommit).map_err(commit_unknown)?;
+                    Ok(committed)
+                }
                 None => self.catalog.commit(commit).await,
             }
         };
@@ -292,7 +301,7 @@ impl Committer {
             Ok(Ok(committed)) => return Some(Ending::Stored(committed)),
             Ok(Err(error)) => error,
             Err(_elapsed) if planted::is(Bug::TimeoutIsFailure) => catalog_silent(),
-            Err(_elapsed) => Error::unavailable("catalog.commit_unknown", "the commit was not answered in time"),
+            Err(elapsed) => commit_unknown(elapsed),
         };
         match (error.code(), error.kind()) {
             ("catalog.reservation_revoked", _) => None,
@@ -420,6 +429,10 @@ impl Committer {
     }
 }
 
+fn commit_unknown(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::unavailable("catalog.commit_unknown", "the commit was not answered in time").because(cause)
+}
+
 fn revoked() -> Error {
     Error::unavailable("ingest.commit_failed", "the reservation of an object was revoked again and again")
         .hint("send the write again; the garbage collector's grace period may be too short")
@@ -443,32 +456,47 @@ fn split(units: Vec<Unit>, places: &BTreeSet<usize>) -> (Vec<Unit>, Vec<Unit>) {
     (at, rest)
 }
 
-/// Lays the extents one after another; their key is still to come.
-fn lay_out(extents: Extents) -> (Vec<kyma_core::extent::NewExtent>, Bytes) {
+/// Lays the extents one after another, and their directory after them; their key is still to come.
+fn lay_out(extents: Extents) -> Result<(Vec<kyma_core::extent::NewExtent>, Bytes)> {
     let mut extents = extents.0;
     if extents.len() == 1
         && let Some((sealed, _)) = extents.pop()
     {
-        return (vec![sealed.extent], sealed.encoded.bytes);
+        return Ok((vec![sealed.extent], sealed.encoded.bytes));
     }
     let total = extents.iter().map(|(sealed, _)| sealed.encoded.bytes.len()).sum();
     let mut object = BytesMut::with_capacity(total);
     let mut laid = Vec::with_capacity(extents.len());
+    let mut directory = Vec::with_capacity(extents.len());
     for (mut sealed, _) in extents {
         sealed.extent.location.offset = object.len() as u64;
         object.extend_from_slice(&sealed.encoded.bytes);
+        directory.push(DirectoryEntry {
+            extent: sealed.extent.id,
+            format: sealed.extent.format.clone(),
+            offset: sealed.extent.location.offset,
+            length: sealed.extent.location.length,
+            footer_length: sealed.extent.footer_length,
+        });
         laid.push(sealed.extent);
     }
-    (laid, object.freeze())
+    if !laid.is_empty() {
+        object.extend_from_slice(&object::write(&directory)?);
+    }
+    Ok((laid, object.freeze()))
 }
 
-/// Names the writes of the units at `places`; none when one has no key, or when there are too many.
+/// Names the writes of the units at `places`; none when one has no key of a client, or when there are too many. A content is
+/// no name: after its window it is stored again.
 fn writes(units: &[Unit], places: &BTreeSet<usize>) -> Vec<u128> {
     if places.len() > EXTENT_WRITES_MAX {
         return Vec::new();
     }
     let units = places.iter().filter_map(|place| units.get(*place));
-    let hash = |unit: &Unit| unit.key.as_ref().map(|key| write_hash(unit.database.id, &key.text));
+    let hash = |unit: &Unit| {
+        let key = unit.key.as_ref().filter(|key| key.window_seconds.is_none())?;
+        Some(write_hash(unit.database.id, &key.text))
+    };
     units.map(hash).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 

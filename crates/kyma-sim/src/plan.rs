@@ -184,5 +184,6 @@ fn worker(rng: &mut Rng) -> WorkerSettings {
             ..CompactSettings::default()
         },
         retention: RetentionSettings { period_millis: 30_000, batch: rng.pick(&[1, 100]) },
+        ..WorkerSettings::default()
     }
 }

@@ -6,6 +6,8 @@ pub mod format;
 #[cfg(feature = "servers")]
 pub mod postgres;
 #[cfg(feature = "servers")]
+pub mod proxy;
+#[cfg(feature = "servers")]
 pub mod s3;
 pub mod toy_format;
 #[cfg(feature = "servers")]

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check;
 use crate::cluster::{Cluster, Node};
 use crate::ledger::Ledger;
-use crate::load::{Load, Targets, Writer};
+use crate::load::{Expected, Load, Targets, Writer};
 use crate::plan::{Cell, Mode};
 
 /// How long the load may take to reach a point.
@@ -36,7 +36,7 @@ const MORE_ACKS: u64 = 9;
 /// How long these may take.
 const MORE_ACKS_MAX: Duration = Duration::from_secs(90);
 /// Writers, and which of them send idempotency keys.
-const WRITERS: [bool; 3] = [true, true, true];
+const WRITERS: [bool; 3] = [true, true, false];
 
 /// How a cell went.
 #[derive(Debug)]
@@ -78,10 +78,13 @@ async fn run_inner(
     let cluster = Cluster::start(binary).await?;
     let mut other = cluster.spawn("other", "")?;
     other.ready().await?;
-    let mut failing = cluster.spawn("failing", &cell.failpoints())?;
     let targets = Arc::new(Targets::default());
+    let expected = if cell.mode == Mode::Panic { Expected::Panics } else { Expected::Transient };
+    let (ledger_too, client) = (Arc::clone(ledger), cluster.client().clone());
+    let load = Load { targets: Arc::clone(&targets), ledger: ledger_too, client, expected };
+    load.make_tables(&other.url, &cluster.database).await?;
+    let mut failing = cluster.spawn("failing", &cell.failpoints())?;
     targets.set(vec![failing.url.clone(), other.url.clone()]);
-    let load = Load { targets: Arc::clone(&targets), ledger: Arc::clone(ledger), client: cluster.client().clone() };
 
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();

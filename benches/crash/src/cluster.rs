@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Settings that make background work eager and waits short, so that a cell takes seconds. Each relation of the defaults
 /// is kept: a lease is longer than a poll, what is called stale is older than a flush takes, and a stop of a minute is
 /// longer than all of them.
-pub const SETTINGS: [(&str, &str); 17] = [
+pub const SETTINGS: [(&str, &str); 23] = [
     ("LOG", "info"),
     ("CACHE_MEMORY_BYTES", "16777216"),
     ("STORE_SECONDS", "10"),
@@ -28,6 +28,12 @@ pub const SETTINGS: [(&str, &str); 17] = [
     ("INGEST__FLUSH_INTERVAL_MILLIS", "50"),
     ("INGEST__CATALOG_TIMEOUT_MILLIS", "8000"),
     ("INGEST__OUTCOME_TIMEOUT_MILLIS", "8000"),
+    ("INGEST__TABLE_AGE_MAX_MILLIS", "200"),
+    ("WORKER__COMPACT__PERIOD_MILLIS", "500"),
+    ("WORKER__COMPACT__GATHER_EXTENTS", "4"),
+    ("WORKER__COMPACT__GATHER_AGE_MILLIS", "1500"),
+    ("WORKER__COMPACT__QUIET_MILLIS", "2000"),
+    ("WORKER__RETENTION__PERIOD_MILLIS", "500"),
     ("WORKER__POLL_MILLIS", "100"),
     ("WORKER__LEASE_MILLIS", "4000"),
     ("WORKER__STOP_GRACE_MILLIS", "2000"),

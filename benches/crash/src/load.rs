@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use kyma_testkit::postgres::TestDatabase;
 use kyma_testkit::s3::TestS3;
 use object_store::{ObjectStoreExt, PutPayload};
 use parking_lot::RwLock;
@@ -21,6 +22,8 @@ pub const TABLE: &str = "T";
 pub const REPLACED: &str = "G";
 /// Rows of the replaced table.
 pub const REPLACED_ROWS: usize = 5;
+/// A table whose rows are older than its retention when they come.
+pub const EXPIRED: &str = "Old";
 /// Rows of one write.
 const BATCH_ROWS: i64 = 20;
 /// How long a client waits for an answer before it sends again.
@@ -53,6 +56,30 @@ pub struct Load {
     pub ledger: Arc<Ledger>,
     /// The HTTP client.
     pub client: reqwest::Client,
+    /// Which failures may be, besides those that ask to try again.
+    pub expected: Expected,
+}
+
+/// Failures that are right for what was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// None: only answers that ask to try again.
+    Transient,
+    /// A panic in a request is an answer 500 `internal`.
+    Panics,
+    /// Bytes that changed under way are an answer 500 `storage.corrupt`.
+    Corruption,
+}
+
+impl Expected {
+    fn allows(self, status: u16, code: &str) -> bool {
+        match (status, code) {
+            (408 | 409 | 429 | 503 | 504, _) => true,
+            (500, "internal") => self == Expected::Panics,
+            (500, "storage.corrupt") => self == Expected::Corruption,
+            _ => false,
+        }
+    }
 }
 
 /// One writer.
@@ -116,7 +143,7 @@ impl Load {
             return Ok(answer);
         }
         let code = answer["error"]["code"].as_str().unwrap_or("?").to_owned();
-        if !matches!(status.as_u16(), 408 | 409 | 429 | 503 | 504) {
+        if !self.expected.allows(status.as_u16(), &code) {
             self.ledger.violated(format!("a sound request was refused for good: {status} {answer}"));
         }
         bail!("{} {code}", status.as_u16())
@@ -154,7 +181,19 @@ impl Load {
         }
     }
 
-    /// Makes garbage of every kind: replaces rows, and puts objects that nobody knows.
+    /// Makes the tables: the counted one recognises writes that are sent again, the one of old rows keeps none.
+    pub async fn make_tables(&self, url: &str, database: &TestDatabase) -> Result<()> {
+        for table in [TABLE, EXPIRED, REPLACED] {
+            self.query(url, &format!(".create table {table} (Timestamp: datetime, id: long, message: string)")).await?;
+        }
+        self.query(url, &format!(".alter table {EXPIRED} policy retention softdelete = 365d")).await?;
+        let recognise = format!("UPDATE tables SET deduplication_seconds = 3600 WHERE name = '{TABLE}'");
+        database.execute(&recognise).await;
+        Ok(())
+    }
+
+    /// Makes garbage of every kind: writes rows that are past their time, replaces rows, and puts objects that nobody
+    /// knows.
     pub async fn make_garbage(self, s3: Arc<dyn object_store::ObjectStore>, stop: CancellationToken) {
         for turn in 0.. {
             let replace = format!(".set-or-replace {REPLACED} <| {TABLE} | project id | take {REPLACED_ROWS}");
@@ -165,9 +204,16 @@ impl Load {
                     self.ledger.failed(&format!("replace: {error}"));
                 }
             };
+            let expiring = async {
+                let url = format!("{}/v1/ingest/default/{EXPIRED}", self.targets.at(turn));
+                let body = json!({"Timestamp": "2020-01-01T00:00:00Z", "id": turn, "message": "old"}).to_string();
+                if let Err(error) = self.answer(self.client.post(url).timeout(PATIENCE).body(body)).await {
+                    self.ledger.failed(&format!("old row: {error}"));
+                }
+            };
             let path = object_store::path::Path::from(format!("extents/2020/01/01/{}.kyma", uuid::Uuid::now_v7()));
             let putting = s3.put(&path, PutPayload::from_static(b"nobody knows this"));
-            let (put, ()) = tokio::join!(putting, replacing);
+            let (put, (), ()) = tokio::join!(putting, replacing, expiring);
             if let Err(error) = put {
                 self.ledger.failed(&format!("put: {error}"));
             }

@@ -29,8 +29,6 @@ use crate::error;
 use crate::pool::{PostgresCatalog, execute, get, query};
 use crate::rows;
 
-/// How often a commit that deadlocked is tried.
-const ATTEMPTS_MAX: usize = 4;
 /// Expired receipts removed by one commit that adds some.
 const RECEIPTS_EXPIRED_MAX: i64 = 100;
 
@@ -41,16 +39,10 @@ pub(crate) struct Removal<'a> {
 }
 
 impl PostgresCatalog {
-    /// Commits, and again when PostgreSQL broke a deadlock by ending this transaction.
+    /// Commits, and again when PostgreSQL ended this transaction in favour of others.
     pub(crate) async fn commit_retrying(&self, commit: &Commit, removal: Option<Removal<'_>>) -> Result<Committed> {
         check_shape(commit)?;
-        let mut attempt = 1;
-        loop {
-            match self.commit_once(commit, removal.as_ref()).await {
-                Err(error) if error.code() == "catalog.contended" && attempt < ATTEMPTS_MAX => attempt += 1,
-                result => return result,
-            }
-        }
+        self.retrying(|| self.commit_once(commit, removal.as_ref())).await
     }
 
     async fn commit_once(&self, commit: &Commit, removal: Option<&Removal<'_>>) -> Result<Committed> {

@@ -22,8 +22,18 @@ pub(crate) fn of_postgres(doing: &'static str, error: tokio_postgres::Error) -> 
     match state {
         SqlState::QUERY_CANCELED | SqlState::LOCK_NOT_AVAILABLE => timed_out(doing).because(error),
         SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {
-            Error::conflict("catalog.contended", format!("the catalog was contended: doing={doing}")).because(error)
+            Error::unavailable("catalog.contended", format!("the catalog was contended: doing={doing}"))
+                .hint("try again: PostgreSQL ended this transaction in favour of others")
+                .because(error)
         }
+        SqlState::READ_ONLY_SQL_TRANSACTION => Error::unavailable(
+            "catalog.read_only",
+            format!("the catalog takes no writes: doing={doing}"),
+        )
+        .hint(
+            "the PostgreSQL of the catalog URL is a standby, or was made read-only; kyma recovers when it takes writes",
+        )
+        .because(error),
         SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {
             Error::unavailable("catalog.not_migrated", "the catalog's tables are missing or old")
                 .hint("run `kyma migrate`")

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use kyma_core::catalog::Catalog;
 use kyma_core::{Error, Result};
+use rand::Rng;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row};
 
@@ -16,6 +18,14 @@ use crate::settings::CatalogSettings;
 
 /// The oldest PostgreSQL that kyma is tested on, as `server_version_num` says it.
 const SERVER_VERSION_MIN: i32 = 150_000;
+/// How often an operation is tried that PostgreSQL ends in favour of others: some two seconds in all.
+const CONTENDED_ATTEMPTS_MAX: u32 = 10;
+/// First pause between these; it doubles each time.
+const CONTENDED_BACKOFF_FIRST: Duration = Duration::from_millis(10);
+/// Longest pause between these.
+const CONTENDED_BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// How long a node that hangs in a transaction keeps its locks.
+const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(10);
 
 /// The catalog on PostgreSQL. Cheap to clone; clones share their connections.
 #[derive(Clone)]
@@ -88,6 +98,28 @@ impl PostgresCatalog {
         }
     }
 
+    /// Runs an operation again, after pauses that grow, while PostgreSQL ends its transactions in favour of others.
+    ///
+    /// A connection that takes no writes may be one to a server that lost its role: it is not kept.
+    pub(crate) async fn retrying<T, F>(&self, run: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut backoff = CONTENDED_BACKOFF_FIRST;
+        for _ in 1..CONTENDED_ATTEMPTS_MAX {
+            match run().await {
+                Err(error) if error.code() == "catalog.contended" => tokio::time::sleep(jittered(backoff)).await,
+                Err(error) if error.code() == "catalog.read_only" => {
+                    self.pool.retain(|_, _| false);
+                    return Err(error);
+                }
+                result => return result,
+            }
+            backoff = (backoff * 2).min(CONTENDED_BACKOFF_MAX);
+        }
+        run().await
+    }
+
     /// Runs one statement and returns its rows.
     pub(crate) async fn rows(
         &self,
@@ -95,7 +127,7 @@ impl PostgresCatalog {
         sql: &'static str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        self.bounded(doing, async { query(&self.client().await?, doing, sql, params).await }).await
+        self.retrying(|| self.bounded(doing, async { query(&self.client().await?, doing, sql, params).await })).await
     }
 
     /// Runs one statement and returns how many rows it changed.
@@ -105,7 +137,7 @@ impl PostgresCatalog {
         sql: &'static str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<u64> {
-        self.bounded(doing, async { execute(&self.client().await?, doing, sql, params).await }).await
+        self.retrying(|| self.bounded(doing, async { execute(&self.client().await?, doing, sql, params).await })).await
     }
 }
 
@@ -116,9 +148,15 @@ impl Catalog for PostgresCatalog {
     }
 }
 
+/// Half of it to all of it, so that those who met once do not meet again.
+fn jittered(backoff: Duration) -> Duration {
+    backoff.mul_f64(rand::rng().random_range(0.5..1.0))
+}
+
 /// The client's configuration: the URL's, with bounded waits on both sides.
 ///
-/// `idle_in_transaction_session_timeout` frees the locks of a node that hangs in the middle of a commit. A commit that is
+/// `idle_in_transaction_session_timeout` frees the locks of a node that hangs in the middle of a commit: others wait for
+/// them that long, and between two statements of a commit lie no more than milliseconds. A commit that is
 /// answered must be on the server's disk, and each statement must see what was committed before it, whatever the
 /// server's or the database's own settings are. What the URL says comes last and counts. Sorting is off
 /// because a list must walk an index in order and stop at its page: on a table without fresh statistics the planner
@@ -130,8 +168,9 @@ fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
             .because(error)
     })?;
     let millis = settings.statement_timeout().as_millis();
+    let idle_millis = settings.statement_timeout().min(IDLE_IN_TRANSACTION_MAX).as_millis();
     let ours = format!(
-        "-c statement_timeout={millis} -c lock_timeout={millis} -c idle_in_transaction_session_timeout={millis} \
+        "-c statement_timeout={millis} -c lock_timeout={millis} -c idle_in_transaction_session_timeout={idle_millis} \
          -c synchronous_commit=on -c default_transaction_isolation=read\\ committed -c jit=off -c enable_sort=off \
          -c plan_cache_mode=force_generic_plan"
     );
@@ -139,7 +178,8 @@ fn client_config(url: &str, settings: &CatalogSettings) -> Result<Config> {
     config.options(options);
     config.connect_timeout(settings.connect_timeout());
     config.tcp_user_timeout(settings.operation_timeout());
-    config.keepalives_idle(settings.statement_timeout());
+    // In whole seconds, at least one: the system refuses less.
+    config.keepalives_idle(settings.statement_timeout().max(Duration::from_secs(1)));
     if config.get_application_name().is_none() {
         config.application_name("kyma");
     }

@@ -115,14 +115,14 @@ impl Tables for PostgresCatalog {
 
     async fn grow_table(&self, table: TableId, columns: &[Column]) -> Result<Table> {
         let doing = "grow table";
-        self.bounded(doing, async {
+        let grow = || async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await.map_err(error::statement(doing))?;
             let grown = grow_in_transaction(&transaction, table, columns).await?;
             transaction.commit().await.map_err(error::statement(doing))?;
             Ok(grown)
-        })
-        .await
+        };
+        self.retrying(|| self.bounded(doing, grow())).await
     }
 
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {

@@ -73,6 +73,10 @@ points! {
     OutcomeBeforeAsk = "outcome.before_ask",
     /// An unknown outcome is known, and the writer was not told.
     OutcomeAfterAsk = "outcome.after_ask",
+    /// The object that takes the place of others is durable, or there is none, and nothing is replaced.
+    ReplaceBeforeCommit = "replace.before_commit",
+    /// A replacement is committed; an error here loses the answer.
+    ReplaceAfterCommit = "replace.after_commit",
     /// The rows are committed, and nobody was told.
     IngestAfterCommit = "ingest.after_commit",
     /// The flush is over for the node, and one writer is about to be told.
@@ -87,6 +91,18 @@ points! {
     TaskBeforeComplete = "task.before_complete",
     /// A task's end was reported.
     TaskAfterComplete = "task.after_complete",
+    /// A planned merge was put into the queue.
+    CompactAfterEnqueue = "compact.after_enqueue",
+    /// The sources of a rewrite are in memory.
+    CompactAfterRead = "compact.after_read",
+    /// A rewritten extent is encoded, and nobody knows of it.
+    CompactAfterSeal = "compact.after_seal",
+    /// A rewritten extent took the place of its sources, and its task does not know.
+    CompactAfterSwap = "compact.after_swap",
+    /// Extents past their time are found, and none is removed.
+    RetentionBeforeRemove = "retention.before_remove",
+    /// A batch of extents past their time is removed.
+    RetentionAfterRemove = "retention.after_remove",
     /// Garbage is about to be doomed in the catalog.
     GarbageBeforeDoom = "garbage.before_doom",
     /// Garbage is doomed in the catalog, and its objects are there.

@@ -47,6 +47,9 @@ pub use identity::{DataChecksum, Identity, write_hash};
 pub trait RangeReader: Send + Sync + fmt::Debug {
     /// Reads every range, in order; neighbouring ranges may be fetched together.
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>;
+
+    /// Says that what was read is not what was written: what is kept of it must not be read again.
+    fn distrust(&self) {}
 }
 
 /// What goes into an extent beside its rows.

@@ -276,14 +276,19 @@ impl Committer {
     async fn commit(&self, commit: &Commit, removal: Option<&Removal>) -> Option<Ending> {
         let committing = async {
             match removal {
-                Some(Removal { table, sources }) => self.catalog.replace(*table, sources, commit).await,
+                Some(Removal { table, sources }) => {
+                    failpoint::reach(Point::ReplaceBeforeCommit)?;
+                    let committed = self.catalog.replace(*table, sources, commit).await?;
+                    failpoint::reach(Point::ReplaceAfterCommit).map_err(commit_unknown)?;
+                    Ok(committed)
+                }
                 None => self.catalog.commit(commit).await,
             }
         };
         let error = match timeout(self.settings.catalog_timeout, committing).await {
             Ok(Ok(committed)) => return Some(Ending::Stored(committed)),
             Ok(Err(error)) => error,
-            Err(_elapsed) => Error::unavailable("catalog.commit_unknown", "the commit was not answered in time"),
+            Err(elapsed) => commit_unknown(elapsed),
         };
         match (error.code(), error.kind()) {
             ("catalog.reservation_revoked", _) => None,
@@ -396,6 +401,10 @@ impl Committer {
     async fn bounded<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         timeout(self.settings.catalog_timeout, call).await.unwrap_or_else(|_elapsed| Err(catalog_silent()))
     }
+}
+
+fn commit_unknown(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::unavailable("catalog.commit_unknown", "the commit was not answered in time").because(cause)
 }
 
 fn revoked() -> Error {

@@ -25,6 +25,7 @@ use futures::executor::block_on;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use kyma_core::catalog::{Committed, Receipt, Table};
 use kyma_core::extent::Extent;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::format::{OpenOptions, RangeReader, ReadColumn, SegmentFormat, SegmentReader};
 use kyma_core::profile::IoCounters;
 use kyma_core::schema::{HIDDEN_MARK, INGESTED_COLUMN, SEQUENCE_COLUMN};
@@ -106,6 +107,7 @@ impl Rewriter {
         check(&rewrite)?;
         let format = self.committer.formats.get(rewrite.format.as_ref().unwrap_or(&rewrite.table.format))?;
         let sources = self.fetch(&rewrite).await?;
+        failpoint::reach(Point::CompactAfterRead)?;
         let mut done = Rewritten {
             rows_read: rewrite.sources.iter().map(|source| source.rows).sum(),
             bytes_read: rewrite.sources.iter().map(|source| source.location.length).sum(),
@@ -120,7 +122,9 @@ impl Rewriter {
             (done.rows, done.bytes) = (sealed.extent.rows, sealed.extent.location.length);
         }
         let receipts = receipts(&done)?;
+        failpoint::reach(Point::CompactAfterSeal)?;
         done.committed = self.committer.swap(sealed.into_iter().collect(), receipts, &removal).await?;
+        failpoint::reach(Point::CompactAfterSwap)?;
         Ok(done)
     }
 

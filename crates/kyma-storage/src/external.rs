@@ -138,7 +138,7 @@ fn store_of(url: &Url) -> Result<(Box<dyn ObjectStore>, Path)> {
     root.set_path("/");
     root.set_query(None);
     let path = Path::from_url_path(url.path()).map_err(bad)?;
-    let store = crate::open::connect(&StoreSettings::new(root))?;
+    let store = crate::open::connect(&StoreSettings::new(root), &std::sync::Arc::default())?;
     Ok((Box::new(store), path))
 }
 

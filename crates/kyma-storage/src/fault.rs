@@ -36,8 +36,10 @@ pub enum Fault {
 pub enum Call {
     /// Puts.
     Put,
-    /// Gets and heads.
+    /// Gets.
     Get,
+    /// Looks at an object's size; every put ends with one.
+    Head,
     /// Deletes.
     Delete,
     /// Lists.
@@ -119,7 +121,7 @@ impl Faults {
         let number = match call {
             Call::Put => self.0.puts.fetch_add(1, Ordering::SeqCst),
             Call::Get => self.0.gets.fetch_add(1, Ordering::SeqCst),
-            Call::Delete | Call::List => 0,
+            Call::Head | Call::Delete | Call::List => 0,
         };
         let _under_way = (call == Call::Get).then(|| UnderWay::new(self));
         let tail = *self.0.tail.lock();
@@ -213,7 +215,8 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let lost = self.faults.meet(Call::Get).await?;
+        let call = if options.head { Call::Head } else { Call::Get };
+        let lost = self.faults.meet(call).await?;
         let answer = self.inner.get_opts(location, options).await?;
         if lost { Err(injected()) } else { Ok(answer) }
     }

@@ -38,9 +38,9 @@ impl Get<'_> {
         self.store.gate.enter(self.query(), self.bytes()).await
     }
 
-    /// What the store has of the range; the permit is given back then.
-    pub(crate) async fn run(&self, _permit: Permit) -> Result<Bytes, Failure> {
-        let (found, _) = call(self.store.policy, || self.attempt()).await?;
+    /// What the store has of the range; the permit is held meanwhile.
+    pub(crate) async fn run(&self, _permit: &Permit) -> Result<Bytes, Failure> {
+        let (found, _) = call(self.store.policy, &self.store.budget, || self.attempt()).await?;
         self.counters.received(found.len() as u64);
         self.store.metrics.get_bytes.inc_by(found.len() as u64);
         Ok(found)

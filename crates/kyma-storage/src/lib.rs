@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | `store.unavailable` | unavailable | the store did not answer within [`StoreSettings::request_timeout`] |
 //! | `store.denied` | unavailable | the store refuses our credentials |
-//! | `store.object_missing` | not found | no object under that key |
+//! | `store.object_missing` | not found, unavailable for an extent | no object under that key |
 //! | `store.object_exists` | conflict | another object is under that key |
 //! | `store.key_invalid` | invalid | the key could leave the store's prefix |
 //! | `store.url_invalid` | invalid | the URL or an option is not understood |
@@ -20,7 +20,9 @@
 //! | `query.external_too_large`, `query.external_timeout` | exhausted | a file elsewhere exceeds its limits |
 //! | `storage.corrupt` | corrupt | an object is shorter than a range that it must have |
 
+mod budget;
 mod cache;
+mod distrust;
 mod error;
 mod external;
 pub mod fault;
@@ -32,6 +34,7 @@ mod key;
 mod local;
 mod metrics;
 mod open;
+mod peace;
 mod reader;
 mod retry;
 mod settings;

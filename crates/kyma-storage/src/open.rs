@@ -12,9 +12,11 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
 
+use crate::budget::Budget;
 use crate::cache::{BlockCache, DiskCache, MemoryCache, TieredCache};
 use crate::error::bad_url;
 use crate::local::DurableFolder;
+use crate::peace::Listening;
 use crate::settings::StoreSettings;
 use crate::store::Store;
 
@@ -25,8 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// A cache folder that cannot be used is reported in the log and left out; it is never an error.
 pub async fn open(settings: &StoreSettings) -> Result<Arc<Store>> {
-    let inner = connect(settings)?;
-    Ok(Store::with_cache(inner, settings, cache(settings).await))
+    let budget = Arc::new(Budget::default());
+    let inner = connect(settings, &budget)?;
+    Ok(Store::assemble(inner, settings, cache(settings).await, budget))
 }
 
 async fn cache(settings: &StoreSettings) -> Arc<dyn BlockCache> {
@@ -41,7 +44,7 @@ async fn cache(settings: &StoreSettings) -> Arc<dyn BlockCache> {
     }
 }
 
-pub(crate) fn connect(settings: &StoreSettings) -> Result<Arc<dyn ObjectStore>> {
+pub(crate) fn connect(settings: &StoreSettings, budget: &Arc<Budget>) -> Result<Arc<dyn ObjectStore>> {
     let url = &settings.url;
     if url.scheme() == "memory" {
         return Ok(Arc::new(InMemory::new()));
@@ -57,35 +60,50 @@ pub(crate) fn connect(settings: &StoreSettings) -> Result<Arc<dyn ObjectStore>> 
     }
     let (scheme, prefix) = ObjectStoreScheme::parse(url)
         .map_err(|error| bad_url(format!("store url is not known: url={url}")).because(error))?;
-    let store = connect_cloud(scheme, settings)
+    let store = connect_cloud(scheme, settings, budget)
         .map_err(|error| bad_url(format!("store cannot be set up: url={url}")).because(error))?;
     Ok(if prefix == Path::default() { store } else { Arc::new(PrefixStore::new(store, prefix)) })
 }
 
-fn connect_cloud(scheme: ObjectStoreScheme, settings: &StoreSettings) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn connect_cloud(
+    scheme: ObjectStoreScheme,
+    settings: &StoreSettings,
+    budget: &Arc<Budget>,
+) -> object_store::Result<Arc<dyn ObjectStore>> {
     let url = settings.url.as_str();
     // Retries and deadlines are ours (`retry`); one place repeats a request.
     let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
     let client = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(settings.request_timeout * 2);
+    let listening = Listening(Arc::clone(budget));
     match scheme {
         ObjectStoreScheme::AmazonS3 => {
-            let mut builder = AmazonS3Builder::from_env().with_client_options(client).with_retry(retry).with_url(url);
+            let mut builder = AmazonS3Builder::from_env()
+                .with_client_options(client)
+                .with_retry(retry)
+                .with_http_connector(listening)
+                .with_url(url);
             for (key, value) in &settings.options {
                 builder = builder.with_config(key.parse::<AmazonS3ConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
         }
         ObjectStoreScheme::GoogleCloudStorage => {
-            let mut builder =
-                GoogleCloudStorageBuilder::from_env().with_client_options(client).with_retry(retry).with_url(url);
+            let mut builder = GoogleCloudStorageBuilder::from_env()
+                .with_client_options(client)
+                .with_retry(retry)
+                .with_http_connector(listening)
+                .with_url(url);
             for (key, value) in &settings.options {
                 builder = builder.with_config(key.parse::<GoogleConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
         }
         ObjectStoreScheme::MicrosoftAzure => {
-            let mut builder =
-                MicrosoftAzureBuilder::from_env().with_client_options(client).with_retry(retry).with_url(url);
+            let mut builder = MicrosoftAzureBuilder::from_env()
+                .with_client_options(client)
+                .with_retry(retry)
+                .with_http_connector(listening)
+                .with_url(url);
             for (key, value) in &settings.options {
                 builder = builder.with_config(key.parse::<AzureConfigKey>()?, value);
             }

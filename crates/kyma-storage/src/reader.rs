@@ -12,8 +12,8 @@
 //!    went away, when its own turn comes earlier than the other's, or when it waited for longer than an attempt; the
 //!    first answer counts. So a query that is cancelled or huge never holds up another.
 //!
-//! A request that the store answers with fewer bytes than asked, or refuses because the object ends earlier, is
-//! `Corrupt`: extents are immutable and their length is in the catalog.
+//! A request beyond an object's end is `Corrupt`: extents are immutable and their length is in the catalog. The object's
+//! size is asked for before that is said: a broken gateway, too, answers with fewer bytes than asked, and is asked again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -26,6 +26,7 @@ use kyma_core::extent::ObjectRange;
 use kyma_core::format::RangeReader;
 use kyma_core::profile::IoCounters;
 use kyma_core::{Error, Result};
+use object_store::Error as StoreError;
 use object_store::path::Path;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -36,12 +37,15 @@ use crate::flights::{Claim, Flight, Theirs};
 use crate::gate::Permit;
 use crate::get::Get;
 use crate::key;
+use crate::retry::Failure;
 use crate::store::Store;
 
 /// Ranges this near each other share a request.
 const GAP_BYTES_MAX: u64 = 64 * 1024;
 /// Largest request made of several ranges.
 const REQUEST_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Answers with fewer bytes than asked before a range is given up.
+const SHORT_ANSWERS_MAX: usize = 4;
 /// Requests of one call that run at a time.
 const REQUESTS_IN_FLIGHT: usize = 8;
 
@@ -81,7 +85,7 @@ impl Extent {
         let ends = (self.offset.checked_add(range.start), self.offset.checked_add(range.end));
         match ends {
             (Some(start), Some(end)) if range.start <= range.end && range.end <= self.length => {
-                Ok(RangeKey { object: Arc::clone(&self.object), start, end })
+                Ok(RangeKey { object: self.store.distrusted.name(&self.object), start, end })
             }
             _ => Err(Error::corrupt(format!(
                 "a range lies outside its extent: object={:?} range={range:?} length={}",
@@ -115,22 +119,39 @@ impl Extent {
 
     /// One request of one range, with retries.
     async fn fetch(&self, get: &Get<'_>, permit: Permit) -> Result<Bytes> {
-        let range = &get.range;
-        let found = match get.run(permit).await {
-            Ok(found) => found,
-            Err(failure) => {
-                let error = failure.explain("read a range", &self.object);
-                return Err(self.store.count(self.too_short(range).await.unwrap_or(error)));
+        let mut received = 0;
+        for _ in 0..SHORT_ANSWERS_MAX {
+            let found = match get.run(&permit).await {
+                Ok(found) => found,
+                Err(failure) => {
+                    let error = match failure {
+                        Failure::Said(cause @ StoreError::NotFound { .. }, _) => self.missing(cause),
+                        failure => failure.explain("read a range", &self.object),
+                    };
+                    return Err(self.store.count(self.too_short(&get.range).await.unwrap_or(error)));
+                }
+            };
+            if found.len() as u64 == get.bytes() {
+                return Ok(found);
             }
-        };
-        if found.len() as u64 == get.bytes() {
-            return Ok(found);
+            received = found.len();
+            if let Some(error) = self.too_short(&get.range).await {
+                return Err(self.store.count(error));
+            }
         }
-        Err(self.store.count(Error::corrupt(format!(
-            "object is shorter than its extents: object={:?} range={range:?} received={}",
-            self.object,
-            found.len()
-        ))))
+        let about = format!("object={:?} range={:?} received={received}", self.object, get.range);
+        Err(self.store.count(Error::unavailable(
+            "store.unavailable",
+            format!("the object store answers with less than it has: {about}"),
+        )))
+    }
+
+    /// The error of an extent whose object is not there. Nothing that the reader asked for is wrong: its snapshot may be
+    /// older than garbage collection's grace, so that asking again helps; or the store lost the object.
+    fn missing(&self, cause: StoreError) -> Error {
+        Error::unavailable("store.object_missing", format!("an extent's object is missing: key={:?}", self.object))
+            .hint("ask again; if it stays so, the store has lost the object: `kyma verify` lists what is missing")
+            .because(cause)
     }
 
     /// A `Corrupt` error when the reason of a failed read is that the object ends before the range does.
@@ -290,5 +311,10 @@ impl RangeReader for Extent {
             .into_iter()
             .map(|answer| answer.ok_or_else(|| Error::internal("a range was asked for and not answered")))
             .collect()
+    }
+
+    fn distrust(&self) {
+        tracing::warn!(object = &*self.object, "what was read of an object is corrupt; what is kept of it is dropped");
+        self.store.distrusted.add(&self.object);
     }
 }

@@ -1,6 +1,7 @@
 //! One call to the store: attempts with a time limit each, backoff with jitter between them, one deadline over all.
 //!
-//! The clients' own retries are off, so that this is the only place that repeats a request.
+//! The clients' own retries are off, so that this is the only place that repeats a request. All repeats of a node are
+//! paid from one `budget`.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use kyma_core::Result;
 use object_store::Error as StoreError;
 use rand::Rng;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
+use crate::budget::Budget;
 use crate::error::{explain, is_transient, timed_out};
 use crate::settings::StoreSettings;
 
@@ -59,9 +61,9 @@ impl Failure {
     }
 }
 
-/// Calls `attempt` until it succeeds, fails for good or time is up. The number of the attempt that succeeded comes with
+/// Calls `attempt` until it succeeds, fails for good, or time or the node's budget is up. The number of the attempt that succeeded comes with
 /// its answer.
-pub(crate) async fn call<T, F, Fut>(policy: Policy, mut attempt: F) -> Result<(T, u32), Failure>
+pub(crate) async fn call<T, F, Fut>(policy: Policy, budget: &Budget, mut attempt: F) -> Result<(T, u32), Failure>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = object_store::Result<T>>,
@@ -81,9 +83,8 @@ where
             Err(_elapsed) => {}
         }
         let jittered = backoff.mul_f64(rand::rng().random_range(0.5..1.0));
-        let left = deadline.saturating_duration_since(Instant::now());
-        if number < policy.attempts_max {
-            sleep(jittered.min(left)).await;
+        if number == policy.attempts_max || !budget.turn(Instant::now() + jittered, deadline).await {
+            break;
         }
         backoff = (backoff * 2).min(BACKOFF_MAX);
     }

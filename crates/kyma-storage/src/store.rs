@@ -12,11 +12,14 @@ use kyma_core::failpoint::{self, Point};
 use kyma_core::format::RangeReader;
 use kyma_core::profile::IoCounters;
 use kyma_core::{Error, Result};
+use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
+use crate::budget::Budget;
 use crate::cache::{BlockCache, MemoryCache};
+use crate::distrust::Distrusted;
 use crate::error::{explain, is_unsupported, timed_out};
 use crate::flights::Flights;
 use crate::gate::Gate;
@@ -45,7 +48,9 @@ pub struct StoredObject {
 pub struct Store {
     pub(crate) inner: Arc<dyn ObjectStore>,
     pub(crate) policy: Policy,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) cache: Arc<dyn BlockCache>,
+    pub(crate) distrusted: Distrusted,
     pub(crate) flights: Flights,
     pub(crate) gate: Gate,
     pub(crate) hedges: Hedges,
@@ -64,12 +69,24 @@ impl fmt::Debug for Store {
 impl Store {
     /// Decorates `inner` as `settings` say, with this cache; the settings' URL and those of caches are not used.
     pub fn with_cache(inner: Arc<dyn ObjectStore>, settings: &StoreSettings, cache: Arc<dyn BlockCache>) -> Arc<Store> {
+        Self::assemble(inner, settings, cache, Arc::default())
+    }
+
+    /// The store whose retries are paid from `budget`.
+    pub(crate) fn assemble(
+        inner: Arc<dyn ObjectStore>,
+        settings: &StoreSettings,
+        cache: Arc<dyn BlockCache>,
+        budget: Arc<Budget>,
+    ) -> Arc<Store> {
         let metrics = Metrics::default();
         let (requests, bytes) = (settings.requests_in_flight_max, settings.bytes_in_flight_max);
         Arc::new(Store {
             inner,
             policy: Policy::of(settings),
+            budget,
             cache,
+            distrusted: Distrusted::default(),
             flights: Flights::default(),
             gate: Gate::new(requests, bytes, metrics.gate.clone()),
             hedges: Hedges::new(settings.hedge_after, settings.hedge_percent_max),
@@ -108,7 +125,9 @@ impl Store {
         registry.register_collector(Box::new(CacheCollector(Arc::clone(&self.cache))));
     }
 
-    /// Puts a new object. When this returns, the object is durable.
+    /// Puts a new object. When this returns, the object is durable, and the store has shown that it is there in full: an
+    /// acknowledged put that left nothing, as of a gateway that lost it, counts as a failed attempt. Its bytes are
+    /// the store's to verify: the S3 client signs their hash.
     ///
     /// Where the store can tell, an object that is there already is never overwritten: `Conflict`, unless it is what an
     /// earlier attempt of this very call left, byte for byte. Where it cannot, the put overwrites; keys are unique, so
@@ -123,10 +142,10 @@ impl Store {
             let mode = if conditional { PutMode::Create } else { PutMode::Overwrite };
             self.metrics.put_requests.inc();
             failpoint::reach(Point::StoreBeforePut).map_err(lost)?;
-            let answer = match self.inner.put_opts(&path, payload.clone(), PutOptions::from(mode)).await {
+            let answer = match self.put_and_look(&path, &payload, mode).await {
                 Err(error) if conditional && is_unsupported(&error) => {
                     self.conditional_puts.store(false, Ordering::Relaxed);
-                    self.inner.put_opts(&path, payload.clone(), PutOptions::from(PutMode::Overwrite)).await
+                    self.put_and_look(&path, &payload, PutMode::Overwrite).await
                 }
                 // S3 says so, too, while an earlier attempt is under way that may yet come to nothing.
                 Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }))
@@ -139,7 +158,7 @@ impl Store {
             failpoint::reach(Point::StoreAfterPut).map_err(lost)?;
             answer
         };
-        match call(policy, put).await {
+        match call(policy, &self.budget, put).await {
             Ok(_) => {
                 self.metrics.put_bytes.inc_by(size as u64);
                 Ok(())
@@ -153,10 +172,26 @@ impl Store {
         }
     }
 
+    async fn put_and_look(&self, path: &Path, payload: &PutPayload, mode: PutMode) -> Result<(), StoreError> {
+        self.inner.put_opts(path, payload.clone(), PutOptions::from(mode)).await?;
+        self.metrics.other_requests.inc();
+        let found = match self.inner.head(path).await {
+            Ok(meta) => meta.size,
+            Err(StoreError::NotFound { .. }) => 0,
+            Err(error) => return Err(error),
+        };
+        let sent = payload.content_length() as u64;
+        if found == sent {
+            return Ok(());
+        }
+        let source = format!("a put was acknowledged and is not there: sent={sent} found={found}").into();
+        Err(StoreError::Generic { store: "verify", source })
+    }
+
     /// Whether the object under `path` is `bytes`: an earlier attempt arrived although its answer did not.
-    async fn holds(&self, path: &object_store::path::Path, bytes: &Bytes) -> bool {
+    async fn holds(&self, path: &Path, bytes: &Bytes) -> bool {
         let read = || async { self.inner.get(path).await?.bytes().await };
-        matches!(call(self.policy, read).await, Ok((found, _)) if found == *bytes)
+        matches!(call(self.policy, &self.budget, read).await, Ok((found, _)) if found == *bytes)
     }
 
     /// Reads ranges of one extent; offsets count from its first byte. See the steps in `reader`.
@@ -173,7 +208,7 @@ impl Store {
     pub async fn delete(&self, key: &str) -> Result<()> {
         let path = key::parse(key)?;
         self.metrics.other_requests.inc();
-        match call(self.policy, || self.inner.delete(&path)).await {
+        match call(self.policy, &self.budget, || self.inner.delete(&path)).await {
             Ok(_) | Err(Failure::Said(StoreError::NotFound { .. }, _)) => Ok(()),
             Err(failure) => Err(self.count(failure.explain("delete an object", key))),
         }
@@ -188,7 +223,7 @@ impl Store {
     pub async fn size(&self, key: &str) -> Result<Option<u64>> {
         let path = key::parse(key)?;
         self.metrics.other_requests.inc();
-        match call(self.policy, || self.inner.head(&path)).await {
+        match call(self.policy, &self.budget, || self.inner.head(&path)).await {
             Ok((meta, _)) => Ok(Some(meta.size)),
             Err(Failure::Said(StoreError::NotFound { .. }, _)) => Ok(None),
             Err(failure) => Err(self.count(failure.explain("look up an object", key))),

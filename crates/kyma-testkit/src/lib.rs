@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod counted;
 pub mod format;
 pub mod postgres;
+pub mod proxy;
 pub mod s3;
 pub mod toy_format;
 mod watchdog;

@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kyma_core::catalog::{Catalog, ClaimedTask, NewTask, Table};
 use kyma_core::clock::Clock;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::{Error, ExtentId, Result, TableId};
 use kyma_ingest::{Rewrite, Rewriter};
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,7 @@ impl PlanMerges {
             for merge in plan(&extents, &self.settings, self.clock.now()).into_iter().take(room) {
                 room -= 1;
                 self.catalog.enqueue(&task_of(table.table, merge)?).await?;
+                failpoint::reach(Point::CompactAfterEnqueue)?;
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kyma_core::catalog::{Catalog, ClaimedTask, Commit, Database, ExpiryQuery, Policy, Table};
 use kyma_core::clock::Clock;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::policy::{RETENTION, RetentionPolicy};
 use kyma_core::{Error, Result, TableId};
 use prometheus_client::metrics::counter::Counter;
@@ -139,7 +140,9 @@ impl Retention {
             return Ok(Removed::default());
         }
         let sources: Vec<_> = expired.iter().map(|extent| extent.id).collect();
+        failpoint::reach(Point::RetentionBeforeRemove)?;
         self.catalog.replace(table.id, &sources, &Commit::default()).await?;
+        failpoint::reach(Point::RetentionAfterRemove)?;
         Ok(Removed {
             extents: expired.len() as u64,
             rows: expired.iter().map(|extent| extent.rows).sum(),

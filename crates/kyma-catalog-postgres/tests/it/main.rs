@@ -1,6 +1,7 @@
 //! The catalog on a real PostgreSQL.
 
 mod conformance;
+mod faults;
 mod local;
 mod lost_commit;
 mod outage;

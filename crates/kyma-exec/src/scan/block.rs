@@ -18,7 +18,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
 use kyma_core::format::{Narrowed, ReadColumn};
 use kyma_core::predicate::Predicate;
-use kyma_core::{Error, Result};
+use kyma_core::{Error, Kind, Result};
 
 use crate::scan::columns::{batch_of, decoded};
 use crate::scan::footers::Opened;
@@ -53,7 +53,12 @@ impl BlockRead {
     pub async fn run(self) -> Result<Option<RecordBatch>> {
         let guess = self.bytes().saturating_mul(EXPANSION) as usize;
         self.budget.take(guess)?;
-        let rows = self.rows().await;
+        let mut rows = self.rows().await;
+        if rows.as_ref().is_err_and(|error| error.kind() == Kind::Corrupt) {
+            // A bit may have flipped on the way here, and be kept: the store is asked once more.
+            self.opened.source.distrust();
+            rows = self.rows().await;
+        }
         self.budget.give(guess);
         rows
     }

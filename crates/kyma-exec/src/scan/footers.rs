@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kyma_core::extent::Extent;
 use kyma_core::format::{OpenOptions, RangeReader, SegmentReader};
 use kyma_core::ids::ExtentId;
-use kyma_core::{Error, Result};
+use kyma_core::{Error, Kind, Result};
 
 use crate::scan::facts::ExtentFacts;
 use crate::scan::io::IoReader;
@@ -49,7 +49,16 @@ impl Footers {
             footer_length: extent.footer_length,
             footer: None,
         };
-        let opening = format.open(Arc::clone(&source), &options);
+        let opening = async {
+            match format.open(Arc::clone(&source), &options).await {
+                // A bit may have flipped on the way here, and be kept: the store is asked once more.
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    source.distrust();
+                    format.open(Arc::clone(&source), &options).await
+                }
+                opened => opened,
+            }
+        };
         let opened = scope.scan_times.footer.compute(self.cache.try_get_with(extent.id, opening)).await;
         let reader = opened.map_err(shared_error)?;
         Ok(Opened { reader, source, facts: ExtentFacts::of(extent) })

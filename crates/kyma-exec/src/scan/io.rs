@@ -33,4 +33,8 @@ impl RangeReader for IoReader {
         self.counters.waiting.add(asked.elapsed());
         read.map_err(|gone| Error::cancelled("query.stopped", "the node is shutting down").because(gone))?
     }
+
+    fn distrust(&self) {
+        self.inner.distrust();
+    }
 }

@@ -8,6 +8,7 @@ mod ranges;
 mod slow;
 mod stores;
 mod survival;
+mod wire;
 
 use std::sync::Arc;
 

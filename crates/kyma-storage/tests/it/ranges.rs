@@ -90,7 +90,7 @@ async fn ranges_outside_and_missing_or_short_objects_are_told_apart() {
     assert_eq!(kind("x/one", u64::MAX, 100, 9..10).await.0, Kind::Corrupt);
     assert_eq!(kind("x/one", 0, 200, 90..110).await.0, Kind::Corrupt, "the object ends within the range");
     assert_eq!(kind("x/one", 0, 200, 150..160).await.0, Kind::Corrupt, "the object ends before the range");
-    assert_eq!(kind("x/two", 0, 100, 0..10).await, (Kind::NotFound, "store.object_missing"));
+    assert_eq!(kind("x/two", 0, 100, 0..10).await, (Kind::Unavailable, "store.object_missing"));
 }
 
 #[tokio::test]

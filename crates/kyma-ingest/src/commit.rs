@@ -339,25 +339,13 @@ impl Committer {
     /// each is tried alone, so that one poisonous write never fails another.
     async fn without_blamed(&self, units: Vec<Unit>, error: Error) -> Vec<Vec<Unit>> {
         let before = units.len();
-        let (mut rest, mut blamed) = (Vec::with_capacity(before), None);
+        let mut rest = Vec::with_capacity(before);
         for unit in units {
             match self.blame(&unit).await {
                 Ok(None) => rest.push(unit),
-                Ok(Some(first)) => {
-                    blamed = Some(first.clone());
-                    unit.answer(Ok(first));
-                }
+                Ok(Some(first)) => unit.answer(Ok(first)),
                 Err(error) => self.fail(vec![unit], &error),
             }
-        }
-        if planted::is(Bug::BlameSpreads)
-            && let Some(first) = blamed
-        {
-            for unit in rest {
-                let rows = unit.rows;
-                unit.answer(Ok(IngestAnswer { rows, ..first.clone() }));
-            }
-            return Vec::new();
         }
         match rest.len() {
             0 => Vec::new(),

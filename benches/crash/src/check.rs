@@ -49,7 +49,8 @@ async fn undrained(cluster: &Cluster, healed_at: &str) -> Result<Vec<String>> {
     };
     expect_none(count(database, "objects WHERE state = 'reserved'").await, "reservations are left");
     expect_none(count(database, "objects WHERE state IN ('revoked', 'doomed')").await, "doomed objects are left");
-    let old = format!("extents e JOIN tables t ON t.id = e.table_id WHERE t.name = '{EXPIRED}' AND e.removed_at IS NULL");
+    let old =
+        format!("extents e JOIN tables t ON t.id = e.table_id WHERE t.name = '{EXPIRED}' AND e.removed_at IS NULL");
     expect_none(count(database, &old).await, "extents are past their time and visible");
     let dead = "objects o WHERE state = 'registered' AND NOT EXISTS \
                 (SELECT 1 FROM extents e WHERE e.object_key = o.key AND e.removed_at IS NULL)";

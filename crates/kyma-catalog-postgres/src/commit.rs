@@ -143,8 +143,8 @@ impl PostgresCatalog {
 
     /// Revokes the reservation unless its commit took place; see `Extents::outcome`.
     ///
-    /// The UPDATE waits for a commit that is still running. A row that is gone was revoked or removed, collected and
-    /// forgotten: nothing can be registered under it any more.
+    /// The UPDATE waits for a commit that is still running. A row that is gone was collected and forgotten: nothing can be
+    /// registered under it any more, but whether it was revoked, or registered and removed since, nobody knows.
     pub(crate) async fn resolve_outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
         let doing = "outcome";
         failpoint::reach(Point::OutcomeBeforeAsk)?;
@@ -162,10 +162,8 @@ impl PostgresCatalog {
             }
             let sql = "SELECT sequences FROM objects WHERE reservation_id = $1";
             let rows = query(&client, doing, sql, &[&reservation.id.0]).await?;
-            let noted: Option<Json<BTreeMap<i64, i64>>> = match rows.first() {
-                Some(row) => get(row, 0)?,
-                None => None,
-            };
+            let Some(row) = rows.first() else { return Err(outcome_forgotten(reservation)) };
+            let noted: Option<Json<BTreeMap<i64, i64>>> = get(row, 0)?;
             let sequences = |Json(noted): Json<BTreeMap<i64, i64>>| {
                 noted.into_iter().map(|(database, sequence)| (DatabaseId(database), Sequence(sequence))).collect()
             };
@@ -175,6 +173,13 @@ impl PostgresCatalog {
         failpoint::reach(Point::OutcomeAfterAsk)?;
         Ok(outcome)
     }
+}
+
+fn outcome_forgotten(reservation: &Reservation) -> Error {
+    let message =
+        format!("the object of a commit was collected before its outcome was asked: object={}", reservation.object_key);
+    Error::conflict("catalog.outcome_forgotten", message)
+        .hint("the writer stalled for longer than the garbage collector's grace; the rows may have been stored or not")
 }
 
 fn receipt_exists(receipt: &Receipt) -> Error {

@@ -14,7 +14,14 @@ use crate::commit::{database_unknown, table_unknown};
 use crate::pool::{PostgresCatalog, get};
 
 /// What `table_id` says of a policy of the database itself.
-const NO_TABLE: i64 = 0;
+pub(crate) const NO_TABLE: i64 = 0;
+
+pub(crate) const FUNCTIONS: &str = "SELECT name, parameters, body, folder, docstring FROM functions \
+    WHERE database_id = $1 ORDER BY name COLLATE \"C\"";
+pub(crate) const TEXTS: &str = "SELECT x.table_id, x.folder, x.docstring, x.columns FROM table_texts x \
+    JOIN tables t ON t.id = x.table_id WHERE t.database_id = $1 AND t.dropped_at IS NULL";
+pub(crate) const POLICIES: &str = "SELECT database_id, table_id, kind, policy FROM policies WHERE database_id = $1 \
+    ORDER BY table_id, kind";
 
 #[async_trait]
 impl Definitions for PostgresCatalog {
@@ -53,9 +60,7 @@ impl Definitions for PostgresCatalog {
     }
 
     async fn functions(&self, database: DatabaseId) -> Result<Vec<StoredFunction>> {
-        let sql = "SELECT name, parameters, body, folder, docstring FROM functions WHERE database_id = $1 \
-                   ORDER BY name COLLATE \"C\"";
-        let rows = self.rows("functions", sql, &[&database.0]).await?;
+        let rows = self.rows("functions", FUNCTIONS, &[&database.0]).await?;
         rows.iter().map(read_function).collect()
     }
 
@@ -85,9 +90,7 @@ impl Definitions for PostgresCatalog {
     }
 
     async fn table_texts(&self, database: DatabaseId) -> Result<BTreeMap<TableId, TableTexts>> {
-        let sql = "SELECT x.table_id, x.folder, x.docstring, x.columns FROM table_texts x \
-                   JOIN tables t ON t.id = x.table_id WHERE t.database_id = $1 AND t.dropped_at IS NULL";
-        let rows = self.rows("table texts", sql, &[&database.0]).await?;
+        let rows = self.rows("table texts", TEXTS, &[&database.0]).await?;
         rows.iter().map(read_texts).collect()
     }
 
@@ -102,9 +105,7 @@ impl Definitions for PostgresCatalog {
     }
 
     async fn policies(&self, database: DatabaseId) -> Result<Vec<Policy>> {
-        let sql = "SELECT database_id, table_id, kind, policy FROM policies WHERE database_id = $1 \
-                   ORDER BY table_id, kind";
-        let rows = self.rows("policies", sql, &[&database.0]).await?;
+        let rows = self.rows("policies", POLICIES, &[&database.0]).await?;
         rows.iter().map(read_policy).collect()
     }
 
@@ -124,7 +125,7 @@ impl Definitions for PostgresCatalog {
 }
 
 /// JSON that is kept to the byte.
-fn raw(json: &str) -> Result<&RawValue> {
+pub(crate) fn raw(json: &str) -> Result<&RawValue> {
     serde_json::from_str(json).map_err(|error| {
         Error::invalid("catalog.json_invalid", "a definition is not JSON").hint(error.to_string()).because(error)
     })
@@ -135,7 +136,7 @@ fn json_text(row: &Row, place: usize) -> Result<String> {
     Ok(json.get().to_owned())
 }
 
-fn read_mapping(row: &Row) -> Result<IngestionMapping> {
+pub(crate) fn read_mapping(row: &Row) -> Result<IngestionMapping> {
     Ok(IngestionMapping {
         table: TableId(get(row, 0)?),
         name: get(row, 1)?,
@@ -144,7 +145,7 @@ fn read_mapping(row: &Row) -> Result<IngestionMapping> {
     })
 }
 
-fn read_function(row: &Row) -> Result<StoredFunction> {
+pub(crate) fn read_function(row: &Row) -> Result<StoredFunction> {
     Ok(StoredFunction {
         name: get(row, 0)?,
         parameters: get(row, 1)?,
@@ -154,12 +155,12 @@ fn read_function(row: &Row) -> Result<StoredFunction> {
     })
 }
 
-fn read_texts(row: &Row) -> Result<(TableId, TableTexts)> {
+pub(crate) fn read_texts(row: &Row) -> Result<(TableId, TableTexts)> {
     let Json(columns): Json<BTreeMap<String, String>> = get(row, 3)?;
     Ok((TableId(get(row, 0)?), TableTexts { folder: get(row, 1)?, docstring: get(row, 2)?, columns }))
 }
 
-fn read_policy(row: &Row) -> Result<Policy> {
+pub(crate) fn read_policy(row: &Row) -> Result<Policy> {
     let table: i64 = get(row, 1)?;
     let table = (table != NO_TABLE).then_some(TableId(table));
     Ok(Policy { database: DatabaseId(get(row, 0)?), table, kind: get(row, 2)?, json: json_text(row, 3)? })

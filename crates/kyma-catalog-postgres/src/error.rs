@@ -26,11 +26,14 @@ pub(crate) fn of_postgres(doing: &'static str, error: tokio_postgres::Error) -> 
                 .hint("try again: PostgreSQL ended this transaction in favour of others")
                 .because(error)
         }
-        SqlState::READ_ONLY_SQL_TRANSACTION => {
-            Error::unavailable("catalog.read_only", format!("the catalog takes no writes: doing={doing}"))
-                .hint("the PostgreSQL of the catalog URL is a standby, or was made read-only; kyma recovers when it takes writes")
-                .because(error)
-        }
+        SqlState::READ_ONLY_SQL_TRANSACTION => Error::unavailable(
+            "catalog.read_only",
+            format!("the catalog takes no writes: doing={doing}"),
+        )
+        .hint(
+            "the PostgreSQL of the catalog URL is a standby, or was made read-only; kyma recovers when it takes writes",
+        )
+        .because(error),
         SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {
             Error::unavailable("catalog.not_migrated", "the catalog's tables are missing or old")
                 .hint("run `kyma migrate`")

@@ -175,10 +175,11 @@ impl History for PostgresCatalog {
 
     /// The last row of what is forgotten stays: it tells of the times up to the first row that is kept.
     async fn forget_times(&self, grace: Duration) -> Result<u64> {
-        let sql = "DELETE FROM sequence_times t USING (\
-                       SELECT database_id, max(second) AS second FROM sequence_times \
-                       WHERE second < extract(epoch FROM clock_timestamp())::float8 - $1 GROUP BY database_id) last \
-                   WHERE t.database_id = last.database_id AND t.second < last.second";
+        let sql = "DELETE FROM sequence_times t USING databases d, LATERAL (\
+                       SELECT s.second FROM sequence_times s WHERE s.database_id = d.id \
+                       AND s.second < floor(extract(epoch FROM clock_timestamp())::float8 - $1)::bigint \
+                       ORDER BY s.second DESC LIMIT 1) last \
+                   WHERE t.database_id = d.id AND t.second < last.second";
         self.change("forget times", sql, &[&grace.as_secs_f64()]).await
     }
 }

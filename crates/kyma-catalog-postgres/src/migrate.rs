@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "add manifests", include_str!("../../../migrations/0002_add_manifests.sql")),
     (3, "add definitions", include_str!("../../../migrations/0003_add_definitions.sql")),
     (4, "add upkeep", include_str!("../../../migrations/0004_add_upkeep.sql")),
+    (5, "add journals", include_str!("../../../migrations/0005_add_journals.sql")),
     (6, "add history", include_str!("../../../migrations/0006_add_history.sql")),
 ];
 

@@ -1,12 +1,13 @@
 //! Extents as rows: one `writer` (binary COPY) and one `reader` over the same columns in the same order.
 
+use bytes::Bytes;
 use deadpool_postgres::Transaction;
 use kyma_core::extent::{Extent, NewExtent, ObjectRange};
 use kyma_core::time::TimeRange;
 use kyma_core::{DatabaseId, Error, ExtentId, Result, Sequence, TableId};
-use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{Json, Type};
+use tokio_postgres::{CopyInSink, Row};
 use uuid::Uuid;
 
 use crate::bounds::{self, StoredBounds};
@@ -29,7 +30,7 @@ pub(crate) const TIME_START: usize = 4;
 pub(crate) const TIME_END: usize = 5;
 pub(crate) const REMOVED: usize = 19;
 
-const COPY: &str = concat!("COPY extents (", columns!(), ", lows, highs) FROM STDIN (FORMAT binary)");
+pub(crate) const COPY: &str = concat!("COPY extents (", columns!(), ", lows, highs) FROM STDIN (FORMAT binary)");
 
 const TYPES: [Type; 21] = [
     Type::UUID,
@@ -57,8 +58,13 @@ const TYPES: [Type; 21] = [
 
 /// Adds extents, each with the sequence of its database.
 pub(crate) async fn write(transaction: &Transaction<'_>, extents: &[(&NewExtent, Sequence)]) -> Result<()> {
+    let sink = transaction.copy_in(COPY).await.map_err(error::statement("add extents"))?;
+    write_to(sink, extents).await
+}
+
+/// Adds extents by what [`COPY`] opened.
+pub(crate) async fn write_to(sink: CopyInSink<Bytes>, extents: &[(&NewExtent, Sequence)]) -> Result<()> {
     let failed = error::statement("add extents");
-    let sink = transaction.copy_in(COPY).await.map_err(&failed)?;
     let mut writer = std::pin::pin!(BinaryCopyInWriter::new(sink, &TYPES));
     for (extent, added) in extents {
         let location = &extent.location;

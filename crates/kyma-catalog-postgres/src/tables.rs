@@ -60,7 +60,7 @@ const TOTALS: &str = "SELECT (m.extent_count + coalesce(sum(d.sign), 0))::bigint
 
 pub(crate) const TABLE_BY_ID: &str = select_table!("t.id = $1");
 const TABLE_BY_NAME: &str = select_table!("t.database_id = $1 AND t.name = $2");
-const TABLES: &str = select_table!("t.database_id = $1 ORDER BY t.name");
+pub(crate) const TABLES: &str = select_table!("t.database_id = $1 ORDER BY t.name");
 const TABLE_LOCKED: &str = select_table!("t.id = $1 FOR NO KEY UPDATE OF t");
 
 #[async_trait]
@@ -181,7 +181,7 @@ impl Tables for PostgresCatalog {
     }
 }
 
-fn read_database(row: &Row) -> Result<Database> {
+pub(crate) fn read_database(row: &Row) -> Result<Database> {
     Ok(Database { id: DatabaseId(get(row, 0)?), name: get(row, 1)? })
 }
 

@@ -18,6 +18,7 @@
 
 mod definitions;
 mod history;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,6 +37,10 @@ use crate::time::TimeRange;
 
 pub use definitions::{Definitions, IngestionMapping, Operation, Operations, Policy, StoredFunction, TableTexts};
 pub use history::{DroppedTable, ExpiryQuery, GivenUp, History};
+pub use recovery::{
+    Audit, CatalogIdentity, DatabaseDefinition, ExtentPage, Import, JournalMark, JournalState, NumberedReceipt,
+    ObjectState, ReceiptPage, Recovery, TableDefinition,
+};
 
 /// A database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -284,7 +289,9 @@ pub trait Extents: Send + Sync {
     async fn commit(&self, commit: &Commit) -> Result<Committed>;
 
     /// Whether the commit of this reservation took place: its sequences if so, `None` if it certainly did not and,
-    /// because this call revoked the reservation, never will.
+    /// because this call revoked the reservation, never will. `Conflict` with code `catalog.outcome_forgotten` when the object
+    /// was collected meanwhile: it never was committed, or all of it was removed since and its grace period is over; nobody
+    /// knows which, and nothing can be registered under it any more.
     async fn outcome(&self, reservation: &Reservation) -> Result<Option<Committed>>;
 
     /// The remembered answer to an idempotency key, with its sequence; with `window_seconds` only one that is not older.

@@ -5,10 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use uuid::Uuid;
+
 /// The wall clock in integer nanoseconds since 1970-01-01T00:00:00Z.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Nanoseconds since the epoch.
     fn now(&self) -> i64;
+
+    /// A new, time-ordered identity: of an extent, a node, an object's key. The simulator derives them from its seed.
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
 }
 
 /// The machine's own clock.

@@ -13,7 +13,8 @@
 //! 7. Any changed byte gives a `Corrupt` error that names the section, or a byte-equal answer; never a wrong
 //!    answer, a panic or an allocation beyond the declared sizes.
 //! 8. `read_coded` gives the values that `read` gives; `counts` are those of the rows.
-//! 9. `identity` gives what [`Encoded`] and [`EncodeOptions`] said, bit for bit.
+//! 9. `identity` gives what [`Encoded`] and [`EncodeOptions`] said, bit for bit. `find_footer` finds the footer of an extent that
+//!    is all of its object, or does not know; what is not of this format it does not take for its own.
 
 mod identity;
 
@@ -246,6 +247,12 @@ pub trait SegmentFormat: Send + Sync + fmt::Debug {
     /// # Errors
     /// `Invalid` for a column type outside [`Type`]'s Arrow types.
     fn encode(&self, rows: &[RecordBatch], options: &EncodeOptions) -> Result<Encoded>;
+
+    /// Bytes of the footer of an extent that takes all `length` bytes of `source`, found by reading its end. `None` when this is
+    /// no extent of the format, or when the format cannot tell. For whoever has lost the catalog, which knows.
+    async fn find_footer(&self, _source: &dyn RangeReader, _length: u64) -> Result<Option<u32>> {
+        Ok(None)
+    }
 
     /// Opens an extent by its footer.
     ///

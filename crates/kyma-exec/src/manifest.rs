@@ -36,6 +36,10 @@ const HISTORY_MAX: i64 = 64;
 /// Changes that are merged; more are a reason to list afresh.
 const CHANGES_MAX: usize = 10_000;
 
+/// What limits how far back a query can go.
+pub(crate) const TOO_OLD_HINT: &str =
+    "what was removed stays readable for the grace period, `worker.garbage.removed_grace_millis`";
+
 /// What is to be listed.
 #[derive(Debug, Clone)]
 pub struct ListQuery {
@@ -108,7 +112,7 @@ impl Manifests {
 
     /// Whether what was listed as of an earlier sequence was all of it.
     pub async fn check_complete(&self, database: DatabaseId, at: Sequence) -> Result<()> {
-        crate::snapshot::check_complete(&*self.catalog, database, at).await
+        check_complete(&*self.catalog, database, at).await
     }
 
     fn afresh(
@@ -272,6 +276,19 @@ fn window(time: TimeRange, now: i64) -> Option<TimeRange> {
 /// Bytes that a kept extent takes, its place in the list included.
 fn extent_bytes(extent: &Extent) -> u64 {
     (extent.memory_bytes() + size_of::<Arc<Extent>>()) as u64
+}
+
+/// Whether a sequence still shows all that it ever did. Asked after a list was read, it speaks for the list.
+///
+/// # Errors
+/// `NotFound` with code `query.as_of_too_old`.
+pub async fn check_complete(catalog: &dyn Catalog, database: DatabaseId, at: Sequence) -> Result<()> {
+    let oldest = catalog.oldest(database).await?;
+    if oldest <= at {
+        return Ok(());
+    }
+    let message = format!("what this sequence showed is not complete any more: sequence={at}, oldest={oldest}");
+    Err(Error::not_found("query.as_of_too_old", message).hint(TOO_OLD_HINT))
 }
 
 #[cfg(test)]

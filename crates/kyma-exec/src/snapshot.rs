@@ -19,12 +19,9 @@ use kyma_core::{Error, Result, Schema, Value};
 use kyma_plan::{SchemaSource, TableSchema};
 use parking_lot::Mutex;
 
+use crate::manifest::{TOO_OLD_HINT, check_complete};
 use crate::request::AsOf;
 use crate::scan::footers::shared_error;
-
-/// What limits how far back a query can go.
-const TOO_OLD_HINT: &str =
-    "what was removed stays readable for the grace period, `worker.garbage.removed_grace_millis`";
 
 /// How many databases' tables are kept, and for how many of them changes are.
 const CACHED_DATABASES_MAX: usize = 64;
@@ -286,19 +283,6 @@ impl Snapshots {
         }
         Arc::clone(&known.changes)
     }
-}
-
-/// Whether a sequence still shows all that it ever did. Asked after a list was read, it speaks for the list.
-///
-/// # Errors
-/// `NotFound` with code `query.as_of_too_old`.
-pub async fn check_complete(catalog: &dyn Catalog, database: DatabaseId, at: Sequence) -> Result<()> {
-    let oldest = catalog.oldest(database).await?;
-    if oldest <= at {
-        return Ok(());
-    }
-    let message = format!("what this sequence showed is not complete any more: sequence={at}, oldest={oldest}");
-    Err(Error::not_found("query.as_of_too_old", message).hint(TOO_OLD_HINT))
 }
 
 /// An error of a time, in the words of a query.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! kyma.identity        = JSON: version, extent, database, table, event time, sort key, level, rows, rows of a
-//!                        block, columns; since 1.1 also input bytes, what it replaces, its writes, and a checksum of
-//!                        all pages together
+//!                        block, columns; since 1.1 also input bytes, what it replaces, its writes, a checksum of
+//!                        all pages together, and where the footer begins
 //! kyma.statistics      = base64 of zstd of JSON: statistics per block and column, key paths, distinct values and sketches
 //! kyma.checksums       = base64 of one CRC-32C u32 (little-endian) per page, in file order: of each row group, each
 //!                        column's dictionary page, if it has one, and data pages; then per filter
@@ -62,6 +62,9 @@ pub(crate) struct Identity {
     pub(crate) writes: Vec<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) checksum: Option<DataChecksum>,
+    /// Where the footer begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) footer_start: Option<u64>,
 }
 
 impl Identity {
@@ -84,6 +87,7 @@ impl Identity {
             replaces: options.replaces.clone(),
             writes: options.writes.iter().copied().map(Uuid::from_u128).collect(),
             checksum: None,
+            footer_start: None,
         }
     }
 }
@@ -135,6 +139,12 @@ impl Statistics {
         let paths: usize = self.paths.iter().flatten().map(|path| path.len() + size_of::<String>()).sum();
         stats + paths + self.sketches.iter().flatten().count() * SKETCH_BYTES
     }
+}
+
+/// The identity among the entries, if it is one.
+pub(crate) fn identity(entries: &[KeyValue]) -> Option<Identity> {
+    let entry = entries.iter().find(|entry| entry.key == KEY_IDENTITY)?;
+    serde_json::from_str(entry.value.as_deref()?).ok()
 }
 
 /// The entries to write, the footer's checksum blank.

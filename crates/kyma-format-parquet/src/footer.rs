@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kyma_core::error::{Error, Result};
+use kyma_core::format::RangeReader;
 use kyma_core::schema::Schema;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{
@@ -116,6 +117,25 @@ impl Footer {
         let pages: usize = chunks.map(|chunk| size_of::<Chunk>() + chunk.pages.len() * size_of::<Page>()).sum();
         self.metadata.metadata().memory_size() + self.statistics.memory_bytes() + pages + self.block_rows.len() * 4
     }
+}
+
+/// Bytes of the footer of a file of `length` bytes that says where it begins.
+pub(crate) async fn find(source: &dyn RangeReader, length: u64) -> Result<Option<u32>> {
+    let Some(tail_start) = length.checked_sub(TAIL_BYTES as u64) else { return Ok(None) };
+    let tail = source.read(std::slice::from_ref(&(tail_start..length))).await?;
+    let Some((bytes, magic)) = tail.first().and_then(|tail| tail.split_first_chunk::<4>()) else { return Ok(None) };
+    let metadata_bytes = u64::from(u32::from_le_bytes(*bytes));
+    let metadata_start = tail_start.checked_sub(metadata_bytes).filter(|_| metadata_bytes <= FOOTER_BYTES_MAX as u64);
+    let Some(metadata_start) = metadata_start.filter(|_| magic == MAGIC) else { return Ok(None) };
+    let metadata = source.read(std::slice::from_ref(&(metadata_start..tail_start))).await?;
+    let Some(metadata) = metadata.first() else { return Ok(None) };
+    if thrift::walk(metadata, &mut |_, _| {}).is_err() {
+        return Ok(None);
+    }
+    let Ok(metadata) = guarded(|| ParquetMetaDataReader::decode_metadata(metadata)) else { return Ok(None) };
+    let entries = metadata.file_metadata().key_value_metadata().map(Vec::as_slice).unwrap_or_default();
+    let start = directory::identity(entries).and_then(|identity| identity.footer_start);
+    Ok(start.and_then(|start| length.checked_sub(start)).and_then(|length| u32::try_from(length).ok()))
 }
 
 fn read_metadata(bytes: &Bytes, start: u64) -> Result<ParquetMetaData> {

@@ -75,6 +75,10 @@ impl SegmentFormat for Parquet {
         writer::encode(rows, options)
     }
 
+    async fn find_footer(&self, source: &dyn RangeReader, length: u64) -> Result<Option<u32>> {
+        footer::find(source, length).await
+    }
+
     async fn open(&self, source: Arc<dyn RangeReader>, options: &OpenOptions) -> Result<Arc<dyn SegmentReader>> {
         Ok(Arc::new(reader::open(source.as_ref(), options).await?))
     }

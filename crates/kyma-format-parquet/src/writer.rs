@@ -290,17 +290,18 @@ fn write_file(
     identity.checksum = Some(DataChecksum { bytes: pages.len() as u64, crc32c: checksum(pages) });
     let filter_bytes: usize = filters.iter().map(|filter: &Checksummed| filter.bytes).sum();
     drop_dear_sketches(statistics, rows.schema, file.flushed_row_groups());
-    checksums.extend(filters.iter().map(|filter| filter.crc));
-    for entry in directory::write(identity, statistics, &checksums)? {
-        file.append_key_value_metadata(entry);
-    }
-    let mut bytes = file.into_inner().map_err(failed)?;
     let is_inside = filter_bytes <= FOOTER_FILTER_BYTES_MAX;
     let start = match groups.is_empty() {
         true => 0,
         false if is_inside => data_end,
         false => data_end + filter_bytes,
     };
+    identity.footer_start = Some(start as u64);
+    checksums.extend(filters.iter().map(|filter| filter.crc));
+    for entry in directory::write(identity, statistics, &checksums)? {
+        file.append_key_value_metadata(entry);
+    }
+    let mut bytes = file.into_inner().map_err(failed)?;
     if !directory::seal(&mut bytes[start..]) {
         return Err(Error::internal("the footer has no place for its checksum"));
     }

@@ -443,6 +443,13 @@ fn write_tail(compressed: usize, decompressed: usize, out: &mut Writer) {
     out.raw(&MAGIC);
 }
 
+/// Bytes of the footer that ends with `tail`, if it is one.
+pub(crate) fn length(tail: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(tail);
+    let body = reader.u32().ok()?;
+    (tail.len() == TAIL_BYTES && tail.ends_with(&MAGIC)).then(|| body.checked_add(TAIL_BYTES as u32)).flatten()
+}
+
 /// Checks the tail and gives the decompressed body.
 pub(crate) fn read_tail(bytes: &[u8]) -> Result<Vec<u8>> {
     let (body, tail) = bytes

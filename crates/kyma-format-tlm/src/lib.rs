@@ -74,6 +74,12 @@ impl SegmentFormat for Tlm {
         writer::encode(rows, options)
     }
 
+    async fn find_footer(&self, source: &dyn RangeReader, length: u64) -> Result<Option<u32>> {
+        let Some(start) = length.checked_sub(constants::TAIL_BYTES as u64) else { return Ok(None) };
+        let tail = source.read(std::slice::from_ref(&(start..length))).await?;
+        Ok(tail.first().and_then(|tail| footer::length(tail)).filter(|footer| u64::from(*footer) <= length))
+    }
+
     async fn open(&self, source: Arc<dyn RangeReader>, options: &OpenOptions) -> Result<Arc<dyn SegmentReader>> {
         Ok(Arc::new(reader::open(source.as_ref(), options).await?))
     }

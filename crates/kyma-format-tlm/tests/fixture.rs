@@ -233,6 +233,9 @@ async fn check_at(name: &str, expected: &RecordBatch, level: u8) -> serde_json::
     }
     let (source, reader) = open(name).await;
     assert_eq!(reader.block_rows(), [1_200, 300]);
+    let bytes = std::fs::read(path(name)).unwrap();
+    let found = Tlm.find_footer(source.as_ref(), bytes.len() as u64).await.unwrap();
+    assert_eq!(found, Some(footer_length(&bytes)));
     assert_eq!(reader.describe()["table"]["name"], "logs");
     let columns: Vec<_> =
         reader.schema().columns().iter().map(|column| ReadColumn::column(&column.name, column.ty)).collect();

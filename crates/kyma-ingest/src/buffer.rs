@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use kyma_core::catalog::{Database, Table};
-use kyma_core::{Error, Result};
+use kyma_core::{Error, Result, scope};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -88,7 +88,7 @@ impl Buffer {
     pub(crate) fn start(settings: IngestSettings, committer: Arc<Committer>) -> Arc<Self> {
         let tasks = TaskTracker::new();
         let buffer = Arc::new(Buffer { settings, waiting: Mutex::default(), wake: Notify::new(), tasks });
-        buffer.tasks.spawn(Arc::clone(&buffer).run(committer));
+        buffer.tasks.spawn(scope::carried(Arc::clone(&buffer).run(committer)));
         buffer
     }
 
@@ -130,6 +130,7 @@ impl Buffer {
                 Due::Never => self.wake.notified().await,
                 Due::At(instant) => {
                     tokio::select! {
+                        biased;
                         () = sleep_until(instant) => {}
                         () = self.wake.notified() => {}
                     }
@@ -137,10 +138,10 @@ impl Buffer {
                 Due::Now => {
                     let Ok(flight) = Arc::clone(&flights).acquire_owned().await else { return };
                     let (units, committer) = (self.take(), Arc::clone(&committer));
-                    self.tasks.spawn(async move {
+                    self.tasks.spawn(scope::carried(async move {
                         committer.flush(units).await;
                         drop(flight);
-                    });
+                    }));
                 }
             }
         }

@@ -15,7 +15,8 @@
 //! - *reservation revoked*: the collector thought us dead. The object may be gone. A new key, back to 2.
 //! - *outcome unknown*: the connection broke during COMMIT. `outcome` says whether it happened, and if not, makes sure
 //!   that it never will; then a new key, back to 2. While the catalog is away the question is repeated, then the
-//!   writers are told that the outcome is unknown.
+//!   writers are told that the outcome is unknown. So they are when the object was collected before the question: then it was
+//!   either revoked, or committed and removed again since.
 //! - *receipt exists*: another node stored the same idempotency key first. That unit gets the first answer, the others
 //!   go back to 1.
 //! - *anything else that a unit can be to blame for*: units whose table was dropped fail, the others go back to 1; when
@@ -34,10 +35,11 @@ use kyma_core::clock::Clock;
 use kyma_core::failpoint::{self, Point};
 use kyma_core::format::{Formats, write_hash};
 use kyma_core::limits::EXTENT_WRITES_MAX;
+use kyma_core::object::{self, DirectoryEntry};
+use kyma_core::planted::{self, Bug};
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
 use kyma_storage::Store;
 use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
 
 use crate::answer::IngestAnswer;
 use crate::append::service::table_gone;
@@ -92,8 +94,11 @@ impl Committer {
         &self,
         table: Arc<Table>,
         sources: Vec<ExtentId>,
-        rows: Vec<(RecordBatch, u64)>,
+        mut rows: Vec<(RecordBatch, u64)>,
     ) -> Result<IngestAnswer> {
+        if planted::is(Bug::ReplaceDropsBatch) && rows.len() > 1 {
+            rows.pop();
+        }
         let (id, database) = (table.id, table.database);
         let count = rows.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
         let raw_bytes = rows.iter().map(|(_, raw_bytes)| raw_bytes).sum();
@@ -163,6 +168,11 @@ impl Committer {
                 return Vec::new();
             }
         };
+        if planted::is(Bug::AckBeforeCommit) {
+            self.acknowledge(units, answers, &Committed::default()).await;
+            let _ = self.store(extents, receipts, None).await;
+            return Vec::new();
+        }
         match self.store(extents, receipts, None).await {
             Ending::Stored(committed) => {
                 match failpoint::reach(Point::IngestAfterCommit) {
@@ -227,18 +237,24 @@ impl Committer {
 
     async fn seal_piece(&self, piece: Piece) -> Result<Sealed> {
         let format = self.formats.get(&piece.table.format)?;
-        self.cpu.run(move || seal(&piece, format.as_ref())).await?
+        let id = ExtentId(self.clock.new_id());
+        self.cpu.run(move || seal(&piece, id, format.as_ref())).await?
     }
 
     /// Steps 2 to 4.
     async fn store(&self, extents: Extents, receipts: Vec<Receipt>, removal: Option<&Removal>) -> Ending {
-        let (mut new_extents, object) = lay_out(extents);
+        let (mut new_extents, object) = match lay_out(extents) {
+            Ok(laid_out) => laid_out,
+            Err(error) => return Ending::Failed(error),
+        };
         if new_extents.is_empty() {
             let commit = Commit { reservation: None, extents: Vec::new(), receipts };
             return self.commit(&commit, removal).await.unwrap_or_else(|| Ending::Failed(revoked()));
         }
-        for _ in 0..PUTS_MAX {
-            let key = object_key(self.clock.now());
+        let first_key = object_key(self.clock.as_ref());
+        for number in 0..PUTS_MAX {
+            let is_first = number == 0 || planted::is(Bug::KeyReused);
+            let key = if is_first { first_key.clone() } else { object_key(self.clock.as_ref()) };
             let reservation = match self.reserve_and_put(&key, &object).await {
                 Ok(reservation) => reservation,
                 Err(error) => return Ending::Failed(error),
@@ -284,10 +300,12 @@ impl Committer {
         let error = match timeout(self.settings.catalog_timeout, committing).await {
             Ok(Ok(committed)) => return Some(Ending::Stored(committed)),
             Ok(Err(error)) => error,
+            Err(_elapsed) if planted::is(Bug::TimeoutIsFailure) => catalog_silent(),
             Err(elapsed) => commit_unknown(elapsed),
         };
         match (error.code(), error.kind()) {
             ("catalog.reservation_revoked", _) => None,
+            ("catalog.commit_unknown", _) if planted::is(Bug::RetryWithoutLookup) => None,
             ("catalog.commit_unknown", _) => match &commit.reservation {
                 Some(reservation) => self.resolve(reservation).await,
                 None => Some(Ending::Blamed(error)),
@@ -305,8 +323,8 @@ impl Committer {
             match self.bounded(self.catalog.outcome(reservation)).await {
                 Ok(Some(committed)) => return Some(Ending::Stored(committed)),
                 Ok(None) => return None,
-                Err(error) if Instant::now() >= deadline => {
-                    let unknown = "the catalog went away during the commit; the rows may be stored or not";
+                Err(error) if error.code() == "catalog.outcome_forgotten" || Instant::now() >= deadline => {
+                    let unknown = "nobody knows whether the commit took place; the rows may be stored or not";
                     let hint = "send the write again with the same Idempotency-Key: it is stored once";
                     let error = Error::unavailable("ingest.outcome_unknown", unknown).hint(hint).because(error);
                     return Some(Ending::Failed(error));
@@ -321,13 +339,25 @@ impl Committer {
     /// each is tried alone, so that one poisonous write never fails another.
     async fn without_blamed(&self, units: Vec<Unit>, error: Error) -> Vec<Vec<Unit>> {
         let before = units.len();
-        let mut rest = Vec::with_capacity(before);
+        let (mut rest, mut blamed) = (Vec::with_capacity(before), None);
         for unit in units {
             match self.blame(&unit).await {
                 Ok(None) => rest.push(unit),
-                Ok(Some(first)) => unit.answer(Ok(first)),
+                Ok(Some(first)) => {
+                    blamed = Some(first.clone());
+                    unit.answer(Ok(first));
+                }
                 Err(error) => self.fail(vec![unit], &error),
             }
+        }
+        if planted::is(Bug::BlameSpreads)
+            && let Some(first) = blamed
+        {
+            for unit in rest {
+                let rows = unit.rows;
+                unit.answer(Ok(IngestAnswer { rows, ..first.clone() }));
+            }
+            return Vec::new();
         }
         match rest.len() {
             0 => Vec::new(),
@@ -426,32 +456,47 @@ fn split(units: Vec<Unit>, places: &BTreeSet<usize>) -> (Vec<Unit>, Vec<Unit>) {
     (at, rest)
 }
 
-/// Lays the extents one after another; their key is still to come.
-fn lay_out(extents: Extents) -> (Vec<kyma_core::extent::NewExtent>, Bytes) {
+/// Lays the extents one after another, and their directory after them; their key is still to come.
+fn lay_out(extents: Extents) -> Result<(Vec<kyma_core::extent::NewExtent>, Bytes)> {
     let mut extents = extents.0;
     if extents.len() == 1
         && let Some((sealed, _)) = extents.pop()
     {
-        return (vec![sealed.extent], sealed.encoded.bytes);
+        return Ok((vec![sealed.extent], sealed.encoded.bytes));
     }
     let total = extents.iter().map(|(sealed, _)| sealed.encoded.bytes.len()).sum();
     let mut object = BytesMut::with_capacity(total);
     let mut laid = Vec::with_capacity(extents.len());
+    let mut directory = Vec::with_capacity(extents.len());
     for (mut sealed, _) in extents {
         sealed.extent.location.offset = object.len() as u64;
         object.extend_from_slice(&sealed.encoded.bytes);
+        directory.push(DirectoryEntry {
+            extent: sealed.extent.id,
+            format: sealed.extent.format.clone(),
+            offset: sealed.extent.location.offset,
+            length: sealed.extent.location.length,
+            footer_length: sealed.extent.footer_length,
+        });
         laid.push(sealed.extent);
     }
-    (laid, object.freeze())
+    if !laid.is_empty() {
+        object.extend_from_slice(&object::write(&directory)?);
+    }
+    Ok((laid, object.freeze()))
 }
 
-/// Names the writes of the units at `places`; none when one has no key, or when there are too many.
+/// Names the writes of the units at `places`; none when one has no key of a client, or when there are too many. A content is
+/// no name: after its window it is stored again.
 fn writes(units: &[Unit], places: &BTreeSet<usize>) -> Vec<u128> {
     if places.len() > EXTENT_WRITES_MAX {
         return Vec::new();
     }
     let units = places.iter().filter_map(|place| units.get(*place));
-    let hash = |unit: &Unit| unit.key.as_ref().map(|key| write_hash(unit.database.id, &key.text));
+    let hash = |unit: &Unit| {
+        let key = unit.key.as_ref().filter(|key| key.window_seconds.is_none())?;
+        Some(write_hash(unit.database.id, &key.text))
+    };
     units.map(hash).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
@@ -487,7 +532,7 @@ fn receipts(units: &[Unit], answers: &[IngestAnswer]) -> Result<Vec<Receipt>> {
 }
 
 /// A new object's key: the day, for people, and an identity. No name that a user chose is in it.
-fn object_key(now: i64) -> String {
-    let day = kyma_core::time::datetime_of(now).format("%Y/%m/%d");
-    format!("extents/{day}/{}.kyma", Uuid::now_v7())
+fn object_key(clock: &dyn Clock) -> String {
+    let day = kyma_core::time::datetime_of(clock.now()).format("%Y/%m/%d");
+    format!("extents/{day}/{}.kyma", clock.new_id())
 }

@@ -43,7 +43,7 @@ use crate::mapping::Mapping;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rewrite::Rewriter;
-use crate::route::{Channels, IngestRouter};
+use crate::route::{Channels, IngestRouter, client_over};
 use crate::settings::{
     BATCH_CELLS_MAX, BATCH_ROWS_MAX, CHUNKS_IN_FLIGHT, IDEMPOTENCY_KEY_BYTES_MAX, IngestSettings, MESSAGE_BYTES_MAX,
 };
@@ -99,7 +99,7 @@ impl Ingester {
     /// Starts the buffer. Must be called within a tokio runtime.
     pub fn new(parts: IngestParts) -> Arc<Self> {
         let settings = &parts.settings;
-        let cpu = Cpu::new(settings.cpu_threads);
+        let cpu = Cpu::new(settings.cpu_threads, settings.cpu_inline);
         let tables =
             Arc::new(Tables::new(Arc::clone(&parts.catalog), settings.table_age_max, settings.catalog_timeout));
         let metrics = Metrics::new();
@@ -390,7 +390,11 @@ impl Ingester {
             table: request.table.clone(),
             idempotency_key: request.idempotency_key.clone().unwrap_or_default(),
         };
-        Ok(client::open(self.channels.client(&address)?, header))
+        let client = match self.parts.router.in_process(&address) {
+            Some(channel) => client_over(channel),
+            None => self.channels.client(&address)?,
+        };
+        Ok(client::open(client, header))
     }
 
     /// Steps 2 to 4.

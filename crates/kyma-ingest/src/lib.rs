@@ -50,5 +50,5 @@ pub use append::service::AppendService;
 pub use ingester::{IngestParts, Ingester};
 pub use mapping::{MAPPING_BYTES_MAX, Mapping, MappingKind};
 pub use rewrite::{Kept, Rewrite, Rewriter, Rewritten};
-pub use route::{IngestRouter, LocalRouter};
+pub use route::{AppendChannel, IngestRouter, LocalRouter};
 pub use settings::{IDEMPOTENCY_KEY_BYTES_MAX, IngestSettings, LINE_BYTES_MAX, RAW_BYTES_MAX};

@@ -27,6 +27,7 @@ use kyma_core::catalog::{Committed, Receipt, Table};
 use kyma_core::extent::Extent;
 use kyma_core::failpoint::{self, Point};
 use kyma_core::format::{OpenOptions, RangeReader, ReadColumn, SegmentFormat, SegmentReader};
+use kyma_core::planted::{self, Bug};
 use kyma_core::profile::IoCounters;
 use kyma_core::schema::{HIDDEN_MARK, INGESTED_COLUMN, SEQUENCE_COLUMN};
 use kyma_core::{Error, ExtentId, Result, Type};
@@ -85,7 +86,8 @@ pub struct Rewriter {
 impl Rewriter {
     /// Rewrites `at_once` extents at a time at most: computing threads that writes do not wait for.
     pub(crate) fn new(committer: Arc<Committer>, at_once: usize) -> Self {
-        Rewriter { committer, cpu: Cpu::new(at_once.max(1)) }
+        let cpu = Cpu::new(at_once.max(1), committer.settings.cpu_inline);
+        Rewriter { committer, cpu }
     }
 
     /// Makes one extent of others, and swaps it for them.
@@ -116,7 +118,8 @@ impl Rewriter {
         };
         let removal =
             Removal { table: rewrite.table.id, sources: rewrite.sources.iter().map(|source| source.id).collect() };
-        let sealed = self.cpu.run(move || block_on(seal(&rewrite, sources, format.as_ref()))).await??;
+        let id = ExtentId(self.committer.clock.new_id());
+        let sealed = self.cpu.run(move || block_on(seal(id, &rewrite, sources, format.as_ref()))).await??;
         if let Some(sealed) = &sealed {
             done.extent = Some(sealed.extent.id);
             (done.rows, done.bytes) = (sealed.extent.rows, sealed.extent.location.length);
@@ -242,7 +245,15 @@ impl Source {
 }
 
 /// Steps 2 to 4, and the encoding; `None` when no row is left. Never waits: all bytes are at hand.
-async fn seal(rewrite: &Rewrite, sources: Vec<Source>, format: &dyn SegmentFormat) -> Result<Option<Sealed>> {
+async fn seal(
+    id: ExtentId,
+    rewrite: &Rewrite,
+    mut sources: Vec<Source>,
+    format: &dyn SegmentFormat,
+) -> Result<Option<Sealed>> {
+    if planted::is(Bug::CompactionDropsSource) && sources.len() > 1 {
+        sources.pop();
+    }
     let rows: usize = sources.iter().map(Source::rows).sum();
     if rows == 0 {
         return Ok(None);
@@ -277,7 +288,7 @@ async fn seal(rewrite: &Rewrite, sources: Vec<Source>, format: &dyn SegmentForma
     let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays)?;
     let provenance = provenance(rewrite, rows);
     drop(sources);
-    encode(&batch, &rewrite.table, &provenance, format).map(Some)
+    encode(id, &batch, &rewrite.table, &provenance, format).map(Some)
 }
 
 /// The order of the kept rows of all sources, read from their key columns alone; `None` when they are in it.

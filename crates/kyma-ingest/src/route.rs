@@ -10,15 +10,28 @@ use async_trait::async_trait;
 use kyma_core::{Error, Result};
 use kyma_proto::v1::ingest_client::IngestClient;
 use parking_lot::Mutex;
-use tonic::transport::{Channel, Endpoint};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http;
+use tonic::transport::Endpoint;
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
 
 use crate::settings::MESSAGE_BYTES_MAX;
+
+/// The way of append calls to one node.
+pub type AppendChannel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 
 /// Says where the append call of a table goes: the gRPC address of a node, `host:port`.
 #[async_trait]
 pub trait IngestRouter: Send + Sync + fmt::Debug {
     /// The address for `table` of `database`.
     async fn route(&self, database: &str, table: &str) -> Result<String>;
+
+    /// The way to the node at `address` where it is no connection: nodes of one process. `None` connects to it.
+    fn in_process(&self, _address: &str) -> Option<AppendChannel> {
+        None
+    }
 }
 
 /// Every table is buffered by this node.
@@ -52,20 +65,20 @@ impl IngestRouter for LocalRouter {
 
 /// Open channels by address.
 #[derive(Debug, Default)]
-pub(crate) struct Channels(Mutex<HashMap<String, Channel>>);
+pub(crate) struct Channels(Mutex<HashMap<String, AppendChannel>>);
 
 /// Longest wait for a connection to a node.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection on which nothing comes is asked after this long, and given up after as long again: a node that vanished
 /// closes nothing, and a call waits for its answer without a deadline of its own.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Bytes in flight of one append call, and of one connection.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
 impl Channels {
     /// A client of the node at `address`, over a channel that is shared and reconnects by itself.
-    pub(crate) fn client(&self, address: &str) -> Result<IngestClient<Channel>> {
+    pub(crate) fn client(&self, address: &str) -> Result<IngestClient<AppendChannel>> {
         let mut channels = self.0.lock();
         let channel = match channels.get(address) {
             Some(channel) => channel.clone(),
@@ -75,24 +88,28 @@ impl Channels {
                 channel
             }
         };
-        Ok(IngestClient::new(channel)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX))
+        Ok(client_over(channel))
     }
 }
 
-fn connect(address: &str, keep_alive: Duration) -> Result<Channel> {
+/// A client whose calls go over `channel`.
+pub(crate) fn client_over(channel: AppendChannel) -> IngestClient<AppendChannel> {
+    IngestClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+pub(crate) fn connect(address: &str, keep_alive: Duration) -> Result<AppendChannel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
         Error::internal(format!("a node's address is not understood: address={address}")).because(error)
     })?;
-    Ok(endpoint
+    let channel = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(keep_alive)
         .keep_alive_timeout(keep_alive)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .connect_lazy())
+        .connect_lazy();
+    Ok(BoxCloneSyncService::new(channel.map_err(|error| Status::from_error(Box::new(error)))))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use kyma_core::catalog::Table;
 use kyma_core::extent::{NewExtent, ObjectRange};
 use kyma_core::format::{EncodeOptions, Encoded, SegmentFormat};
 use kyma_core::limits::BLOCK_ROWS;
+use kyma_core::planted::{self, Bug};
 use kyma_core::stats::can_promote;
 use kyma_core::{Error, ExtentId, Result, Type, dynamic};
 
@@ -50,21 +51,21 @@ pub(crate) struct Provenance {
     pub(crate) writes: Vec<u128>,
 }
 
-/// Sorts and encodes one piece.
-pub(crate) fn seal(piece: &Piece, format: &dyn SegmentFormat) -> Result<Sealed> {
+/// Sorts and encodes one piece as the extent `id`.
+pub(crate) fn seal(piece: &Piece, id: ExtentId, format: &dyn SegmentFormat) -> Result<Sealed> {
     let rows = sort(merge(&piece.batches)?, &piece.table)?;
     let (raw_bytes, writes) = (piece.raw_bytes, piece.writes.clone());
-    encode(&rows, &piece.table, &Provenance { raw_bytes, writes, ..Provenance::default() }, format)
+    encode(id, &rows, &piece.table, &Provenance { raw_bytes, writes, ..Provenance::default() }, format)
 }
 
-/// Encodes rows that are in the table's order.
+/// Encodes rows that are in the table's order as the extent `id`.
 pub(crate) fn encode(
+    id: ExtentId,
     rows: &RecordBatch,
     table: &Table,
     provenance: &Provenance,
     format: &dyn SegmentFormat,
 ) -> Result<Sealed> {
-    let id = ExtentId::generate();
     let sorted_by: Vec<String> = table.sort_key.iter().chain([&table.time_column]).cloned().collect();
     let options = EncodeOptions {
         extent: id,
@@ -80,7 +81,10 @@ pub(crate) fn encode(
         replaces: provenance.replaces.clone(),
         writes: provenance.writes.clone(),
     };
-    let encoded = format.encode(std::slice::from_ref(rows), &options)?;
+    let mut encoded = format.encode(std::slice::from_ref(rows), &options)?;
+    if planted::is(Bug::StatisticsOffByOne) {
+        encoded.time.end -= 1;
+    }
     let extent = NewExtent {
         id,
         database: table.database,

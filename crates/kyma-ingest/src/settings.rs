@@ -71,6 +71,9 @@ pub struct IngestSettings {
     pub table_age_max: Duration,
     /// Decoding, sorting and encoding threads; 0 for one per core.
     pub cpu_threads: usize,
+    /// Computes where the work is asked for instead of on threads of its own, so that every run is the same. For the simulator.
+    #[serde(skip)]
+    pub cpu_inline: bool,
 }
 
 impl Default for IngestSettings {
@@ -93,6 +96,7 @@ impl Default for IngestSettings {
             outcome_timeout: Duration::from_secs(30),
             table_age_max: Duration::from_secs(2),
             cpu_threads: 0,
+            cpu_inline: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::cache::RangeKey;
 
@@ -19,21 +19,53 @@ enum Progress {
     Waiting,
     UnderWay,
     Here(Bytes),
+    /// It ended without an answer.
+    Gone,
+}
+
+/// A flight, as its reader and those who follow it share it. They are woken in the order in which they came.
+#[derive(Debug)]
+struct Shared {
+    progress: Mutex<Progress>,
+    changed: Notify,
+}
+
+impl Shared {
+    fn set(&self, progress: Progress) {
+        let mut now = self.progress.lock();
+        if !matches!(*now, Progress::Here(_)) {
+            *now = progress;
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until `answer` has one.
+    async fn wait_for<T>(&self, answer: impl Fn(&Progress) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(answer) = answer(&self.progress.lock()) {
+                return answer;
+            }
+            changed.await;
+        }
+    }
 }
 
 /// The ranges being read; clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Flights(Arc<Mutex<HashMap<RangeKey, watch::Receiver<Progress>>>>);
+pub(crate) struct Flights(Arc<Mutex<HashMap<RangeKey, Arc<Shared>>>>);
 
 /// The right and duty to read one range.
 pub(crate) struct Flight {
     flights: Flights,
     pub(crate) key: RangeKey,
-    progress: watch::Sender<Progress>,
+    shared: Arc<Shared>,
 }
 
 /// Another reader's flight.
-pub(crate) struct Theirs(watch::Receiver<Progress>);
+pub(crate) struct Theirs(Arc<Shared>);
 
 /// Whose it is to read a range.
 pub(crate) enum Claim {
@@ -46,43 +78,51 @@ impl Flights {
     pub(crate) fn claim(&self, key: &RangeKey) -> Claim {
         let mut flights = self.0.lock();
         if let Some(theirs) = flights.get(key) {
-            return Claim::Theirs(Theirs(theirs.clone()));
+            return Claim::Theirs(Theirs(Arc::clone(theirs)));
         }
-        let (progress, theirs) = watch::channel(Progress::Waiting);
-        flights.insert(key.clone(), theirs);
-        Claim::Ours(Flight { flights: self.clone(), key: key.clone(), progress })
+        let shared = Arc::new(Shared { progress: Mutex::new(Progress::Waiting), changed: Notify::new() });
+        flights.insert(key.clone(), Arc::clone(&shared));
+        Claim::Ours(Flight { flights: self.clone(), key: key.clone(), shared })
     }
 }
 
 impl Flight {
     /// Says that the request is under way.
     pub(crate) fn start(&self) {
-        self.progress.send_replace(Progress::UnderWay);
+        self.shared.set(Progress::UnderWay);
     }
 
     /// Hands out what came.
     pub(crate) fn arrive(self, bytes: &Bytes) {
-        self.progress.send_replace(Progress::Here(bytes.clone()));
+        self.shared.set(Progress::Here(bytes.clone()));
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         self.flights.0.lock().remove(&self.key);
+        self.shared.set(Progress::Gone);
     }
 }
 
 impl Theirs {
     /// Waits until the request is under way; false when it never will be.
     pub(crate) async fn started(&mut self) -> bool {
-        self.0.wait_for(|progress| !matches!(progress, Progress::Waiting)).await.is_ok()
+        let started = |progress: &Progress| match progress {
+            Progress::Waiting => None,
+            Progress::UnderWay | Progress::Here(_) => Some(true),
+            Progress::Gone => Some(false),
+        };
+        self.0.wait_for(started).await
     }
 
     /// Waits for what it brings; `None` when it brings nothing.
     pub(crate) async fn arrival(&mut self) -> Option<Bytes> {
-        match &*self.0.wait_for(|progress| matches!(progress, Progress::Here(_))).await.ok()? {
-            Progress::Here(bytes) => Some(bytes.clone()),
+        let arrived = |progress: &Progress| match progress {
             Progress::Waiting | Progress::UnderWay => None,
-        }
+            Progress::Here(bytes) => Some(Some(bytes.clone())),
+            Progress::Gone => Some(None),
+        };
+        self.0.wait_for(arrived).await
     }
 }

@@ -77,23 +77,33 @@ fn connect_cloud(
     let listening = Listening(Arc::clone(budget));
     match scheme {
         ObjectStoreScheme::AmazonS3 => {
-            let mut builder = AmazonS3Builder::from_env().with_client_options(client).with_retry(retry).with_http_connector(listening).with_url(url);
+            let mut builder = AmazonS3Builder::from_env()
+                .with_client_options(client)
+                .with_retry(retry)
+                .with_http_connector(listening)
+                .with_url(url);
             for (key, value) in &settings.options {
                 builder = builder.with_config(key.parse::<AmazonS3ConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
         }
         ObjectStoreScheme::GoogleCloudStorage => {
-            let mut builder =
-                GoogleCloudStorageBuilder::from_env().with_client_options(client).with_retry(retry).with_http_connector(listening).with_url(url);
+            let mut builder = GoogleCloudStorageBuilder::from_env()
+                .with_client_options(client)
+                .with_retry(retry)
+                .with_http_connector(listening)
+                .with_url(url);
             for (key, value) in &settings.options {
                 builder = builder.with_config(key.parse::<GoogleConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
         }
         ObjectStoreScheme::MicrosoftAzure => {
-            let mut builder =
-                MicrosoftAzureBuilder::from_env().with_client_options(client).with_retry(retry).with_http_connector(listening).with_url(url);
+            let mut builder = MicrosoftAzureBuilder::from_env()
+                .with_client_options(client)
+                .with_retry(retry)
+                .with_http_connector(listening)
+                .with_url(url);
             for (key, value) in &settings.options {
                 builder = builder.with_config(key.parse::<AzureConfigKey>()?, value);
             }

@@ -25,6 +25,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use kyma_core::extent::ObjectRange;
 use kyma_core::format::RangeReader;
 use kyma_core::profile::IoCounters;
+use kyma_core::scope;
 use kyma_core::{Error, Result};
 use object_store::Error as StoreError;
 use object_store::path::Path;
@@ -224,6 +225,7 @@ impl Extent {
             self.fetch(&get, permit).await
         };
         tokio::select! {
+            biased;
             Some(bytes) = theirs.arrival() => Ok(self.share(bytes)),
             bytes = ours => bytes.inspect(|bytes| self.keep(&key, bytes)),
         }
@@ -244,7 +246,7 @@ impl Extent {
 /// Runs a request as a task of its own, which is aborted when this is dropped.
 async fn apart<T: Send + 'static>(request: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(request.in_current_span());
+    tasks.spawn(scope::carried(request.in_current_span()));
     match tasks.join_next().await {
         Some(Ok(answer)) => answer,
         Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kyma_core::Result;
 use object_store::Error as StoreError;
-use rand::Rng;
+use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, timeout};
 
 use crate::budget::Budget;
@@ -26,13 +26,23 @@ pub(crate) struct Policy {
     pub(crate) total: Duration,
     pub(crate) attempt: Duration,
     pub(crate) attempts_max: u32,
+    /// What jitter is drawn from, where it must be the same in every run.
+    pub(crate) jitter_seed: Option<u64>,
 }
 
 impl Policy {
     /// What the settings say.
     pub(crate) fn of(settings: &StoreSettings) -> Policy {
         let (total, attempt) = (settings.request_timeout, settings.attempt_timeout);
-        Policy { total, attempt, attempts_max: settings.attempts_max }
+        Policy { total, attempt, attempts_max: settings.attempts_max, jitter_seed: settings.jitter_seed }
+    }
+
+    /// Which part of the backoff is waited after this attempt: half of it to all.
+    fn jitter(&self, number: u32) -> f64 {
+        match self.jitter_seed {
+            None => rand::rng().random_range(0.5..1.0),
+            Some(seed) => rand::rngs::StdRng::seed_from_u64(seed ^ u64::from(number)).random_range(0.5..1.0),
+        }
     }
 
     /// The policy with a second more per MiB sent.
@@ -82,7 +92,7 @@ where
             Ok(Err(error)) => last = Some(error),
             Err(_elapsed) => {}
         }
-        let jittered = backoff.mul_f64(rand::rng().random_range(0.5..1.0));
+        let jittered = backoff.mul_f64(policy.jitter(number));
         if number == policy.attempts_max || !budget.turn(Instant::now() + jittered, deadline).await {
             break;
         }

@@ -53,6 +53,9 @@ pub struct StoreSettings {
     /// US dollars for a million PUTs or LISTs; the default is from the same page.
     #[serde(default = "price_put_per_million")]
     pub price_put_per_million: f64,
+    /// Where the waits between attempts must be the same in every run, what they are drawn from. For the simulator.
+    #[serde(skip)]
+    pub jitter_seed: Option<u64>,
 }
 
 impl StoreSettings {
@@ -79,6 +82,7 @@ impl StoreSettings {
             hedge_percent_max: hedge_percent_max(),
             price_get_per_million: price_get_per_million(),
             price_put_per_million: price_put_per_million(),
+            jitter_seed: None,
         }
     }
 }

@@ -8,8 +8,11 @@ mod extents;
 mod garbage;
 mod history;
 mod queue;
+mod recovery;
 mod tables;
 mod upkeep;
+
+pub use recovery::recovery_suite;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

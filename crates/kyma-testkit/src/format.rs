@@ -896,7 +896,11 @@ pub async fn identity(format: &dyn SegmentFormat) {
                 (options.replaces, options.writes, options.raw_bytes) = Default::default();
             }
             let encoded = format.encode(std::slice::from_ref(&rows), &options).expect("encodes");
-            let (_, reader) = open(format, &encoded).await;
+            let (source, reader) = open(format, &encoded).await;
+            let found = format.find_footer(source.as_ref(), encoded.bytes.len() as u64).await.expect("reads");
+            assert!(found.is_none_or(|length| length == encoded.footer_length), "{found:?}");
+            let noise = CountingReader::new(Bytes::from(vec![0x5a; 200]));
+            assert_eq!(format.find_footer(noise.as_ref(), 200).await.expect("reads"), None);
             let identity = reader.identity().expect("the format keeps the identity");
             check_identity(&identity, &options, &encoded);
         }

@@ -24,6 +24,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kyma_core::catalog::{Catalog, ClaimedTask, DoomedObject};
 use kyma_core::clock::Clock;
 use kyma_core::failpoint::{self, Point};
+use kyma_core::planted::{self, Bug};
 use kyma_core::{Error, Result};
 use kyma_storage::{Store, StoredObject};
 use prometheus_client::metrics::counter::Counter;
@@ -70,7 +71,13 @@ impl Deleter {
 
     async fn delete(&self, key: &str) -> Result<()> {
         failpoint::reach(Point::GarbageBeforeDelete)?;
-        self.store.delete(key).await?;
+        if planted::is(Bug::ForgetBeforeDelete) {
+            self.catalog.forget(key).await?;
+        }
+        match self.store.delete(key).await {
+            Err(_) if planted::is(Bug::FailedDeleteForgotten) => {}
+            deleted => deleted?,
+        }
         failpoint::reach(Point::GarbageAfterDelete)?;
         self.catalog.forget(key).await?;
         failpoint::reach(Point::GarbageAfterForget)?;
@@ -156,7 +163,10 @@ impl Sweep {
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         let nanos = |millis: u64| i64::try_from(millis.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
         let created = self.deleter.catalog.created().await?;
-        let oldest = created.saturating_add(nanos(self.settings.clock_difference_millis));
+        let oldest = match planted::is(Bug::SweepIgnoresCatalogAge) {
+            true => i64::MIN,
+            false => created.saturating_add(nanos(self.settings.clock_difference_millis)),
+        };
         let youngest = self.clock.now().saturating_sub(nanos(self.settings.unknown_age_millis));
         let is_candidate = |object: &StoredObject| {
             is_ours(&object.key) && oldest < object.modified_nanos && object.modified_nanos < youngest
@@ -172,7 +182,10 @@ impl Sweep {
         while let Some(chunk) = candidates.next().await {
             let keys = chunk.map_err(|failed| failed.1)?;
             failpoint::reach(Point::SweepAfterList)?;
-            let doomed = self.deleter.catalog.doom_unknown(&keys).await?;
+            let doomed = match planted::is(Bug::CollectByAge) {
+                true => keys.into_iter().map(|key| DoomedObject { key }).collect(),
+                false => self.deleter.catalog.doom_unknown(&keys).await?,
+            };
             failpoint::reach(Point::SweepAfterDoom)?;
             if !doomed.is_empty() {
                 tracing::info!(objects = doomed.len(), "deleting objects that no catalog row knows");

@@ -9,11 +9,17 @@
 pub mod compact;
 pub mod garbage;
 mod handler;
+pub mod journal;
 mod metrics;
+mod progress;
+pub mod rebuild;
 pub mod retention;
 mod settings;
+pub mod verify;
 mod worker;
 
 pub use handler::TaskHandler;
+pub use journal::{Journal, JournalSettings};
+pub use progress::Progress;
 pub use settings::{CompactSettings, GarbageSettings, RetentionSettings, WorkerSettings};
 pub use worker::Worker;

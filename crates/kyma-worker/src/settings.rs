@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::JournalSettings;
+
 /// Settings of [`crate::Worker`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +22,8 @@ pub struct WorkerSettings {
     pub compact: CompactSettings,
     /// Deleting what nothing needs.
     pub garbage: GarbageSettings,
+    /// Writing the catalog down in the bucket.
+    pub journal: JournalSettings,
     /// Removing what is past its time.
     pub retention: RetentionSettings,
 }
@@ -33,6 +37,7 @@ impl Default for WorkerSettings {
             stop_grace_millis: 10_000,
             compact: CompactSettings::default(),
             garbage: GarbageSettings::default(),
+            journal: JournalSettings::default(),
             retention: RetentionSettings::default(),
         }
     }

@@ -18,6 +18,8 @@ use futures::future::{FutureExt, join, join_all};
 use kyma_core::catalog::{Catalog, ClaimedTask, NewTask};
 use kyma_core::clock::Clock;
 use kyma_core::failpoint::{self, Point};
+use kyma_core::planted::{self, Bug};
+use kyma_core::scope;
 use kyma_core::{Error, Kind, NodeId, Result};
 use kyma_ingest::Rewriter;
 use kyma_storage::Store;
@@ -66,11 +68,12 @@ impl Worker {
         let garbage = settings.garbage.clone();
         let deleted = metrics.objects_deleted.clone();
         let collect = Collect::new(Arc::clone(&catalog), Arc::clone(&store), garbage.clone(), deleted.clone());
+        let node = NodeId(clock.new_id());
         let sweep = Sweep::new(Arc::clone(&catalog), store, garbage.clone(), Arc::clone(&clock), deleted);
         let give_up = GiveUp::new(Arc::clone(&catalog), garbage);
         let (policy, counters) = (settings.retention.clone(), metrics.retention.clone());
         let retention = Retention::new(Arc::clone(&catalog), policy, clock, counters);
-        let worker = Worker { catalog, settings, node: NodeId::generate(), handlers: BTreeMap::new(), metrics };
+        let worker = Worker { catalog, settings, node, handlers: BTreeMap::new(), metrics };
         let worker = worker.with(Arc::new(collect)).with(Arc::new(sweep));
         worker.with(Arc::new(retention)).with(Arc::new(give_up))
     }
@@ -239,7 +242,7 @@ impl Worker {
         let stop = shutdown.child_token();
         let mut running = JoinSet::new();
         let (owned, told) = (task.clone(), stop.clone());
-        running.spawn(async move { handler.run(&owned, &told).await });
+        running.spawn(scope::carried(async move { handler.run(&owned, &told).await }));
         let mut lease_end = claimed_at + self.settings.lease();
         let mut renew_at = claimed_at + self.settings.lease() / 3;
         let given_up = async {
@@ -250,13 +253,19 @@ impl Worker {
         // Dropping `running` drops the handler.
         loop {
             tokio::select! {
+                biased;
                 Some(joined) = running.join_next() => return Ended::Done(joined.unwrap_or_else(|error| Err(broken(&error)))),
                 () = &mut given_up => return Ended::Done(Err(Error::cancelled("worker.stopped", "the node stopped"))),
-                () = tokio::time::sleep_until(lease_end) => return Ended::LeaseLost,
+                () = tokio::time::sleep_until(lease_end), if !planted::is(Bug::ZombieContinues) => return Ended::LeaseLost,
                 () = tokio::time::sleep_until(renew_at) => {
                     let asked_at = Instant::now();
                     // A catalog that hangs must not keep us here past the lease.
-                    match tokio::time::timeout_at(lease_end, self.renew(task)).await {
+                    let renewed = match planted::is(Bug::LeaseNotRenewed) {
+                        true => Ok(Ok(())),
+                        false => tokio::time::timeout_at(lease_end, self.renew(task)).await,
+                    };
+                    match renewed {
+                        _ if planted::is(Bug::ZombieContinues) => {}
                         Ok(Ok(())) => lease_end = asked_at + self.settings.lease(),
                         Ok(Err(error)) if error.kind() == Kind::Conflict => return Ended::LeaseLost,
                         Ok(Err(error)) => tracing::warn!(task = %task.id, error = %error.chain(), "a lease cannot be renewed"),
@@ -287,6 +296,7 @@ fn broken(error: &tokio::task::JoinError) -> Error {
 /// Waits, or returns at once when the node stops.
 async fn pause(wait: Duration, shutdown: &CancellationToken) {
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
         () = tokio::time::sleep(wait) => {}
     }

@@ -38,6 +38,71 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Show background work, or try again what failed
     Tasks(TasksArgs),
+    /// Check that the catalog and the bucket say the same
+    Verify(VerifyArgs),
+    /// Make the catalog again from the bucket
+    RebuildCatalog(RebuildArgs),
+}
+
+/// `kyma verify`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Ends with 0 when nothing is wrong, with 1 otherwise. docs/recovery.md says what each problem means.\n\n\
+    Examples:\n  \
+    kyma verify --quick                     every object is there and long enough\n  \
+    kyma verify                             footers can be read and say what the catalog says\n  \
+    kyma verify --full --json > report.json every page is read and compared with its statistics\n  \
+    kyma verify --repair                    also give orphans to the collector, count totals afresh, write the journal"
+)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Look only whether objects are there and long enough
+    #[arg(long, conflicts_with = "full")]
+    pub(crate) quick: bool,
+    /// Read every page
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Repair what can be repaired without losing rows
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Hours after which an object that the catalog does not know is an orphan
+    #[arg(long, default_value_t = 25.0, value_name = "HOURS", value_parser = hours)]
+    pub(crate) orphan_hours: f64,
+    /// Extents looked at at a time
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
+    pub(crate) parallel: u16,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `kyma rebuild-catalog`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The catalog must be empty and of this version: create a database, run kyma migrate, then this. No node may be \
+    running on the bucket meanwhile.\n\n\
+    Examples:\n  \
+    kyma rebuild-catalog --store-url s3://bucket/prefix --catalog-url postgres://kyma:secret@db/new\n  \
+    kyma rebuild-catalog --json ... | jq .notes     what could not be told for certain"
+)]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// The catalog to make again, when the bucket has the journals of several
+    #[arg(long, value_name = "ID")]
+    pub(crate) catalog_id: Option<uuid::Uuid>,
+    /// Objects opened at a time
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
+    pub(crate) parallel: u16,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    let hours = text.parse::<f64>().ok().filter(|hours| (0.0..=1e6).contains(hours));
+    hours.ok_or_else(|| "a number of hours, 0 or more".to_owned())
 }
 
 /// `kyma dev`.

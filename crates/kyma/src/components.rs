@@ -16,7 +16,9 @@ use kyma_ingest::{IngestParts, Ingester, LocalRouter};
 use kyma_plan::QueryFrontend;
 use kyma_server::{Node, NodeParts, Role, RunningNode};
 use kyma_storage::{Store, StoreSettings};
-use kyma_worker::Worker;
+use kyma_worker::rebuild::{RebuildOptions, RebuildReport, rebuild};
+use kyma_worker::verify::Verifier;
+use kyma_worker::{Journal, Progress, Worker};
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Invalid};
@@ -105,10 +107,12 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
     })?;
     let settings = config.server_settings();
     let worker = settings.has(Role::Worker).then(|| {
+        let journal = journal(&catalog, &store, config, &clock);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let rewriter = ingester.rewriter(config.worker.compact.merges(cores));
         let worker = Worker::new(catalog.clone(), store.clone(), config.worker.clone(), clock.clone())
             .compacting(rewriter, clock.clone())
+            .with(Arc::new(journal))
             .on_node(id);
         worker.register(&mut registry);
         worker
@@ -128,6 +132,31 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
         clock,
     };
     Ok(Node::start(parts).await?)
+}
+
+/// What writes the catalog down in the bucket.
+fn journal(catalog: &Arc<PostgresCatalog>, store: &Arc<Store>, config: &Config, clock: &Arc<dyn Clock>) -> Journal {
+    Journal::new(catalog.clone(), catalog.clone(), store.clone(), config.worker.journal.clone(), clock.clone())
+}
+
+/// What compares the catalog with the bucket.
+pub(crate) async fn verifier(config: &Config) -> anyhow::Result<Verifier> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let catalog = connect(config.required_catalog_url()?).await?;
+    let store = open_store(config).await?;
+    let journal = journal(&catalog, &store, config, &clock);
+    Ok(Verifier { recovery: catalog.clone(), catalog, store, formats: Arc::new(formats()), clock, journal })
+}
+
+/// Makes the catalog again from the bucket.
+pub(crate) async fn rebuild_catalog(
+    config: &Config,
+    options: &RebuildOptions,
+    progress: &Progress,
+) -> anyhow::Result<RebuildReport> {
+    let catalog = connect(config.required_catalog_url()?).await?;
+    let store = open_store(config).await?;
+    Ok(rebuild(catalog.as_ref(), &store, &formats(), options, progress).await?)
 }
 
 /// Describes the extents of an object's file, with their footers' bytes when wanted.

@@ -1,7 +1,8 @@
 //! The `kyma` binary: reads the command line and the configuration, then runs one command.
 //!
 //! `dev` and `serve` are nodes, put together in `components`, the only file that names implementations. `query`,
-//! `ingest`, `tasks` and `generate` are clients that speak HTTP to a node. `migrate`, `config` and `inspect` are for operators.
+//! `ingest`, `tasks` and `generate` are clients that speak HTTP to a node. `migrate`, `config`, `inspect`, `verify` and
+//! `rebuild-catalog` are for operators.
 
 mod cli;
 mod client;
@@ -66,6 +67,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Ingest(args) => commands::ingest::run(args).await,
         Command::Generate(args) => commands::generate::run(args).await,
         Command::Inspect(args) => commands::inspect::run(args).await,
+        Command::Verify(args) => commands::verify::run(args).await,
+        Command::RebuildCatalog(args) => commands::rebuild_catalog::run(args).await,
         Command::Tasks(args) => commands::tasks::run(args).await,
     }
 }

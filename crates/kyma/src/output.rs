@@ -1,7 +1,9 @@
 //! What people see: tables, profiles, errors.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::ProgressBar;
 use kyma_core::profile::{LevelProfile, Profile, bytes_text};
+use kyma_worker::Progress;
 use serde_json::Value as Json;
 
 use crate::client::Column;
@@ -12,6 +14,31 @@ const WIDTH: u16 = 160;
 const STDERR_WIDTH: u16 = 100;
 /// More columns than this, and a lone row stands upright.
 const UPRIGHT_COLUMNS: usize = 10;
+
+/// Time between looks at how far the work is.
+const PROGRESS_PERIOD: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Does the work and shows meanwhile how far it is; a bar only on a terminal.
+pub(crate) async fn with_progress<T>(progress: &Progress, work: impl Future<Output = T>) -> T {
+    let bar = ProgressBar::new(0);
+    bar.set_style(crate::commands::ingest::style("{msg:20} {bar:30} {pos}/{len} {per_sec}"));
+    let mut ticks = tokio::time::interval(PROGRESS_PERIOD);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                bar.finish_and_clear();
+                return done;
+            }
+            _ = ticks.tick() => {
+                let (stage, done, total) = progress.now();
+                bar.set_message(stage);
+                bar.set_length(total.max(done));
+                bar.set_position(done);
+            }
+        }
+    }
+}
 
 /// Rows as a table with borders; numbers stand right.
 pub(crate) fn table(columns: &[Column], rows: &[Vec<Json>]) -> String {

@@ -83,6 +83,7 @@ fn implementations_are_named_only_by_the_composition_root() {
         "crates/kyma-sql/",
         "crates/kyma-catalog-postgres/",
         "crates/kyma-testkit/",
+        "crates/kyma-sim/",
     ];
     let mut wrong = Vec::new();
     for (path, text) in tree::sources("crates") {

@@ -47,6 +47,27 @@ impl Cluster {
         cluster
     }
 
+    /// The catalog is gone; a new one is made from the bucket alone.
+    pub(crate) async fn rebuilt(self) -> Cluster {
+        let Cluster { database, s3 } = self;
+        drop(database);
+        let cluster = Cluster { database: kyma_testkit::postgres::empty_database().await, s3 };
+        for verb in ["migrate", "rebuild-catalog"] {
+            cluster.succeed(verb);
+        }
+        cluster
+    }
+
+    /// Runs a command that must end well, and gives what it printed.
+    pub(crate) fn succeed(&self, verb: &str) -> String {
+        let mut words = verb.split(' ');
+        let mut command = self.command(words.next().unwrap_or_default(), Path::new("/nonexistent"));
+        let out = command.args(words).output().expect("kyma starts");
+        let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(out.status.success(), "kyma {verb}: {said}");
+        said
+    }
+
     fn command(&self, verb: &str, cache: &Path) -> Command {
         let mut command = Command::new(binary());
         command.arg(verb);

@@ -109,6 +109,18 @@ fn pairs(kinds: &str) -> BTreeSet<(String, String)> {
     pairs
 }
 
+/// The features that a package is built with, and all that it builds on.
+pub(crate) fn features(package: &str) -> String {
+    let edges = "normal,build,features";
+    let out = Command::new(env!("CARGO"))
+        .args(["tree", "--package", package, "--locked", "--offline", "--prefix", "none", "--edges", edges])
+        .current_dir(root())
+        .output()
+        .expect("cargo tree runs");
+    assert!(out.status.success(), "cargo tree: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
 /// Every version in the graph, by package name.
 pub(crate) fn versions() -> BTreeMap<String, BTreeSet<String>> {
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -11,6 +11,14 @@ async fn keeps_every_promise() {
     kyma_testkit::catalog::catalog_suite(catalog).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn is_exported_and_imported() {
+    let (catalog, _database) = postgres::catalog().await;
+    let (empty, other) = postgres::catalog().await;
+    other.execute("UPDATE catalog SET id = gen_random_uuid()").await;
+    kyma_testkit::catalog::recovery_suite((catalog.clone(), catalog), (empty.clone(), empty)).await;
+}
+
 #[tokio::test]
 async fn migrations_run_once_also_from_many_nodes() {
     let database = postgres::empty_database().await;

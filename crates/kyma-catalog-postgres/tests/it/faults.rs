@@ -121,11 +121,8 @@ async fn connections_that_are_all_in_use_are_a_limit_with_a_name() {
 async fn a_connection_that_hangs_or_ends_is_given_up_in_time() {
     let database = postgres::database().await;
     let proxy = PostgresProxy::before(&database, 7).await;
-    let settings = CatalogSettings {
-        connect_timeout_millis: 500,
-        statement_timeout_millis: 500,
-        ..CatalogSettings::default()
-    };
+    let settings =
+        CatalogSettings { connect_timeout_millis: 500, statement_timeout_millis: 500, ..CatalogSettings::default() };
     let catalog = PostgresCatalog::connect(&proxy.url, &settings).await.unwrap();
     let home = catalog.ensure_database("logs").await.unwrap().id;
     for fault in [Fault::Hang, Fault::Refuse] {

@@ -1,8 +1,8 @@
 //! The catalog on a real PostgreSQL.
 
 mod conformance;
-mod local;
 mod faults;
+mod local;
 mod lost_commit;
 mod outage;
 mod upgrade;

@@ -11,6 +11,7 @@ use kyma_testkit::postgres;
 const CREATE: &str = include_str!("../../../../migrations/0001_create_catalog.sql");
 const ADD_MANIFESTS: &str = include_str!("../../../../migrations/0002_add_manifests.sql");
 const ADD_DEFINITIONS: &str = include_str!("../../../../migrations/0003_add_definitions.sql");
+const ADD_UPKEEP: &str = include_str!("../../../../migrations/0004_add_upkeep.sql");
 const ADD_HISTORY: &str = include_str!("../../../../migrations/0006_add_history.sql");
 /// Of table 7: one extent that was replaced by one of all time, and one of nine nanoseconds.
 const OLD_ROWS: &str = "
@@ -55,7 +56,8 @@ async fn drops_of_older_nodes_are_final_and_known() {
     let drop = |id: i64| format!("UPDATE tables SET dropped_at = clock_timestamp() WHERE id = {id};");
     let next = "UPDATE databases SET sequence = sequence + 1;";
     database.execute(&format!("{CREATE} {OLD_ROWS}")).await;
-    for sql in [ADD_MANIFESTS, ADD_DEFINITIONS, &(table("Before") + &table("After") + &drop(1)), ADD_HISTORY] {
+    let tables = table("Before") + &table("After") + &drop(1);
+    for sql in [ADD_MANIFESTS, ADD_DEFINITIONS, &tables, ADD_UPKEEP, ADD_HISTORY] {
         database.execute(sql).await;
     }
     database.execute(&(drop(2) + next)).await;

@@ -15,11 +15,11 @@ use kyma_proto::v1::ingest_client::IngestClient;
 use kyma_proto::v1::{AppendEnd, AppendHeader, AppendReply, AppendRequest, AppendRows};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::answer::IngestAnswer;
 use crate::ipc;
+use crate::route::AppendChannel;
 
 /// Messages on their way; more wait for the receiver.
 const MESSAGES_IN_FLIGHT: usize = 2;
@@ -34,7 +34,7 @@ pub(crate) struct Sender {
 
 /// Opens a write: the sender, and the call to be awaited beside it.
 pub(crate) fn open(
-    mut client: IngestClient<Channel>,
+    mut client: IngestClient<AppendChannel>,
     header: AppendHeader,
 ) -> (Sender, impl Future<Output = Result<IngestAnswer>>) {
     let (messages, receiver) = mpsc::channel(MESSAGES_IN_FLIGHT);
@@ -137,11 +137,11 @@ mod tests {
 
     async fn code(early: bool, end: bool) -> &'static str {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap().to_string();
         let mut tasks = tokio::task::JoinSet::new();
         let server = tonic::transport::Server::builder().add_service(IngestServer::new(Breaking { early }));
         tasks.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        let client = IngestClient::connect(url).await.unwrap();
+        let client = IngestClient::new(crate::route::connect(&address, crate::route::KEEP_ALIVE).unwrap());
         let (sender, call) = open(client, AppendHeader::default());
         let produce = async {
             if end {

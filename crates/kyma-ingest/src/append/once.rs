@@ -5,23 +5,48 @@ use std::sync::Arc;
 
 use kyma_core::DatabaseId;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::answer::IngestAnswer;
 
 type Key = (DatabaseId, String);
-type Answer = watch::Receiver<Option<IngestAnswer>>;
 
 /// The claimed keys; clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Once(Arc<Mutex<HashMap<Key, Answer>>>);
+pub(crate) struct Once(Arc<Mutex<HashMap<Key, Arc<Turn>>>>);
+
+/// One claim, as those see it who wait for it. They are woken in the order in which they came.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Once it is over: the answer, if it got one.
+    end: Mutex<Option<Option<IngestAnswer>>>,
+    over: Notify,
+}
+
+impl Turn {
+    fn end(&self, answer: Option<IngestAnswer>) {
+        self.end.lock().get_or_insert(answer);
+        self.over.notify_waiters();
+    }
+
+    async fn answer(&self) -> Option<IngestAnswer> {
+        let over = self.over.notified();
+        tokio::pin!(over);
+        over.as_mut().enable();
+        if let Some(answer) = &*self.end.lock() {
+            return answer.clone();
+        }
+        over.await;
+        self.end.lock().clone().flatten()
+    }
+}
 
 /// The right to store under a key, until dropped.
 #[derive(Debug)]
 pub(crate) struct Claim {
     once: Once,
     key: Key,
-    answer: watch::Sender<Option<IngestAnswer>>,
+    turn: Arc<Turn>,
 }
 
 impl Once {
@@ -29,40 +54,39 @@ impl Once {
     pub(crate) async fn claim(&self, database: DatabaseId, key: &str) -> Result<Claim, IngestAnswer> {
         let key = (database, key.to_owned());
         loop {
-            let mut waiting = match self.try_claim(&key) {
+            let theirs = match self.try_claim(&key) {
                 Ok(claim) => return Ok(claim),
-                Err(waiting) => waiting,
+                Err(theirs) => theirs,
             };
-            // An error says that the other one failed without an answer: then it is our turn.
-            if let Ok(answer) = waiting.wait_for(Option::is_some).await
-                && let Some(answer) = answer.clone()
-            {
+            // Without an answer the other one failed: then it may be our turn.
+            if let Some(answer) = theirs.answer().await {
                 return Err(answer);
             }
         }
     }
 
-    fn try_claim(&self, key: &Key) -> Result<Claim, Answer> {
+    fn try_claim(&self, key: &Key) -> Result<Claim, Arc<Turn>> {
         let mut claimed = self.0.lock();
-        if let Some(waiting) = claimed.get(key) {
-            return Err(waiting.clone());
+        if let Some(theirs) = claimed.get(key) {
+            return Err(Arc::clone(theirs));
         }
-        let (answer, waiting) = watch::channel(None);
-        claimed.insert(key.clone(), waiting);
-        Ok(Claim { once: self.clone(), key: key.clone(), answer })
+        let turn = Arc::new(Turn::default());
+        claimed.insert(key.clone(), Arc::clone(&turn));
+        Ok(Claim { once: self.clone(), key: key.clone(), turn })
     }
 }
 
 impl Claim {
     /// Gives the answer to everybody who waits.
     pub(crate) fn answer(self, answer: &IngestAnswer) {
-        self.answer.send_replace(Some(answer.clone()));
+        self.turn.end(Some(answer.clone()));
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         self.once.0.lock().remove(&self.key);
+        self.turn.end(None);
     }
 }
 

@@ -6,14 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use kyma_core::Kind;
-use kyma_storage::{Store, StoreSettings};
 use kyma_storage::object_store::ObjectStoreExt;
+use kyma_storage::{Store, StoreSettings};
 use kyma_testkit::proxy::s3::{Fault, Rule, S3Proxy};
 use kyma_testkit::s3::TestS3;
 use reqwest::Method;
 
 use crate::{counters, extent, sample};
-
 
 struct World {
     s3: TestS3,

@@ -439,7 +439,7 @@ pub(super) async fn a_content_gives_way_after_its_window(catalog: &Arc<dyn Catal
         let table = &table;
         async move {
             let reservation = reserve(catalog).await;
-            let extents = vec![extent(&table, &reservation.object_key, 0, 9)];
+            let extents = vec![extent(table, &reservation.object_key, 0, 9)];
             let key = if window_seconds.is_some() { "content" } else { "key" }.to_owned();
             let receipt = Receipt { database: table.database, key, answer: round.into(), window_seconds };
             catalog.commit(&Commit { reservation: Some(reservation), extents, receipts: vec![receipt] }).await

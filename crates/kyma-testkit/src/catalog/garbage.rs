@@ -76,6 +76,7 @@ pub(super) async fn only_objects_without_visible_extents_are_doomed(catalog: &Ar
     let since = |after| ChangeQuery { table: table.id, after, to: now, time: TimeRange::ALL, limit: 10 };
     assert_eq!(catalog.changes(&since(before)).await.unwrap().map(|changed| changed.len()), Some(2));
     catalog.forget(&key).await.unwrap();
+    refused(catalog.outcome(&reservation).await, Kind::Conflict, "catalog.outcome_forgotten");
     assert!(visible(catalog, &table, before).await.is_empty());
     assert_eq!(catalog.changes(&since(before)).await.unwrap(), None, "the removals are forgotten");
     assert_eq!(catalog.changes(&since(now)).await.unwrap(), Some(vec![]));

@@ -2,6 +2,7 @@
 
 mod compact;
 mod garbage;
+mod recovery;
 mod retention;
 mod support;
 mod tasks;

@@ -7,5 +7,7 @@ pub(crate) mod ingest;
 pub(crate) mod inspect;
 pub(crate) mod migrate;
 pub(crate) mod query;
+pub(crate) mod rebuild_catalog;
 pub(crate) mod serve;
 pub(crate) mod tasks;
+pub(crate) mod verify;

@@ -8,6 +8,5 @@ mod invariants;
 mod layers;
 mod paths;
 mod process;
-mod product;
 mod seams;
 mod tree;

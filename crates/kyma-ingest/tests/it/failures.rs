@@ -160,7 +160,7 @@ async fn more_than_memory_allows_is_refused_and_the_rest_is_stored() {
     let tight = IngestSettings { table_buffer_bytes_max: 200_000, buffer_bytes_max: 300_000, ..settings() };
     let node = world.node_with(tight).await;
     node.write("t", r#"{"n":0}"#).await.unwrap();
-    node.faults.set_latency(Duration::from_millis(100));
+    node.faults.set_latency(Duration::from_millis(20));
     let body = format!("{{\"n\":1,\"m\":\"{}\"}}", "x".repeat(20_000));
     let writes = futures::future::join_all((0..40).map(|_| node.write("t", &body))).await;
     let stored = writes.iter().filter(|write| write.is_ok()).count();

@@ -81,7 +81,7 @@ fn quoted(name: &str) -> String {
 /// `.retry task 7`
 pub(super) fn retry(parser: &mut Parser<'_>) -> Parsed<Option<Command>> {
     parser.expect_word("task")?;
-    Ok(Some(Command::RetryTask { id: parser.text()? }))
+    Ok(Some(Command::RetryTask { id: parser.raw_word()?.to_owned() }))
 }
 
 /// `.cancel query "id"`

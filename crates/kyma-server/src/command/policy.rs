@@ -241,6 +241,9 @@ fn read(kind: &str, value: &str) -> Result<Map<String, Json>> {
         let Json::Object(said) = parsed else { return Err(wrong(kind, "it is not an object")) };
         match kind {
             RETENTION => RetentionPolicy::parse(value).map(|_| ()).map_err(|error| wrong(kind, error.message()))?,
+            DEDUPLICATION => {
+                DeduplicationPolicy::parse(value).map(|_| ()).map_err(|error| wrong(kind, error.message()))?
+            }
             _ => said.iter().try_for_each(|(name, value)| check(kind, name, value))?,
         }
         return Ok(said);

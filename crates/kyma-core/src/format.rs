@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
-use crate::extent::ColumnBounds;
+use crate::extent::{ColumnBounds, NewExtent};
 use crate::ids::{DatabaseId, ExtentId, TableId};
 use crate::predicate::{ColumnRef, Predicate};
 use crate::prune::Reason;
@@ -117,6 +117,12 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
+    /// How to open an extent that the catalog knows, whose footer is still to be read.
+    pub fn of(extent: &NewExtent) -> Self {
+        let (length, footer_length) = (extent.location.length, extent.footer_length);
+        OpenOptions { extent: extent.id, length, footer_length, footer: None }
+    }
+
     /// The extent's footer: what is at hand, or else one read of exactly its bytes. Gives the offset it starts at too.
     ///
     /// # Errors

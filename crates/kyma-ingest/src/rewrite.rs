@@ -145,12 +145,7 @@ impl Rewriter {
     async fn open(&self, extent: Arc<Extent>, kept: Option<Kept>, counters: Arc<IoCounters>) -> Result<Source> {
         let bytes = self.committer.store.read_whole(&extent.location, counters).await?;
         let format = self.committer.formats.get(&extent.format)?;
-        let options = OpenOptions {
-            extent: extent.id,
-            length: extent.location.length,
-            footer_length: extent.footer_length,
-            footer: None,
-        };
+        let options = OpenOptions::of(&extent);
         let held = Arc::new(Held(bytes));
         let reader = format.open(held.clone(), &options).await?;
         if kept.as_ref().is_some_and(|kept| kept.len() != reader.block_rows().len()) {

@@ -22,12 +22,7 @@ pub(crate) async fn list(state: &State, table: &Table) -> Result<BoxStream<'stat
 /// An extent, opened, with the way to its bytes.
 pub(crate) async fn open(state: &State, extent: &Extent) -> Result<(Arc<dyn SegmentReader>, Arc<dyn RangeReader>)> {
     let source = state.store.reader(&extent.location, Arc::new(IoCounters::default()));
-    let options = OpenOptions {
-        extent: extent.id,
-        length: extent.location.length,
-        footer_length: extent.footer_length,
-        footer: None,
-    };
+    let options = OpenOptions::of(extent);
     let opened = state.formats.get(&extent.format)?.open(source.clone(), &options).await?;
     Ok((opened, source))
 }

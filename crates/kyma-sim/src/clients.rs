@@ -318,12 +318,7 @@ async fn rewrite(world: &World, node: &SimNode) -> Result<()> {
 
 async fn read_batches(world: &World, node: &SimNode, extent: &Extent) -> Result<Vec<RecordBatch>> {
     let source = node.store.reader(&extent.location, Arc::new(IoCounters::default()));
-    let options = OpenOptions {
-        extent: extent.id,
-        length: extent.location.length,
-        footer_length: extent.footer_length,
-        footer: None,
-    };
+    let options = OpenOptions::of(extent);
     let reader = world.formats.get(&extent.format)?.open(Arc::clone(&source), &options).await?;
     let stored = reader.schema().columns().iter().filter(|column| !column.name.starts_with(HIDDEN_MARK));
     let schema: Schema = stored.cloned().collect();

@@ -442,12 +442,7 @@ fn place(writes: &[Write], number: i64) -> Option<(usize, usize)> {
 /// The numbers and times of an extent's rows, by the real format.
 pub async fn read_rows(formats: &Formats, extent: &NewExtent, source: Arc<dyn RangeReader>) -> Result<Vec<(i64, i64)>> {
     let format = formats.get(&extent.format)?;
-    let options = OpenOptions {
-        extent: extent.id,
-        length: extent.location.length,
-        footer_length: extent.footer_length,
-        footer: None,
-    };
+    let options = OpenOptions::of(extent);
     let reader = format.open(Arc::clone(&source), &options).await?;
     let columns = [ReadColumn::column(NUMBER, Type::Long), ReadColumn::column(TIME, Type::Datetime)];
     let mut rows = Vec::new();

@@ -43,12 +43,7 @@ impl Footers {
         let source: Arc<dyn RangeReader> =
             Arc::new(IoReader { inner, runtime: scope.io.clone(), counters: Arc::clone(&scope.counters) });
         let format = scope.shared.formats.get(&extent.format)?;
-        let options = OpenOptions {
-            extent: extent.id,
-            length: extent.location.length,
-            footer_length: extent.footer_length,
-            footer: None,
-        };
+        let options = OpenOptions::of(extent);
         let opening = async {
             match format.open(Arc::clone(&source), &options).await {
                 // A bit may have flipped on the way here, and be kept: the store is asked once more.

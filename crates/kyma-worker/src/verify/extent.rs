@@ -46,12 +46,7 @@ pub(super) async fn check(
         Err(error) => return Ok(vec![("format_unknown", error.chain())]),
     };
     let source = store.reader(&extent.location, Arc::new(IoCounters::default()));
-    let options = OpenOptions {
-        extent: extent.id,
-        length: extent.location.length,
-        footer_length: extent.footer_length,
-        footer: None,
-    };
+    let options = OpenOptions::of(extent);
     let reader = match format.open(Arc::clone(&source), &options).await {
         Ok(reader) => reader,
         Err(error) => return spoilt("footer_corrupt", error),

@@ -9,11 +9,14 @@ use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use kyma_core::catalog::Catalog;
 use kyma_core::{Error, Result};
+use prometheus_client::registry::Registry;
 use rand::Rng;
+use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row};
 
 use crate::error;
+use crate::metrics::Metrics;
 use crate::settings::CatalogSettings;
 
 /// The oldest PostgreSQL that kyma is tested on, as `server_version_num` says it.
@@ -32,6 +35,7 @@ const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(10);
 pub struct PostgresCatalog {
     pub(crate) pool: Pool,
     pub(crate) settings: CatalogSettings,
+    metrics: Metrics,
     url: Arc<str>,
     /// Host, port and database: what may be printed.
     place: Arc<str>,
@@ -60,7 +64,8 @@ impl PostgresCatalog {
             .wait_timeout(Some(settings.statement_timeout()))
             .build()
             .map_err(|error| Error::internal("the connection pool cannot be built").because(error))?;
-        let catalog = PostgresCatalog { pool, settings: settings.clone(), url: url.into(), place: place.into() };
+        let (settings, metrics) = (settings.clone(), Metrics::new());
+        let catalog = PostgresCatalog { pool, settings, metrics, url: url.into(), place: place.into() };
         catalog.check_version().await?;
         Ok(Arc::new(catalog))
     }
@@ -68,6 +73,11 @@ impl PostgresCatalog {
     /// Creates or upgrades the catalog's tables. Safe to call from many nodes at once; does nothing when up to date.
     pub async fn migrate(&self) -> Result<()> {
         crate::migrate::run(&self.url, &self.settings).await
+    }
+
+    /// Adds what the catalog counts to `registry`, as `kyma_catalog_*`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry, &self.pool);
     }
 
     async fn check_version(&self) -> Result<()> {
@@ -86,16 +96,22 @@ impl PostgresCatalog {
     }
 
     pub(crate) async fn client(&self) -> Result<Object> {
-        self.pool.get().await.map_err(error::of_pool)
+        let began = Instant::now();
+        let client = self.pool.get().await.map_err(error::of_pool);
+        self.metrics.waited(began.elapsed());
+        client
     }
 
     /// Runs an operation within the operation timeout. A connection that is dropped in the middle is checked before
     /// anyone uses it again.
     pub(crate) async fn bounded<T>(&self, doing: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match tokio::time::timeout(self.settings.operation_timeout(), work).await {
+        let began = Instant::now();
+        let result = match tokio::time::timeout(self.settings.operation_timeout(), work).await {
             Ok(result) => result,
             Err(_) => Err(error::timed_out(doing)),
-        }
+        };
+        self.metrics.ended(began.elapsed(), &result);
+        result
     }
 
     /// Runs an operation again, after pauses that grow, while PostgreSQL ends its transactions in favour of others.

@@ -8,5 +8,6 @@ mod invariants;
 mod layers;
 mod paths;
 mod process;
+mod rolling;
 mod seams;
 mod tree;

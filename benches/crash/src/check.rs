@@ -4,7 +4,7 @@
 //! 2. No merge waits or runs, no task is parked that nothing would run again, and every kind of periodic work was done
 //!    after the heal. (A periodic task that is parked is enqueued anew with its next period.)
 //! 3. The bucket holds the registered objects, all of them and nothing else.
-//! 4. Each acknowledged row is there once, and no row is there twice.
+//! 4. Each acknowledged row is there once, no row is there twice, and each says what was sent.
 //! 5. The table that is replaced as a whole holds one replacement, and the table of old rows holds none.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use kyma_testkit::postgres::TestDatabase;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, Node};
-use crate::load::{EXPIRED, Load, REPLACED, REPLACED_ROWS, stored_keys};
+use crate::load::{EXPIRED, Load, REPLACED, REPLACED_ROWS, TABLE, stored_keys};
 
 /// How long the backlog may take to drain.
 const DRAIN_MAX: Duration = Duration::from_secs(150);
@@ -71,6 +71,14 @@ async fn undrained(cluster: &Cluster, healed_at: &str) -> Result<Vec<String>> {
     Ok(left)
 }
 
+/// Rows whose text or time does not go with their id.
+fn falsified() -> String {
+    format!(
+        "{TABLE} | where message !startswith strcat('request ', tostring(id), ' of batch ') \
+         or Timestamp != datetime(2026-01-01) + 1s * (id % 86400)"
+    )
+}
+
 /// Checks everything. The load has ended, and only `node` runs.
 pub async fn check(cluster: &Cluster, load: &Load, node: &Node, healed_at: &str) -> Result<()> {
     let ledger = &load.ledger;
@@ -92,6 +100,11 @@ pub async fn check(cluster: &Cluster, load: &Load, node: &Node, healed_at: &str)
     match load.ids(&node.url).await {
         Ok(ids) => ledger.compare(&ledger.acked_now(), &ids, "at the end"),
         Err(error) => ledger.violated(format!("the rows cannot be counted: {error:#}")),
+    }
+    match load.query(&node.url, &falsified()).await {
+        Ok(rows) if rows.is_empty() => {}
+        Ok(rows) => ledger.violated(format!("{} rows are not what was sent, such as {}", rows.len(), rows[0])),
+        Err(error) => ledger.violated(format!("the rows cannot be compared: {error:#}")),
     }
     match load.query(&node.url, &format!("{REPLACED} | project id")).await {
         Ok(rows) if rows.len() == REPLACED_ROWS || rows.is_empty() => {}

@@ -9,6 +9,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::delete::Receipt;
 use crate::process::Process;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -38,6 +39,44 @@ pub(crate) struct Metrics {
     pub(crate) queries_waiting: Gauge,
     pub(crate) ready: Gauge,
     pub(crate) parts_up: Family<PartLabels, Gauge>,
+    pub(crate) deletes: DeleteMetrics,
+}
+
+/// What deletions on this node have removed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeleteMetrics {
+    rows_removed: Counter,
+    extents_rewritten: Counter,
+    extents_removed: Counter,
+    removed_bytes: Counter,
+    written_bytes: Counter,
+}
+
+impl DeleteMetrics {
+    /// Counts what became of one extent.
+    pub(crate) fn count(&self, what: &Receipt) {
+        self.rows_removed.inc_by(what.rows_removed);
+        self.extents_rewritten.inc_by(what.extents_rewritten);
+        self.extents_removed.inc_by(what.extents_removed);
+        self.removed_bytes.inc_by(what.bytes_removed);
+        self.written_bytes.inc_by(what.bytes_written);
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("kyma_delete");
+        let counts = [
+            ("rows_removed", "Rows removed by deletions", &self.rows_removed),
+            ("extents_rewritten", "Extents written again without deleted rows", &self.extents_rewritten),
+            ("extents_removed", "Extents of which a deletion left nothing", &self.extents_removed),
+        ];
+        for (name, help, counter) in counts {
+            registry.register(name, help, counter.clone());
+        }
+        let help = "Stored bytes of extents that deletions removed or wrote again";
+        registry.register_with_unit("removed", help, Unit::Bytes, self.removed_bytes.clone());
+        let help = "Stored bytes of what deletions wrote again";
+        registry.register_with_unit("written", help, Unit::Bytes, self.written_bytes.clone());
+    }
 }
 
 impl Metrics {
@@ -51,6 +90,7 @@ impl Metrics {
             queries_waiting: Gauge::default(),
             ready: Gauge::default(),
             parts_up: Family::default(),
+            deletes: DeleteMetrics::default(),
         };
         let help = "HTTP requests answered";
         registry.register("kyma_http_requests", help, metrics.requests.clone());
@@ -65,6 +105,7 @@ impl Metrics {
         registry.register("kyma_part_up", help, metrics.parts_up.clone());
         let build = [("version", version.to_owned()), ("arch", std::env::consts::ARCH.to_owned())];
         registry.register("kyma_build", "What runs", Info::new(build.to_vec()));
+        metrics.deletes.register(registry);
         registry.register_collector(Box::new(Process { started }));
         metrics
     }

@@ -189,7 +189,9 @@ impl Node {
         let period = Duration::from_secs(state.settings.heartbeat_seconds.max(1));
         let engine = state.engine.clone();
         let held = move || engine.held();
-        let beating = heartbeat::run(state.catalog.clone(), state.node.clone(), held, period, stop.heartbeat.clone());
+        let hold_time = Duration::from_secs(state.settings.hold_seconds);
+        let (catalog, node) = (state.catalog.clone(), state.node.clone());
+        let beating = heartbeat::run(catalog, node, held, period, hold_time, stop.heartbeat.clone());
         background.spawn(beating);
         if let Some(worker) = worker.filter(|_| state.settings.has(Role::Worker)) {
             let worker = worker.with(Arc::new(DeleteRecords::new(state.clone())));

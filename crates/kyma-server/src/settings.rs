@@ -118,6 +118,8 @@ pub struct Settings {
     pub query_seconds_max: u64,
     /// Seconds between two heartbeats.
     pub heartbeat_seconds: u64,
+    /// Seconds after a node's last heartbeat in which what its queries read is not collected; six heartbeats at least.
+    pub hold_seconds: u64,
     /// Milliseconds between two looks at the catalog and the store while they answer.
     pub ready_period_millis: u64,
     /// Failures in a row before a part that is away makes the node unready...
@@ -143,6 +145,7 @@ impl Default for Settings {
             query_seconds: 60,
             query_seconds_max: 3_600,
             heartbeat_seconds: 5,
+            hold_seconds: 60,
             ready_period_millis: 5_000,
             unready_failures: 3,
             unready_millis: 5_000,

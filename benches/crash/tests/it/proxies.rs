@@ -50,7 +50,13 @@ impl World {
         node.ready().await?;
         let targets = Arc::new(Targets::default());
         targets.set(vec![node.url.clone()]);
-        let load = Load { targets, ledger: Arc::new(Ledger::default()), client: cluster.client().clone(), expected };
+        let load = Load {
+            targets,
+            ledger: Arc::new(Ledger::default()),
+            client: cluster.client().clone(),
+            deletions: Arc::default(),
+            expected,
+        };
         load.make_tables(&node.url, &cluster.database).await?;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         for (number, keyed) in [(1, true), (2, true), (3, false)] {

@@ -35,6 +35,7 @@ use kyma_core::catalog::{
 };
 use kyma_core::clock::Clock;
 use kyma_core::extent::{Extent, ObjectRange};
+use kyma_core::failpoint::{self, Point};
 use kyma_core::profile::IoCounters;
 use kyma_core::time::TimeRange;
 use kyma_core::{Error, ExtentId, Kind, Result, Sequence};
@@ -296,13 +297,15 @@ impl Parts<'_> {
             removed: content.removed,
             receipts: content.receipts,
         };
+        failpoint::reach(Point::JournalBeforePut)?;
         let put = self.journal.store.put(&self.key.to_string(), Bytes::from(part.encode()?)).await;
         self.key.part += 1;
         match put {
             // Another worker was here, or we were before a crash.
-            Err(error) if error.kind() == Kind::Conflict => Ok(()),
-            other => other,
+            Err(error) if error.kind() == Kind::Conflict => {}
+            other => other?,
         }
+        failpoint::reach(Point::JournalAfterPut)
     }
 }
 

@@ -30,6 +30,25 @@ const CONTENDED_BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// How long a node that hangs in a transaction keeps its locks.
 const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(10);
 
+/// Runs statements in one transaction and commits it, within the operation timeout: again while PostgreSQL ends it in favour of
+/// others. An error rolls it back. (A closure that is given the transaction cannot say that its future may be sent.)
+macro_rules! transact {
+    ($catalog:expr, $doing:expr, |$transaction:ident| $work:expr) => {{
+        let (catalog, doing): (&$crate::PostgresCatalog, &'static str) = ($catalog, $doing);
+        let once = || async {
+            let mut client = catalog.client().await?;
+            let transaction = client.transaction().await.map_err($crate::error::statement(doing))?;
+            let $transaction = &transaction;
+            let worked: kyma_core::Result<_> = async { $work }.await;
+            let done = worked?;
+            transaction.commit().await.map_err($crate::error::statement(doing))?;
+            Ok(done)
+        };
+        catalog.retrying(|| catalog.bounded(doing, once())).await
+    }};
+}
+pub(crate) use transact;
+
 /// The catalog on PostgreSQL. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct PostgresCatalog {

@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use crate::pool::{PostgresCatalog, execute, get, query};
+use crate::pool::{PostgresCatalog, get};
 
 /// Wait before the second attempt; doubles with each.
 const BACKOFF_FIRST_SECS: f64 = 1.0;
@@ -72,17 +72,12 @@ impl Tasks for PostgresCatalog {
     }
 
     async fn claim(&self, node: NodeId, kinds: &[String], lease: Duration) -> Result<Option<ClaimedTask>> {
-        let doing = "claim";
-        self.bounded(doing, async {
-            let client = self.client().await?;
-            execute(&client, doing, PARK, &[&kinds]).await?;
-            let rows = query(&client, doing, CLAIM, &[&kinds, &node.0, &lease.as_secs_f64()]).await?;
-            let Some(row) = rows.first() else { return Ok(None) };
-            let Json(payload): Json<serde_json::Value> = get(row, 2)?;
-            let (id, kind) = (TaskId(get(row, 0)?), get(row, 1)?);
-            Ok(Some(ClaimedTask { id, kind, payload, token: get(row, 3)?, attempt: get(row, 4)? }))
-        })
-        .await
+        self.change("claim", PARK, &[&kinds]).await?;
+        let rows = self.rows("claim", CLAIM, &[&kinds, &node.0, &lease.as_secs_f64()]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let Json(payload): Json<serde_json::Value> = get(row, 2)?;
+        let (id, kind) = (TaskId(get(row, 0)?), get(row, 1)?);
+        Ok(Some(ClaimedTask { id, kind, payload, token: get(row, 3)?, attempt: get(row, 4)? }))
     }
 
     async fn renew(&self, task: TaskId, token: i64, lease: Duration) -> Result<()> {

@@ -34,6 +34,10 @@ WITH_WORKERS = {"KYMA_ROLES": "ingest,query,worker"}
 CLOSING = WITH_WORKERS | {"KYMA_WORKER__COMPACT__QUIET_MILLIS": "1", "KYMA_WORKER__COMPACT__PERIOD_MILLIS": "1000"}
 
 
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
 class Node(engines.Kyma):
     """A `kyma dev` that is started again with other settings."""
 
@@ -83,8 +87,8 @@ def write(node, path, rows, extents):
                 if reply.status != 200:
                     sys.exit(f"a write was refused: {reply.status} {answer[:500]}")
                 body = []
-                print(f"\r{at:,} of {rows:,} rows", end="", file=sys.stderr)
-    print(file=sys.stderr)
+                if at % (rows // 10) < per_write:
+                    say(f"{at:,} of {rows:,} rows")
 
 
 def ask(node, texts, repeat):
@@ -105,7 +109,9 @@ def close(node):
         if time.monotonic() > until:
             sys.exit("compaction did not end")
         time.sleep(2)
-        calm = calm + 1 if node.open_merges() == (0, 0) else 0
+        left = node.open_merges()
+        say(f"extents to merge, merges in the queue: {left}")
+        calm = calm + 1 if left == (0, 0) else 0
 
 
 def main():
@@ -134,6 +140,7 @@ def main():
                 work()
                 node.again(WITHOUT_WORKERS)
                 steps.append((name, node.extents(), ask(node, texts, args.repeat)))
+                say(f"{name}: {steps[-1][1]}")
         finally:
             node.stop()
     lines = [f"| {args.rows:,} rows, ms | extents by level | " + " | ".join(texts) + " |", "|---|---|" + "---|" * len(texts)]

@@ -7,12 +7,12 @@
 2. The same catalog and objects with workers, for --seconds.
 3. The same with workers that close everything at once, until nothing is left to be merged.
 
-After each step a node without workers is asked Q1, Q2 and Q7 of benches/peers (three runs to warm up, then the median of --repeat),
+After each step a node without workers is asked Q1, Q2 and Q7 of benches/peers (ten runs to warm up, then the median of --repeat),
 and the answers are compared with those of the first step. The exit code is 1 when one differs, or is slower after step 2 than
 1.3 times what it is after step 3. Needs a release build (cargo build --release -p kyma).
 """
 import argparse
-import http.client
+import importlib.util
 import json
 import os
 import pathlib
@@ -21,13 +21,15 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "benches/peers"))
-import engines  # noqa: E402
+BENCHES = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(BENCHES / "peers"))
 import run as peers  # noqa: E402
 from questions import GENERATED  # noqa: E402
+from_soak = importlib.util.spec_from_file_location("soak", BENCHES / "soak/run.py")
+soak = importlib.util.module_from_spec(from_soak)
+from_soak.loader.exec_module(soak)
 
-ASKED, SLOWER_MAX, CLOSE_SECONDS_MAX = ("Q1", "Q2", "Q7"), 1.3, 900
+ASKED, WARM_UP, SLOWER_MAX, CLOSE_SECONDS_MAX = ("Q1", "Q2", "Q7"), 10, 1.3, 900
 TABLE = "logs"
 WITHOUT_WORKERS = {"KYMA_ROLES": "ingest,query", "KYMA_INGEST__FLUSH_INTERVAL_MILLIS": "1"}
 WITH_WORKERS = {"KYMA_ROLES": "ingest,query,worker"}
@@ -38,44 +40,9 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-class Node(engines.Kyma):
-    """A `kyma dev` that is started again with other settings."""
-
-    def start(self):
-        os.environ.update(self.settings)
-        super().start()
-
-    def again(self, settings):
-        for name in self.settings:
-            os.environ.pop(name, None)
-        self.stop()
-        self.settings = settings
-        self.start()
-
-    settings = WITHOUT_WORKERS
-
-    def extents(self):
-        """How many there are of each level, by level."""
-        rows = self.request(f".show table {TABLE} extents")
-        level = [column["name"] for column in rows["columns"]].index("Level") if "columns" in rows else None
-        counts = {}
-        for row in rows["rows"]:
-            counts[row[level]] = counts.get(row[level], 0) + 1
-        return dict(sorted(counts.items()))
-
-    def open_merges(self):
-        """Extents that may be merged, as the planner last saw them, and merges in the queue."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-        backlog = [float(line.split()[-1]) for line in lines if line.startswith("kyma_compact_backlog_extents ")]
-        waiting = self.request(".show tasks | where Kind == 'merge' and State in ('queued', 'running') | count")["rows"][0][0]
-        return (backlog or [0])[0], waiting
-
-
 def write(node, path, rows, extents):
     """Every write is acked before the next is sent, and becomes an extent."""
-    per_write, connection = -(-rows // extents), http.client.HTTPConnection("127.0.0.1", node.port, timeout=120)
+    per_write, connection = -(-rows // extents), node.connection()
     with open(path, "rb") as lines:
         body = []
         for at, line in enumerate(lines, 1):
@@ -95,23 +62,33 @@ def ask(node, texts, repeat):
     """Median milliseconds and the answer, by question."""
     asked = {}
     for name, text in texts.items():
-        for _ in range(peers.WARM_UP):
-            node.ask(text)
-        runs = [node.ask(text) for _ in range(repeat)]
-        asked[name] = statistics.median(ms for ms, _ in runs), runs[0][1]
+        for _ in range(WARM_UP):
+            answer = node.query(text)
+        times = []
+        for _ in range(repeat):
+            began = time.perf_counter()
+            node.query(text)
+            times.append((time.perf_counter() - began) * 1000)
+        asked[name] = statistics.median(times), answer
     return asked
 
 
-def close(node):
-    """Waits until nothing is left to be merged."""
-    until, calm = time.monotonic() + CLOSE_SECONDS_MAX, 0
-    while calm < 3:
+def with_node(postgres, folder, settings, work):
+    """What is done with a node of these settings that lives as long."""
+    node = soak.Node(peers.KYMA, postgres.url, folder, settings)
+    try:
+        return work(node)
+    finally:
+        node.stop()
+
+
+def close(catalog):
+    """Waits until every extent is of the last level."""
+    until = time.monotonic() + CLOSE_SECONDS_MAX
+    while any(level != "2" for level, _ in catalog.levels()):
         if time.monotonic() > until:
-            sys.exit("compaction did not end")
+            sys.exit(f"compaction did not end: {catalog.levels()}")
         time.sleep(2)
-        left = node.open_merges()
-        say(f"extents to merge, merges in the queue: {left}")
-        calm = calm + 1 if left == (0, 0) else 0
 
 
 def main():
@@ -119,7 +96,7 @@ def main():
     parser.add_argument("--rows", type=int, default=2_000_000, help="generated rows (default %(default)s)")
     parser.add_argument("--extents", type=int, default=1_000, help="writes, each an extent (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="background work (default %(default)s)")
-    parser.add_argument("--repeat", type=int, default=21, help="runs whose median counts (default %(default)s)")
+    parser.add_argument("--repeat", type=int, default=51, help="runs whose median counts (default %(default)s)")
     parser.add_argument("--data", default=os.path.join(tempfile.gettempdir(), "kyma-bench-format"), help="folder that keeps the rows (default %(default)s)")
     parser.add_argument("--out", help="append the table to this Markdown file")
     args = parser.parse_args()
@@ -128,24 +105,24 @@ def main():
     texts = {one.name: one.kyma.replace("{t}", TABLE).replace("{trace}", meta["trace"]).replace("{service}", meta["service"]) for one in GENERATED if one.name in ASKED}
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        node = Node(f"{folder}/kyma", peers.KYMA)
+        postgres = soak.Postgres(folder)
+        catalog, steps = soak.Catalog(postgres.url), []
+        runs = (
+            ("as ingested", WITHOUT_WORKERS, lambda node: write(node, path, args.rows, args.extents)),
+            (f"after {args.seconds:g} s of background work", WITH_WORKERS, lambda node: time.sleep(args.seconds)),
+            ("when all is merged", CLOSING, lambda node: close(catalog)),
+        )
         try:
-            write(node, path, args.rows, args.extents)
-            steps = [("as ingested", node.extents(), ask(node, texts, args.repeat))]
-            for name, settings, work in (
-                (f"after {args.seconds:g} s of background work", WITH_WORKERS, lambda: time.sleep(args.seconds)),
-                ("when all is merged", CLOSING, lambda: close(node)),
-            ):
-                node.again(settings)
-                work()
-                node.again(WITHOUT_WORKERS)
-                steps.append((name, node.extents(), ask(node, texts, args.repeat)))
+            for name, settings, work in runs:
+                with_node(postgres, folder, settings, work)
+                asked = with_node(postgres, folder, WITHOUT_WORKERS, lambda node: ask(node, texts, args.repeat))
+                steps.append((name, catalog.levels(), asked))
                 say(f"{name}: {steps[-1][1]}")
         finally:
-            node.stop()
+            postgres.stop()
     lines = [f"| {args.rows:,} rows, ms | extents by level | " + " | ".join(texts) + " |", "|---|---|" + "---|" * len(texts)]
     for name, extents, asked in steps:
-        lines.append(f"| {name} | {', '.join(f'{count} of level {level}' for level, count in extents.items())} | "
+        lines.append(f"| {name} | {', '.join(f'{count} of level {level}' for level, count in extents)} | "
                      + " | ".join(f"{asked[question][0]:.1f}" for question in texts) + " |")
     (_, _, first), (_, _, after), (_, _, done) = steps
     ratios = {question: after[question][0] / done[question][0] for question in texts}

@@ -117,7 +117,7 @@ class Node:
     def __init__(self, binary, catalog_url, folder, settings):
         self.port, self.objects = free_port(), pathlib.Path(folder) / "objects"
         self.log_path = pathlib.Path(folder) / "kyma.log"
-        self.objects.mkdir()
+        self.objects.mkdir(exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KYMA_")}
         environment |= GRACE | settings | {"KYMA_CACHE_DIR": str(pathlib.Path(folder) / "cache")}
         self.log = open(self.log_path, "wb")

@@ -129,11 +129,13 @@ fn chosen(args: &MatrixArgs) -> Result<Vec<Cell>> {
     })
 }
 
-/// Builds the binary beside this package, whose features turn failpoints on.
+/// Builds the binary beside this package, whose features turn failpoints on, in the same profile.
 fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
     let built = Command::new(cargo)
         .args(["build", "--bins", "-p", "kyma", "-p", "kyma-crash"])
+        .args(profile)
         .status()
         .context("start cargo")?;
     if !built.success() {

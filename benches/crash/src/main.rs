@@ -129,12 +129,12 @@ fn chosen(args: &MatrixArgs) -> Result<Vec<Cell>> {
     })
 }
 
-/// Builds the binary beside this package, whose features turn failpoints on, in the same profile.
+/// Builds the binary with failpoints, in the profile of this one.
 fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
     let built = Command::new(cargo)
-        .args(["build", "--bins", "-p", "kyma", "-p", "kyma-crash"])
+        .args(["build", "-p", "kyma", "--features", "kyma-core/failpoints"])
         .args(profile)
         .status()
         .context("start cargo")?;

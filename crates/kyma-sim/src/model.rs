@@ -34,6 +34,12 @@ pub trait Observer: Send + Sync {
     fn forgotten(&self, _key: &str) {}
     /// A transaction added and removed extents.
     fn committed(&self, _change: &Change<'_>) {}
+    /// A table was dropped: sequences from this one on do not see it.
+    fn dropped(&self, _table: TableId, _sequence: Sequence, _at: i64) {}
+    /// A drop was undone.
+    fn undropped(&self, _table: TableId) {}
+    /// A node told which snapshots it reads, and until when that counts.
+    fn held(&self, _node: NodeId, _oldest: &BTreeMap<DatabaseId, Sequence>, _until: i64) {}
     /// A task was claimed under this token.
     fn claimed(&self, _task: TaskId, _token: i64) {}
     /// A task was renewed, completed or given back under this token.

@@ -21,6 +21,7 @@ use tonic::codegen::http;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
+use crate::holds::Holds;
 use crate::remote::NodeCatalog;
 use crate::rng::mix;
 use crate::scope::NodeScope;
@@ -43,6 +44,8 @@ pub struct SimNode {
     pub catalog: Arc<dyn Catalog>,
     /// Its write path.
     pub ingester: Arc<Ingester>,
+    /// What its queries read.
+    pub holds: Holds,
     /// Tells its worker to stop.
     pub shutdown: CancellationToken,
 }
@@ -95,8 +98,13 @@ impl SimNode {
         let probe = Probe { world: own_world, scope: own_scope, lease: world.plan.worker.lease_millis };
         let worker = worker.on_node(id).with(Arc::new(probe)).compacting(ingester.rewriter(1), clock.clone());
         let stop = shutdown.clone();
-        world.tasks.spawn(scope::within(held, async move { worker.run(stop).await }));
-        Arc::new(SimNode { name, scope, clock, store, catalog, ingester, shutdown })
+        world.tasks.spawn(scope::within(Arc::clone(&held), async move { worker.run(stop).await }));
+        let holds = Holds::default();
+        if world.plan.holders > 0 {
+            let beating = holds.clone().beat(Arc::clone(&catalog), id, world.plan.beat, shutdown.clone());
+            world.tasks.spawn(scope::within(held, beating));
+        }
+        Arc::new(SimNode { name, scope, clock, store, catalog, ingester, holds, shutdown })
     }
 
     /// Runs something as the node. `None` when the node dies under it.

@@ -31,6 +31,19 @@ pub struct Faults {
     pub hangs: u32,
 }
 
+/// Which policy of retention there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// The database's.
+    OfDatabase,
+    /// The first table's.
+    OfTable,
+}
+
+/// How long rows are kept where a policy says so: most runs are over before that, so that only rows that are sent late
+/// are past it.
+pub const KEPT: Duration = Duration::from_secs(2 * 3_600);
+
 /// A seed's world.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -54,8 +67,18 @@ pub struct Plan {
     pub readers: usize,
     /// Clients that rewrite extents.
     pub rewriters: usize,
-    /// Removals of extents, and drops of tables.
+    /// Removals of extents.
     pub removals: usize,
+    /// Drops of tables, most of which are undone.
+    pub drops: usize,
+    /// Queries that run for longer than the grace period.
+    pub holders: usize,
+    /// Time between heartbeats, which tell what a node's queries read.
+    pub beat: Duration,
+    /// How long rows are kept, if a policy says so: the database's, or the first table's.
+    pub retention: Option<Retention>,
+    /// For how many seconds every table recognises writes without a key by their content; 0 is not at all.
+    pub deduplication: u32,
     /// Ways between clients and nodes.
     pub client_faults: Faults,
     /// Ways between nodes.
@@ -90,6 +113,7 @@ impl Plan {
     pub fn draw(rng: &mut Rng) -> Plan {
         let nodes = rng.between(1, 3) as usize;
         let horizon = Duration::from_secs(rng.pick(&[20, 60, 180, 600]));
+        let deduplication = rng.pick(&[0, 0, 0, 60, 600, 3_600]);
         Plan {
             nodes,
             format: if rng.chance(60) { "tlm" } else { "toy" },
@@ -102,6 +126,12 @@ impl Plan {
             readers: rng.between(0, 2) as usize,
             rewriters: rng.between(0, 2) as usize,
             removals: rng.pick(&[0, 0, 1, 3]),
+            // A table that comes after a dropped one has no policy: contents would not be recognised.
+            drops: if deduplication > 0 { 0 } else { rng.pick(&[0, 0, 1, 4]) },
+            holders: rng.pick(&[0, 0, 0, 1, 2]),
+            beat: Duration::from_secs(rng.pick(&[5, 15])),
+            retention: rng.pick(&[None, None, Some(Retention::OfDatabase), Some(Retention::OfTable)]),
+            deduplication,
             client_faults: faults(rng),
             peer_faults: faults(rng),
             catalog_faults: Faults { twice: 0, ..faults(rng) },

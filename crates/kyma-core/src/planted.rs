@@ -38,6 +38,8 @@ pub enum Bug {
     DoomIgnoresHolds,
     ContentNotCommitted,
     ContentIgnoresTable,
+    JournalMarkBeforePut,
+    JournalOmitsRemovals,
 }
 
 impl Bug {
@@ -74,6 +76,8 @@ impl Bug {
         Bug::DoomIgnoresHolds,
         Bug::ContentNotCommitted,
         Bug::ContentIgnoresTable,
+        Bug::JournalMarkBeforePut,
+        Bug::JournalOmitsRemovals,
     ];
 
     /// Its name on the command line, and what is wrong with it.
@@ -131,6 +135,12 @@ impl Bug {
             }
             Bug::ContentIgnoresTable => {
                 ("content-ignores-table", "the same bytes for another table count as sent already")
+            }
+            Bug::JournalMarkBeforePut => {
+                ("journal-mark-before-put", "the catalog counts an entry of its journal before the bucket has it")
+            }
+            Bug::JournalOmitsRemovals => {
+                ("journal-omits-removals", "a journal does not tell of extents that were removed")
             }
         }
     }

@@ -4,7 +4,8 @@
 //! 1. tasks that are overdue, or merges in the queue;
 //! 2. extents that compaction would merge now or soon, but for those of a merge that was parked;
 //! 3. extents whose every row is past its time, and dropped tables;
-//! 4. objects that no visible extent needs, reservations among them, and objects that no row of the catalog knows.
+//! 4. objects that no visible extent needs, reservations among them, and objects that no row of the catalog knows;
+//! 5. what the journal does not tell.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -15,7 +16,9 @@ use kyma_core::extent::{Extent, LEVEL_FINAL};
 use kyma_worker::compact::{MERGE, plan};
 use tokio::time::{Instant, sleep};
 
+use crate::journal::is_behind;
 use crate::model::{ObjectState, State, TaskRow};
+use crate::oracle::is_journals;
 use crate::world::World;
 
 /// Longest time that it takes.
@@ -32,7 +35,7 @@ const PAST_TIME: i64 = 240_000_000_000;
 /// Waits until nothing is left to be done.
 pub async fn drain(world: &World) {
     let deadline = Instant::now() + DRAIN_MAX;
-    while let Some(left) = backlog(world) {
+    while let Some(left) = backlog(world).or(unwritten(world).await) {
         if Instant::now() >= deadline {
             world.oracle.break_down("the backlog drains", left);
             return;
@@ -59,6 +62,11 @@ fn backlog(world: &World) -> Option<String> {
     left.or_else(|| world.oracle.past_its_time(now - PAST_TIME))
 }
 
+/// Point 5.
+async fn unwritten(world: &World) -> Option<String> {
+    is_behind(world).await.then(|| "the journal is behind the catalog".to_owned())
+}
+
 /// Point 4.
 fn garbage(state: &State) -> Option<String> {
     let is_kept = |id: &ExtentId| state.extents.get(id).is_some_and(|row| row.removed_at.is_none());
@@ -70,7 +78,9 @@ fn garbage(state: &State) -> Option<String> {
 
 fn orphan(world: &World, state: &State) -> Option<String> {
     let keys = world.bucket.keys().into_iter();
-    let mut unknown = keys.filter(|key| !state.objects.contains_key(key) && !world.oracle.is_sacred(key));
+    let is_unknown =
+        |key: &String| !state.objects.contains_key(key) && !world.oracle.is_sacred(key) && !is_journals(key);
+    let mut unknown = keys.filter(is_unknown);
     unknown.next().map(|key| format!("{key} is an orphan and not swept"))
 }
 

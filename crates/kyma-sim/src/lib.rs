@@ -16,6 +16,7 @@ pub mod chaos;
 pub mod clients;
 pub mod furnish;
 pub mod holds;
+pub mod journal;
 pub mod keepers;
 pub mod model;
 pub mod node;

@@ -9,6 +9,7 @@ mod extents;
 mod garbage;
 mod history;
 mod queue;
+mod recovery;
 mod tables;
 mod upkeep;
 
@@ -17,7 +18,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use kyma_core::catalog::{Catalog, IngestionMapping, Node, Operation, Policy, StoredFunction, Table, TableTexts};
+use kyma_core::catalog::{
+    Catalog, IngestionMapping, JournalMark, Node, Operation, Policy, StoredFunction, Table, TableTexts,
+};
 use kyma_core::clock::Clock;
 use kyma_core::extent::{Extent, NewExtent};
 use kyma_core::{DatabaseId, Error, ExtentId, NodeId, ReservationId, Result, Sequence, TableId, TaskId};
@@ -68,6 +71,7 @@ impl Observer for Quiet {}
 pub struct Model {
     clock: Arc<dyn Clock>,
     created: i64,
+    identity: Uuid,
     state: Mutex<State>,
     observer: OnceLock<Arc<dyn Observer>>,
 }
@@ -102,6 +106,10 @@ pub(crate) struct DatabaseRow {
     pub(crate) name: String,
     pub(crate) sequence: Sequence,
     pub(crate) schema_version: i64,
+    /// Rises with every change of what journals tell beside extents and receipts.
+    pub(crate) definitions_version: i64,
+    /// How far it is written down.
+    pub(crate) mark: JournalMark,
     /// Earlier sequences are not complete.
     pub(crate) complete_from: Sequence,
     /// The last sequence of each second that had one.
@@ -170,8 +178,8 @@ pub(crate) struct TaskRow {
 impl Model {
     /// An empty catalog.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Model> {
-        let created = clock.now();
-        Arc::new(Model { clock, created, state: Mutex::default(), observer: OnceLock::new() })
+        let (created, identity) = (clock.now(), clock.new_id());
+        Arc::new(Model { clock, created, identity, state: Mutex::default(), observer: OnceLock::new() })
     }
 
     /// Tells `observer` from now on. Only the first one counts.
@@ -205,6 +213,20 @@ impl State {
     fn schema_changed(&mut self, database: DatabaseId) {
         if let Ok(row) = self.database(database) {
             row.schema_version += 1;
+        }
+        self.definition_changed(database);
+    }
+
+    fn definition_changed(&mut self, database: DatabaseId) {
+        if let Ok(row) = self.database(database) {
+            row.definitions_version += 1;
+        }
+    }
+
+    /// What is said of a table changed.
+    fn said_of(&mut self, table: TableId) {
+        if let Some(database) = self.tables.get(&table).map(|row| row.table.database) {
+            self.definition_changed(database);
         }
     }
 }

@@ -34,6 +34,8 @@ pub const ROWS_MAX: i64 = 16;
 pub const NUMBER: &str = "n";
 /// The column with a row's time.
 pub const TIME: &str = "Timestamp";
+/// How keys of journals begin.
+const JOURNAL: &str = "journal/";
 /// How long a worker may go on after its lease was taken, while it runs.
 const ZOMBIE_MAX: Duration = Duration::from_secs(1);
 
@@ -241,8 +243,11 @@ impl Oracle {
         }
     }
 
-    /// Bytes were put under a key.
+    /// Bytes were put under a key. What a journal says under one key may be said again, at another time.
     pub fn put(&self, key: &str, bytes: &Bytes) {
+        if is_journals(key) {
+            return;
+        }
         let mut state = self.state.lock();
         if let Some(before) = state.put.insert(key.to_owned(), bytes.clone())
             && before != *bytes
@@ -253,6 +258,9 @@ impl Oracle {
 
     /// Somebody sends a delete. What is not doomed by then never may be deleted.
     pub fn delete_sent(&self, key: &str) {
+        if is_journals(key) {
+            return;
+        }
         let mut state = self.state.lock();
         state.delete_sent.insert(key.to_owned());
         if !state.doomed.contains(key) {
@@ -305,6 +313,15 @@ impl Oracle {
         }
         expected.rows.sort_unstable();
         expected
+    }
+
+    /// The extents of a table that a snapshot shows.
+    pub fn extents_at(&self, table: TableId, at: Sequence) -> BTreeSet<ExtentId> {
+        let state = self.state.lock();
+        let is_shown = |known: &Known| {
+            known.table == table && known.added <= at && known.removed.is_none_or(|(removed, _)| removed > at)
+        };
+        state.extents.iter().filter(|(_, known)| is_shown(known)).map(|(id, _)| *id).collect()
     }
 
     /// Writes that were answered, and all of them.
@@ -488,7 +505,8 @@ impl Oracle {
     /// those that are there.
     pub fn judge_end(&self, keys: &[String], registered: &BTreeSet<String>, tables: &BTreeSet<TableId>) {
         let state = self.state.lock();
-        let kept: BTreeSet<&String> = keys.iter().filter(|key| !state.sacred.contains(*key)).collect();
+        let is_ours = |key: &&String| !state.sacred.contains(*key) && !is_journals(key);
+        let kept: BTreeSet<&String> = keys.iter().filter(is_ours).collect();
         if let Some(orphan) = kept.iter().find(|key| !registered.contains(**key)) {
             self.break_down("no orphan is left", format!("{orphan} is in the bucket and nobody needs it"));
         }
@@ -507,6 +525,11 @@ impl Oracle {
             self.break_down("a live extent has its object", format!("the catalog does not know {lost}"));
         }
     }
+}
+
+/// Whether an object is part of a journal: no row of the catalog knows it.
+pub fn is_journals(key: &str) -> bool {
+    key.starts_with(JOURNAL)
 }
 
 /// The write and the place of a row of a table.

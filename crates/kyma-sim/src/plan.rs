@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kyma_ingest::IngestSettings;
 use kyma_storage::StoreSettings;
-use kyma_worker::{CompactSettings, GarbageSettings, RetentionSettings, WorkerSettings};
+use kyma_worker::{CompactSettings, GarbageSettings, JournalSettings, RetentionSettings, WorkerSettings};
 use url::Url;
 
 use crate::rng::Rng;
@@ -75,6 +75,8 @@ pub struct Plan {
     pub holders: usize,
     /// Time between heartbeats, which tell what a node's queries read.
     pub beat: Duration,
+    /// Whether workers write the catalog down in the bucket.
+    pub has_journal: bool,
     /// How long rows are kept, if a policy says so: the database's, or the first table's.
     pub retention: Option<Retention>,
     /// For how many seconds every table recognises writes without a key by their content; 0 is not at all.
@@ -132,6 +134,7 @@ impl Plan {
             beat: Duration::from_secs(rng.pick(&[5, 15])),
             retention: rng.pick(&[None, None, Some(Retention::OfDatabase), Some(Retention::OfTable)]),
             deduplication,
+            has_journal: rng.chance(250),
             client_faults: faults(rng),
             peer_faults: faults(rng),
             catalog_faults: Faults { twice: 0, ..faults(rng) },
@@ -187,14 +190,14 @@ fn store(rng: &mut Rng) -> StoreSettings {
 fn worker(rng: &mut Rng) -> WorkerSettings {
     WorkerSettings {
         tasks_at_once: rng.between(1, 2) as usize,
-        poll_millis: rng.pick(&[4_000, 9_000]),
+        poll_millis: rng.pick(&[5_000, 10_000]),
         lease_millis: rng.pick(&[15_000, 40_000]),
         stop_grace_millis: 2_000,
         garbage: GarbageSettings {
-            period_millis: rng.pick(&[12_000, 30_000]),
+            period_millis: rng.pick(&[20_000, 40_000]),
             reservation_age_millis: rng.pick(&[0, 5_000, 60_000]),
             removed_grace_millis: rng.pick(&[20_000, 60_000, 180_000]),
-            sweep_period_millis: rng.pick(&[20_000, 60_000]),
+            sweep_period_millis: rng.pick(&[30_000, 90_000]),
             unknown_age_millis: rng.pick(&[5_000, 60_000]),
             clock_difference_millis: 1_000,
             batch: rng.pick(&[2, 1_000]),
@@ -202,7 +205,7 @@ fn worker(rng: &mut Rng) -> WorkerSettings {
         },
         compact: CompactSettings {
             enabled: rng.chance(600),
-            period_millis: rng.pick(&[12_000, 30_000]),
+            period_millis: rng.pick(&[20_000, 40_000]),
             merges_at_once: 1,
             target_raw_bytes: rng.pick(&[500, 4_000]),
             sources_max: rng.between(2, 6) as usize,
@@ -213,7 +216,11 @@ fn worker(rng: &mut Rng) -> WorkerSettings {
             quiet_millis: rng.pick(&[30_000, 120_000]),
             ..CompactSettings::default()
         },
-        retention: RetentionSettings { period_millis: 30_000, batch: rng.pick(&[1, 100]) },
-        ..WorkerSettings::default()
+        retention: RetentionSettings { period_millis: 40_000, batch: rng.pick(&[1, 100]) },
+        journal: JournalSettings {
+            period_millis: rng.pick(&[10_000, 40_000]),
+            deltas_max: rng.pick(&[2, 1_000]),
+            kept_millis: rng.pick(&[0, 60_000]),
+        },
     }
 }

@@ -25,6 +25,7 @@ use crate::backlog::drain;
 use crate::chaos::{chaos, heal};
 use crate::clients::{check_snapshot, reader, remover, rewriter, writer};
 use crate::furnish::furnish;
+use crate::journal::{auditor, judge_journal};
 use crate::keepers::{dropper, holder};
 use crate::oracle::Broken;
 use crate::panics;
@@ -110,6 +111,9 @@ async fn story(world: &Arc<World>) {
     clients.spawn(remover(Arc::clone(world)));
     (0..world.plan.holders).for_each(|_| drop(clients.spawn(holder(Arc::clone(world)))));
     clients.spawn(dropper(Arc::clone(world)));
+    if world.plan.has_journal {
+        clients.spawn(auditor(Arc::clone(world)));
+    }
     clients.spawn(chaos(Arc::clone(world)));
     sleep(world.plan.horizon).await;
     world.trace.note("world", "heals", 0, String::new);
@@ -122,6 +126,7 @@ async fn story(world: &Arc<World>) {
     // Chaos may have come after the healing.
     heal(world).await;
     drain(world).await;
+    judge_journal(world).await;
     read_all(world).await;
 }
 

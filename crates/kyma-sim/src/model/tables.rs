@@ -31,6 +31,8 @@ impl Tables for Model {
             name: name.to_owned(),
             sequence: Sequence(0),
             schema_version: 0,
+            definitions_version: 0,
+            mark: super::recovery::NO_MARK,
             complete_from: Sequence(0),
             times: [(self.now().div_euclid(SECOND), Sequence(0))].into(),
         };

@@ -35,6 +35,7 @@ use kyma_core::catalog::{
 };
 use kyma_core::clock::Clock;
 use kyma_core::extent::{Extent, ObjectRange};
+use kyma_core::planted::{self, Bug};
 use kyma_core::profile::IoCounters;
 use kyma_core::time::TimeRange;
 use kyma_core::{Error, ExtentId, Kind, Result, Sequence};
@@ -139,6 +140,9 @@ impl Journal {
             definitions_version: key.definitions_version,
             full_revision: if is_full { key.revision } else { mark.full_revision },
         };
+        if planted::is(Bug::JournalMarkBeforePut) {
+            self.recovery.advance_journal(database, mark.revision, &moved).await?;
+        }
         let previous = if is_full { Sequence(0) } else { mark.sequence };
         let mut parts = Parts { journal: self, rebuilt_from: identity.rebuilt_from, previous, key };
         match delta {
@@ -254,6 +258,7 @@ impl Delta {
     /// Notes an extent as commits in `after..=to` left it: visible, or removed. Its object is named too, since it may be there still.
     fn add(&mut self, mut extent: Extent, after: Sequence, to: Sequence) {
         match extent.removed {
+            Some(removed) if removed <= to && planted::is(Bug::JournalOmitsRemovals) => {}
             Some(removed) if removed <= to => {
                 self.removed.push((extent.id, removed, extent.location.key.clone()));
             }

@@ -82,13 +82,7 @@ fn options(extent: &Extent) -> EncodeOptions {
 
 async fn rows(store: &Arc<Store>, extent: &Extent) -> Result<RecordBatch> {
     let source = store.reader(&extent.location, Arc::new(IoCounters::default()));
-    let open = OpenOptions {
-        extent: extent.id,
-        length: extent.location.length,
-        footer_length: extent.footer_length,
-        footer: None,
-    };
-    let reader = Tlm.open(source.clone(), &open).await.map_err(explain)?;
+    let reader = Tlm.open(source.clone(), &OpenOptions::of(extent)).await.map_err(explain)?;
     let columns = reader.schema().columns();
     let wanted: Vec<ReadColumn> = columns.iter().map(|column| ReadColumn::column(&column.name, column.ty)).collect();
     let fields: Vec<_> = columns.iter().map(|column| column.ty.field(&column.name)).collect();

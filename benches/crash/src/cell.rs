@@ -81,7 +81,7 @@ async fn run_inner(
     let targets = Arc::new(Targets::default());
     let expected = if cell.mode == Mode::Panic { Expected::Panics } else { Expected::Transient };
     let (ledger_too, client) = (Arc::clone(ledger), cluster.client().clone());
-    let load = Load { targets: Arc::clone(&targets), ledger: ledger_too, client, expected };
+    let load = Load { targets: Arc::clone(&targets), ledger: ledger_too, client, deletions: Arc::default(), expected };
     load.make_tables(&other.url, &cluster.database).await?;
     let mut failing = cluster.spawn("failing", &cell.failpoints())?;
     targets.set(vec![failing.url.clone(), other.url.clone()]);

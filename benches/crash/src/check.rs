@@ -4,8 +4,10 @@
 //! 2. No merge waits or runs, no task is parked that nothing would run again, and every kind of periodic work was done
 //!    after the heal. (A periodic task that is parked is enqueued anew with its next period.)
 //! 3. The bucket holds the registered objects, all of them and nothing else.
-//! 4. Each acknowledged row is there once, and no row is there twice.
-//! 5. The table that is replaced as a whole holds one replacement, and the table of old rows holds none.
+//! 4. Each acknowledged row is there once, no row is there twice, and each says what was sent.
+//! 5. The table that is replaced as a whole holds one replacement, and the table of old rows holds none. Of the table that
+//!    rows are deleted from, all are gone that an accepted deletion named, and no other that was acknowledged.
+//! 6. `kyma verify --full` finds no problem.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,12 +17,12 @@ use kyma_testkit::postgres::TestDatabase;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, Node};
-use crate::load::{EXPIRED, Load, REPLACED, REPLACED_ROWS, stored_keys};
+use crate::load::{DELETED, EXPIRED, Load, REPLACED, REPLACED_ROWS, TABLE, stored_keys};
 
 /// How long the backlog may take to drain.
 const DRAIN_MAX: Duration = Duration::from_secs(150);
 /// Kinds of periodic work.
-const KINDS: [&str; 5] = ["garbage", "sweep", "plan-merges", "retention", "give_up"];
+const KINDS: [&str; 6] = ["garbage", "sweep", "plan-merges", "retention", "give_up", "journal"];
 
 /// Tasks that were given up and are not enqueued again by themselves.
 const PARKED: &str = "SELECT kind, error FROM tasks WHERE state = 'parked' AND dedup_key <> 'periodic'";
@@ -57,8 +59,10 @@ async fn undrained(cluster: &Cluster, healed_at: &str) -> Result<Vec<String>> {
     expect_none(count(database, dead).await, "objects without visible extents are left");
     let stuck = "tasks WHERE state = 'running' AND lease_until < now()";
     expect_none(count(database, stuck).await, "leases ran out and nobody took over");
-    let merges = "tasks WHERE kind = 'merge' AND state IN ('queued', 'running')";
-    expect_none(count(database, merges).await, "merges are not done");
+    for kind in ["merge", "delete"] {
+        let open = format!("tasks WHERE kind = '{kind}' AND state IN ('queued', 'running')");
+        expect_none(count(database, &open).await, &format!("tasks are not done: {kind}"));
+    }
     for kind in KINDS {
         let done = format!("tasks WHERE kind = '{kind}' AND state = 'done' AND changed_at > '{healed_at}'");
         expect_none(u64::from(count(database, &done).await == 0), &format!("kind of task was not done: {kind}"));
@@ -69,6 +73,14 @@ async fn undrained(cluster: &Cluster, healed_at: &str) -> Result<Vec<String>> {
     expect_none(registered.difference(&stored).count() as u64, "registered objects are not in the bucket");
     expect_none(stored.difference(&registered).count() as u64, "objects in the bucket are known to nobody");
     Ok(left)
+}
+
+/// Rows whose text or time does not go with their id.
+fn falsified() -> String {
+    format!(
+        "{TABLE} | where message !startswith strcat('request ', tostring(id), ' of batch ') \
+         or Timestamp != datetime(2026-01-01) + 1s * (id % 86400)"
+    )
 }
 
 /// Checks everything. The load has ended, and only `node` runs.
@@ -93,6 +105,11 @@ pub async fn check(cluster: &Cluster, load: &Load, node: &Node, healed_at: &str)
         Ok(ids) => ledger.compare(&ledger.acked_now(), &ids, "at the end"),
         Err(error) => ledger.violated(format!("the rows cannot be counted: {error:#}")),
     }
+    match load.query(&node.url, &falsified()).await {
+        Ok(rows) if rows.is_empty() => {}
+        Ok(rows) => ledger.violated(format!("{} rows are not what was sent, such as {}", rows.len(), rows[0])),
+        Err(error) => ledger.violated(format!("the rows cannot be compared: {error:#}")),
+    }
     match load.query(&node.url, &format!("{REPLACED} | project id")).await {
         Ok(rows) if rows.len() == REPLACED_ROWS || rows.is_empty() => {}
         Ok(rows) => ledger.violated(format!("a replaced table has {} rows instead of {REPLACED_ROWS}", rows.len())),
@@ -102,6 +119,13 @@ pub async fn check(cluster: &Cluster, load: &Load, node: &Node, healed_at: &str)
         Ok(rows) if rows.is_empty() => {}
         Ok(rows) => ledger.violated(format!("{} rows are past their time and there", rows.len())),
         Err(error) => ledger.violated(format!("the table of old rows cannot be read: {error:#}")),
+    }
+    match load.query(&node.url, &format!("{DELETED} | project id, message")).await {
+        Ok(rows) => load.deletions.check(&rows).into_iter().for_each(|wrong| ledger.violated(wrong)),
+        Err(error) => ledger.violated(format!("the table of deleted rows cannot be read: {error:#}")),
+    }
+    if let Err(error) = cluster.run(&["verify", "--full", "--orphan-hours", "0"]).await {
+        ledger.violated(format!("{error:#}"));
     }
     Ok(())
 }

@@ -19,11 +19,12 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Settings that make background work eager and waits short, so that a cell takes seconds. Each relation of the defaults
 /// is kept: a lease is longer than a poll, what is called stale is older than a flush takes, and a stop of a minute is
 /// longer than all of them.
-pub const SETTINGS: [(&str, &str); 23] = [
+pub const SETTINGS: [(&str, &str); 25] = [
     ("LOG", "info"),
     ("CACHE_MEMORY_BYTES", "16777216"),
     ("STORE_SECONDS", "10"),
     ("SERVER__HEARTBEAT_SECONDS", "1"),
+    ("SERVER__HOLD_SECONDS", "6"),
     ("SERVER__DRAIN_SECONDS", "10"),
     ("INGEST__FLUSH_INTERVAL_MILLIS", "50"),
     ("INGEST__CATALOG_TIMEOUT_MILLIS", "8000"),
@@ -34,6 +35,7 @@ pub const SETTINGS: [(&str, &str); 23] = [
     ("WORKER__COMPACT__GATHER_AGE_MILLIS", "1500"),
     ("WORKER__COMPACT__QUIET_MILLIS", "2000"),
     ("WORKER__RETENTION__PERIOD_MILLIS", "500"),
+    ("WORKER__JOURNAL__PERIOD_MILLIS", "500"),
     ("WORKER__POLL_MILLIS", "100"),
     ("WORKER__LEASE_MILLIS", "4000"),
     ("WORKER__STOP_GRACE_MILLIS", "2000"),
@@ -80,18 +82,35 @@ impl Cluster {
     pub fn spawn(&self, name: &str, failpoints: &str) -> Result<Node> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = self.folder.path().join(format!("{name}.log"));
-        let mut command = Command::new(&self.binary);
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir(self.folder.path());
-        for (key, value) in &self.settings {
-            command.env(format!("KYMA_{key}"), value);
-        }
+        let mut command = self.command();
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
         if !failpoints.is_empty() {
             command.env(kyma_core::failpoint::VARIABLE, failpoints);
         }
         command.stdin(Stdio::null()).stdout(appended(&log)?).stderr(appended(&log)?);
         let child = command.spawn().with_context(|| format!("start {}", self.binary.display()))?;
         Ok(Node { child, url: format!("http://127.0.0.1:{port}"), log, client: self.client.clone() })
+    }
+
+    /// Runs a command of the binary over the catalog and the bucket; what it printed, or why it failed.
+    pub async fn run(&self, args: &[&str]) -> Result<String> {
+        let mut command = tokio::process::Command::from(self.command());
+        let output = command.args(args).stdin(Stdio::null()).kill_on_drop(true).output().await.context("run it")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            bail!("{}: {said}{}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(said)
+    }
+
+    /// The binary with the settings in its environment.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir(self.folder.path());
+        for (key, value) in &self.settings {
+            command.env(format!("KYMA_{key}"), value);
+        }
+        command
     }
 
     /// The client for requests to nodes.

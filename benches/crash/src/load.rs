@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::deletions::{Deletions, ERASE, KEEP};
 use crate::ledger::Ledger;
 
 /// The table that is counted.
@@ -24,6 +25,8 @@ pub const REPLACED: &str = "G";
 pub const REPLACED_ROWS: usize = 5;
 /// A table whose rows are older than its retention when they come.
 pub const EXPIRED: &str = "Old";
+/// A table that rows are deleted from.
+pub const DELETED: &str = "Erased";
 /// Rows of one write.
 const BATCH_ROWS: i64 = 20;
 /// How long a client waits for an answer before it sends again.
@@ -56,6 +59,8 @@ pub struct Load {
     pub ledger: Arc<Ledger>,
     /// The HTTP client.
     pub client: reqwest::Client,
+    /// What is deleted on purpose.
+    pub deletions: Arc<Deletions>,
     /// Which failures may be, besides those that ask to try again.
     pub expected: Expected,
 }
@@ -183,7 +188,7 @@ impl Load {
 
     /// Makes the tables: the counted one recognises writes that are sent again, the one of old rows keeps none.
     pub async fn make_tables(&self, url: &str, database: &TestDatabase) -> Result<()> {
-        for table in [TABLE, EXPIRED, REPLACED] {
+        for table in [TABLE, EXPIRED, REPLACED, DELETED] {
             self.query(url, &format!(".create table {table} (Timestamp: datetime, id: long, message: string)")).await?;
         }
         self.query(url, &format!(".alter table {EXPIRED} policy retention softdelete = 365d")).await?;
@@ -192,8 +197,24 @@ impl Load {
         Ok(())
     }
 
-    /// Makes garbage of every kind: writes rows that are past their time, replaces rows, and puts objects that nobody
-    /// knows.
+    /// Writes a row that stays and one that goes, and deletes the rows that go. Without a key and unanswered they may be there
+    /// or not, and count for nothing.
+    async fn write_and_erase(&self, turn: usize) -> Result<()> {
+        let (url, id) = (self.targets.at(turn), turn as i64);
+        let row = |text: &str| json!({"Timestamp": "2026-01-01T00:00:00Z", "id": id, "message": text});
+        let body = format!("{}\n{}\n", row(KEEP), row(ERASE));
+        let request = self.client.post(format!("{url}/v1/ingest/default/{DELETED}")).timeout(PATIENCE);
+        self.answer(request.header("Idempotency-Key", format!("erase-{id}")).body(body)).await?;
+        self.deletions.acked(id);
+        let erase =
+            format!(".delete async table {DELETED} records <| {DELETED} | where message == '{ERASE}' and id <= {id}");
+        self.query(&url, &erase).await?;
+        self.deletions.accepted(id);
+        Ok(())
+    }
+
+    /// Makes garbage of every kind: writes rows that are past their time, replaces and deletes rows, and puts objects that
+    /// nobody knows.
     pub async fn make_garbage(self, s3: Arc<dyn object_store::ObjectStore>, stop: CancellationToken) {
         for turn in 0.. {
             let replace = format!(".set-or-replace {REPLACED} <| {TABLE} | project id | take {REPLACED_ROWS}");
@@ -213,7 +234,12 @@ impl Load {
             };
             let path = object_store::path::Path::from(format!("extents/2020/01/01/{}.kyma", uuid::Uuid::now_v7()));
             let putting = s3.put(&path, PutPayload::from_static(b"nobody knows this"));
-            let (put, (), ()) = tokio::join!(putting, replacing, expiring);
+            let erasing = async {
+                if let Err(error) = self.write_and_erase(turn).await {
+                    self.ledger.failed(&format!("delete: {error}"));
+                }
+            };
+            let (put, (), (), ()) = tokio::join!(putting, replacing, expiring, erasing);
             if let Err(error) = put {
                 self.ledger.failed(&format!("put: {error}"));
             }

@@ -3,16 +3,13 @@
 //! Each case is a column made so that the writer chooses the encoding that the case is named after; the table that comes
 //! first says which it chose and how many bytes it took, at both levels. Times include the checksum and the Arrow array.
 
-use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringViewArray};
-use async_trait::async_trait;
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use kyma_core::error::Result;
-use kyma_core::format::{EncodeOptions, OpenOptions, RangeReader, ReadColumn, SegmentFormat, SegmentReader};
+use kyma_core::format::{EncodeOptions, OpenOptions, ReadColumn, SegmentFormat, SegmentReader};
 use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::limits::BLOCK_ROWS;
 use kyma_core::types::{DECIMAL_PRECISION, DECIMAL_SCALE, Type};
@@ -26,16 +23,6 @@ const LEVELS: [u8; 2] = [0, 1];
 const COLUMN: &str = "c";
 const WORDS: [&str; 8] = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel"];
 
-#[derive(Debug)]
-struct Whole(Bytes);
-
-#[async_trait]
-impl RangeReader for Whole {
-    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        Ok(ranges.iter().map(|range| self.0.slice(range.start as usize..range.end as usize)).collect())
-    }
-}
-
 /// One column, encoded and open.
 struct Case {
     name: &'static str,
@@ -43,7 +30,7 @@ struct Case {
     ty: Type,
     /// Bytes of the values in memory.
     value_bytes: usize,
-    source: Whole,
+    source: Bytes,
     reader: Arc<dyn SegmentReader>,
 }
 
@@ -69,8 +56,8 @@ impl Case {
         let encoded = Tlm.encode(&[rows], &options).unwrap();
         let (length, footer_length) = (encoded.bytes.len() as u64, encoded.footer_length);
         let open = OpenOptions { extent, length, footer_length, footer: None };
-        let reader = wait(Tlm.open(Arc::new(Whole(encoded.bytes.clone())), &open)).unwrap();
-        Case { name, level, ty, value_bytes: value_bytes(values), source: Whole(encoded.bytes), reader }
+        let reader = wait(Tlm.open(Arc::new(encoded.bytes.clone()), &open)).unwrap();
+        Case { name, level, ty, value_bytes: value_bytes(values), source: encoded.bytes, reader }
     }
 
     fn read(&self) -> RecordBatch {

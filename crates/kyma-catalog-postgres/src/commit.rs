@@ -148,28 +148,20 @@ impl PostgresCatalog {
     pub(crate) async fn resolve_outcome(&self, reservation: &Reservation) -> Result<Option<Committed>> {
         let doing = "outcome";
         failpoint::reach(Point::OutcomeBeforeAsk)?;
-        let outcome = self.bounded(doing, async {
-            let client = self.client().await?;
-            let revoked = execute(
-                &client,
-                doing,
-                "UPDATE objects SET state = 'revoked' WHERE reservation_id = $1 AND state = 'reserved'",
-                &[&reservation.id.0],
-            )
-            .await?;
-            if revoked > 0 {
-                return Ok(None);
+        let revoke = "UPDATE objects SET state = 'revoked' WHERE reservation_id = $1 AND state = 'reserved'";
+        let outcome = match self.change(doing, revoke, &[&reservation.id.0]).await? {
+            0 => {
+                let sql = "SELECT sequences FROM objects WHERE reservation_id = $1";
+                let rows = self.rows(doing, sql, &[&reservation.id.0]).await?;
+                let Some(row) = rows.first() else { return Err(outcome_forgotten(reservation)) };
+                let noted: Option<Json<BTreeMap<i64, i64>>> = get(row, 0)?;
+                let sequences = |Json(noted): Json<BTreeMap<i64, i64>>| {
+                    noted.into_iter().map(|(database, sequence)| (DatabaseId(database), Sequence(sequence))).collect()
+                };
+                noted.map(|noted| Committed { sequences: sequences(noted) })
             }
-            let sql = "SELECT sequences FROM objects WHERE reservation_id = $1";
-            let rows = query(&client, doing, sql, &[&reservation.id.0]).await?;
-            let Some(row) = rows.first() else { return Err(outcome_forgotten(reservation)) };
-            let noted: Option<Json<BTreeMap<i64, i64>>> = get(row, 0)?;
-            let sequences = |Json(noted): Json<BTreeMap<i64, i64>>| {
-                noted.into_iter().map(|(database, sequence)| (DatabaseId(database), Sequence(sequence))).collect()
-            };
-            Ok(noted.map(|noted| Committed { sequences: sequences(noted) }))
-        });
-        let outcome = outcome.await?;
+            _ => None,
+        };
         failpoint::reach(Point::OutcomeAfterAsk)?;
         Ok(outcome)
     }

@@ -13,8 +13,7 @@ use kyma_core::failpoint::{self, Point};
 use kyma_core::{DatabaseId, NodeId, Result, Sequence};
 use tokio_postgres::Row;
 
-use crate::error;
-use crate::pool::{PostgresCatalog, execute, get, query};
+use crate::pool::{PostgresCatalog, execute, get, query, transact};
 
 #[async_trait]
 impl Garbage for PostgresCatalog {
@@ -68,16 +67,12 @@ impl Garbage for PostgresCatalog {
                             OR EXISTS (SELECT 1 FROM holds h WHERE h.database_id = e.database_id \
                                 AND h.sequence < e.removed_seq AND h.until > clock_timestamp()))) \
                     RETURNING o.key";
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            let locked = query(&transaction, doing, lock, &[&grace, &bounded(limit)]).await?;
+        transact!(self, doing, |transaction| {
+            let locked = query(transaction, doing, lock, &[&grace, &bounded(limit)]).await?;
             let keys: Vec<String> = locked.iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
-            let doomed = query(&transaction, doing, doom, &[&grace, &keys]).await?;
-            transaction.commit().await.map_err(error::statement(doing))?;
+            let doomed = query(transaction, doing, doom, &[&grace, &keys]).await?;
             doomed.iter().map(read).collect()
         })
-        .await
     }
 
     async fn doom_unknown(&self, keys: &[String]) -> Result<Vec<DoomedObject>> {
@@ -95,17 +90,14 @@ impl Garbage for PostgresCatalog {
 
     async fn forget(&self, key: &str) -> Result<()> {
         let doing = "forget";
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
+        transact!(self, doing, |transaction| {
             let forget = "DELETE FROM objects WHERE key = $1 AND state IN ('revoked', 'doomed')";
-            if execute(&transaction, doing, forget, &[&key]).await? == 1 {
-                execute(&transaction, doing, "DELETE FROM extents WHERE object_key = $1", &[&key]).await?;
+            if execute(transaction, doing, forget, &[&key]).await? == 1 {
+                execute(transaction, doing, "DELETE FROM extents WHERE object_key = $1", &[&key]).await?;
             }
             failpoint::reach(Point::GarbageBeforeForgotten)?;
-            transaction.commit().await.map_err(error::statement(doing))
+            Ok(())
         })
-        .await
     }
 }
 

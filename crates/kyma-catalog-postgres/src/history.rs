@@ -21,7 +21,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::commit::{database_unknown, next_sequence};
 use crate::error;
-use crate::pool::{PostgresCatalog, execute, get, query};
+use crate::pool::{PostgresCatalog, execute, get, query, transact};
 use crate::rows;
 use crate::tables::{self, read_table, table_columns};
 
@@ -101,12 +101,10 @@ impl History for PostgresCatalog {
     async fn sequence_at(&self, database: DatabaseId, time: i64) -> Result<Sequence> {
         let doing = "sequence at";
         let second = time.div_euclid(time::SECOND);
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
+        transact!(self, doing, |transaction| {
             let lock =
                 "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint FROM databases WHERE id = $1 FOR SHARE";
-            let locked = query(&transaction, doing, lock, &[&database.0]).await?;
+            let locked = query(transaction, doing, lock, &[&database.0]).await?;
             let now: i64 =
                 locked.first().map(|row| get(row, 0)).transpose()?.ok_or_else(|| database_unknown(database))?;
             if second > now {
@@ -114,13 +112,12 @@ impl History for PostgresCatalog {
             }
             let find = "SELECT sequence FROM sequence_times WHERE database_id = $1 AND second < $2 \
                         ORDER BY second DESC LIMIT 1";
-            let found = query(&transaction, doing, find, &[&database.0, &second]).await?;
+            let found = query(transaction, doing, find, &[&database.0, &second]).await?;
             match found.first() {
                 Some(row) => Ok(Sequence(get(row, 0)?)),
-                None => Err(forgotten(&transaction, database, time).await?),
+                None => Err(forgotten(transaction, database, time).await?),
             }
         })
-        .await
     }
 
     async fn oldest(&self, database: DatabaseId) -> Result<Sequence> {
@@ -143,16 +140,8 @@ impl History for PostgresCatalog {
     }
 
     async fn undrop_table(&self, table: TableId, name: &str) -> Result<Table> {
-        let doing = "undrop table";
         check_name("table", name)?;
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            let undropped = undrop_in_transaction(&transaction, table, name).await?;
-            transaction.commit().await.map_err(error::statement(doing))?;
-            Ok(undropped)
-        })
-        .await
+        transact!(self, "undrop table", |transaction| undrop_in_transaction(transaction, table, name).await)
     }
 
     async fn give_up_dropped(&self, grace: Duration, limit: usize) -> Result<GivenUp> {
@@ -191,17 +180,13 @@ impl PostgresCatalog {
         let mark = "UPDATE tables SET given_up = true WHERE id = $1 AND dropped_at IS NOT NULL AND NOT given_up";
         let remove = "UPDATE extents e SET removed_seq = t.dropped_seq, removed_at = t.dropped_at FROM tables t \
                       WHERE t.id = $1 AND e.table_id = t.id AND e.removed_seq IS NULL AND t.dropped_seq IS NOT NULL";
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            if execute(&transaction, doing, mark, &[&table]).await? == 0 {
+        transact!(self, doing, |transaction| {
+            if execute(transaction, doing, mark, &[&table]).await? == 0 {
                 return Ok(None);
             }
-            let removed = execute(&transaction, doing, remove, &[&table]).await?;
-            transaction.commit().await.map_err(error::statement(doing))?;
+            let removed = execute(transaction, doing, remove, &[&table]).await?;
             Ok(Some(removed))
         })
-        .await
     }
 
     /// Deletes the rows of a table that nothing is left of; how many tables.
@@ -209,19 +194,15 @@ impl PostgresCatalog {
         let doing = "forget table";
         let note = "UPDATE databases d SET complete_from = greatest(d.complete_from, t.dropped_seq) FROM tables t \
                     WHERE t.id = $1 AND d.id = t.database_id AND t.given_up";
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            if execute(&transaction, doing, note, &[&table]).await? == 0 {
+        transact!(self, doing, |transaction| {
+            if execute(transaction, doing, note, &[&table]).await? == 0 {
                 return Ok(0);
             }
             for sql in FORGET_TABLE {
-                execute(&transaction, doing, sql, &[&table]).await?;
+                execute(transaction, doing, sql, &[&table]).await?;
             }
-            transaction.commit().await.map_err(error::statement(doing))?;
             Ok(1)
         })
-        .await
     }
 }
 

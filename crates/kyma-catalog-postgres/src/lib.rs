@@ -19,6 +19,7 @@ mod import;
 mod keys;
 mod list;
 pub mod local;
+mod metrics;
 mod migrate;
 mod nodes;
 mod operations;

@@ -9,11 +9,14 @@ use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use kyma_core::catalog::Catalog;
 use kyma_core::{Error, Result};
+use prometheus_client::registry::Registry;
 use rand::Rng;
+use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row};
 
 use crate::error;
+use crate::metrics::Metrics;
 use crate::settings::CatalogSettings;
 
 /// The oldest PostgreSQL that kyma is tested on, as `server_version_num` says it.
@@ -27,11 +30,31 @@ const CONTENDED_BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// How long a node that hangs in a transaction keeps its locks.
 const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(10);
 
+/// Runs statements in one transaction and commits it, within the operation timeout: again while PostgreSQL ends it in favour of
+/// others. An error rolls it back. (A closure that is given the transaction cannot say that its future may be sent.)
+macro_rules! transact {
+    ($catalog:expr, $doing:expr, |$transaction:ident| $work:expr) => {{
+        let (catalog, doing): (&$crate::PostgresCatalog, &'static str) = ($catalog, $doing);
+        let once = || async {
+            let mut client = catalog.client().await?;
+            let transaction = client.transaction().await.map_err($crate::error::statement(doing))?;
+            let $transaction = &transaction;
+            let worked: kyma_core::Result<_> = async { $work }.await;
+            let done = worked?;
+            transaction.commit().await.map_err($crate::error::statement(doing))?;
+            Ok(done)
+        };
+        catalog.retrying(|| catalog.bounded(doing, once())).await
+    }};
+}
+pub(crate) use transact;
+
 /// The catalog on PostgreSQL. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct PostgresCatalog {
     pub(crate) pool: Pool,
     pub(crate) settings: CatalogSettings,
+    metrics: Metrics,
     url: Arc<str>,
     /// Host, port and database: what may be printed.
     place: Arc<str>,
@@ -60,7 +83,8 @@ impl PostgresCatalog {
             .wait_timeout(Some(settings.statement_timeout()))
             .build()
             .map_err(|error| Error::internal("the connection pool cannot be built").because(error))?;
-        let catalog = PostgresCatalog { pool, settings: settings.clone(), url: url.into(), place: place.into() };
+        let (settings, metrics) = (settings.clone(), Metrics::new());
+        let catalog = PostgresCatalog { pool, settings, metrics, url: url.into(), place: place.into() };
         catalog.check_version().await?;
         Ok(Arc::new(catalog))
     }
@@ -68,6 +92,11 @@ impl PostgresCatalog {
     /// Creates or upgrades the catalog's tables. Safe to call from many nodes at once; does nothing when up to date.
     pub async fn migrate(&self) -> Result<()> {
         crate::migrate::run(&self.url, &self.settings).await
+    }
+
+    /// Adds what the catalog counts to `registry`, as `kyma_catalog_*`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry, &self.pool);
     }
 
     async fn check_version(&self) -> Result<()> {
@@ -86,16 +115,22 @@ impl PostgresCatalog {
     }
 
     pub(crate) async fn client(&self) -> Result<Object> {
-        self.pool.get().await.map_err(error::of_pool)
+        let began = Instant::now();
+        let client = self.pool.get().await.map_err(error::of_pool);
+        self.metrics.waited(began.elapsed());
+        client
     }
 
     /// Runs an operation within the operation timeout. A connection that is dropped in the middle is checked before
     /// anyone uses it again.
     pub(crate) async fn bounded<T>(&self, doing: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match tokio::time::timeout(self.settings.operation_timeout(), work).await {
+        let began = Instant::now();
+        let result = match tokio::time::timeout(self.settings.operation_timeout(), work).await {
             Ok(result) => result,
             Err(_) => Err(error::timed_out(doing)),
-        }
+        };
+        self.metrics.ended(began.elapsed(), &result);
+        result
     }
 
     /// Runs an operation again, after pauses that grow, while PostgreSQL ends its transactions in favour of others.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::commit::database_unknown;
 use crate::definitions::{read_function, read_mapping, read_policy, read_texts};
-use crate::pool::{PostgresCatalog, execute, get, query};
+use crate::pool::{PostgresCatalog, execute, get, query, transact};
 use crate::tables::{read_database, read_table};
 use crate::{error, import, rows, tables};
 
@@ -176,15 +176,10 @@ impl Recovery for PostgresCatalog {
 
     async fn repair_totals(&self, database: DatabaseId) -> Result<u64> {
         let doing = "repair totals";
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            query(&transaction, doing, LOCK_DATABASE, &[&database.0]).await?;
-            let repaired = execute(&transaction, doing, REPAIR, &[&database.0]).await?;
-            transaction.commit().await.map_err(error::statement(doing))?;
-            Ok(repaired)
+        transact!(self, doing, |transaction| {
+            query(transaction, doing, LOCK_DATABASE, &[&database.0]).await?;
+            execute(transaction, doing, REPAIR, &[&database.0]).await
         })
-        .await
     }
 
     async fn object_states(&self, keys: &[String]) -> Result<BTreeMap<String, ObjectState>> {

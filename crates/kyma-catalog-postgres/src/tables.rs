@@ -16,7 +16,7 @@ use tokio_postgres::types::Json;
 
 use crate::commit::{database_unknown, next_sequence, table_unknown};
 use crate::error;
-use crate::pool::{PostgresCatalog, execute, get, query};
+use crate::pool::{PostgresCatalog, execute, get, query, transact};
 
 /// How often a table is looked for that is created and dropped by others at the same time.
 const ENSURE_ATTEMPTS_MAX: usize = 5;
@@ -92,8 +92,8 @@ impl Tables for PostgresCatalog {
             if let Some(table) = self.table(database, name).await? {
                 return Ok(table);
             }
-            self.bounded("ensure table", async { insert_table(&self.client().await?, database, name, new).await })
-                .await?;
+            let insert = || async { insert_table(&self.client().await?, database, name, new).await };
+            self.retrying(|| self.bounded("ensure table", insert())).await?;
         }
         Err(Error::conflict("catalog.table_unstable", format!("the table is created and dropped at once: name={name}")))
     }
@@ -114,15 +114,7 @@ impl Tables for PostgresCatalog {
     }
 
     async fn grow_table(&self, table: TableId, columns: &[Column]) -> Result<Table> {
-        let doing = "grow table";
-        let grow = || async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            let grown = grow_in_transaction(&transaction, table, columns).await?;
-            transaction.commit().await.map_err(error::statement(doing))?;
-            Ok(grown)
-        };
-        self.retrying(|| self.bounded(doing, grow())).await
+        transact!(self, "grow table", |transaction| grow_in_transaction(transaction, table, columns).await)
     }
 
     async fn set_format(&self, table: TableId, format: &str) -> Result<Table> {
@@ -140,37 +132,19 @@ impl Tables for PostgresCatalog {
     }
 
     async fn set_columns(&self, table: TableId, version: i64, columns: &[Column]) -> Result<Table> {
-        let doing = "set columns";
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            let changed = change::set_columns_in_transaction(&transaction, table, version, columns).await?;
-            transaction.commit().await.map_err(error::statement(doing))?;
-            Ok(changed)
+        transact!(self, "set columns", |transaction| {
+            change::set_columns_in_transaction(transaction, table, version, columns).await
         })
-        .await
     }
 
     async fn rename_tables(&self, database: DatabaseId, names: &[(String, String)]) -> Result<()> {
-        let doing = "rename tables";
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            change::rename_in_transaction(&transaction, database, names).await?;
-            transaction.commit().await.map_err(error::statement(doing))
+        transact!(self, "rename tables", |transaction| {
+            change::rename_in_transaction(transaction, database, names).await
         })
-        .await
     }
 
     async fn drop_table(&self, table: TableId) -> Result<()> {
-        let doing = "drop table";
-        self.bounded(doing, async {
-            let mut client = self.client().await?;
-            let transaction = client.transaction().await.map_err(error::statement(doing))?;
-            drop_in_transaction(&transaction, table).await?;
-            transaction.commit().await.map_err(error::statement(doing))
-        })
-        .await
+        transact!(self, "drop table", |transaction| drop_in_transaction(transaction, table).await)
     }
 
     async fn totals(&self, table: TableId, at: Sequence) -> Result<TableTotals> {

@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use crate::pool::{PostgresCatalog, execute, get, query};
+use crate::pool::{PostgresCatalog, get};
 
 /// Wait before the second attempt; doubles with each.
 const BACKOFF_FIRST_SECS: f64 = 1.0;
@@ -33,22 +33,30 @@ const CLAIM: &str = "WITH next AS (\
                      lease_until = now() + make_interval(secs => $3), changed_at = clock_timestamp() \
                      FROM next WHERE t.id = next.id RETURNING t.id, t.kind, t.payload, t.token, t.attempts";
 
-/// The columns that [`read_status`] expects, in order.
-macro_rules! select_status {
-    ($rest:literal) => {
+/// A statement with the columns that [`read_status`] expects, in order.
+macro_rules! with_status {
+    ($before:literal, $after:literal) => {
         concat!(
-            "SELECT id, kind, dedup_key, payload, state, priority, attempts, attempts_max, node_id, \
-             (extract(epoch FROM run_at) * 1000000)::bigint, (extract(epoch FROM changed_at) * 1000000)::bigint, error \
-             FROM tasks ",
-            $rest
+            $before,
+            " id, kind, dedup_key, payload, state, priority, attempts, attempts_max, node_id, \
+             (extract(epoch FROM run_at) * 1000000)::bigint, (extract(epoch FROM changed_at) * 1000000)::bigint, error",
+            $after
         )
     };
 }
 
-const RECENT: &str = select_status!("ORDER BY id DESC LIMIT $1");
-const OPEN: &str = select_status!(
-    "WHERE kind = $1 AND (state IN ('queued', 'running') \
+const RECENT: &str = with_status!("SELECT", " FROM tasks ORDER BY id DESC LIMIT $1");
+const OPEN: &str = with_status!(
+    "SELECT",
+    " FROM tasks WHERE kind = $1 AND (state IN ('queued', 'running') \
      OR state = 'parked' AND changed_at > clock_timestamp() - make_interval(secs => $2)) ORDER BY id DESC LIMIT $3"
+);
+const UNPARK: &str = with_status!(
+    "UPDATE tasks SET state = 'queued', attempts = 0, run_at = now(), changed_at = clock_timestamp() \
+     WHERE id = $1 AND state = 'parked' AND NOT EXISTS ( \
+         SELECT 1 FROM tasks o WHERE o.kind = tasks.kind AND o.dedup_key = tasks.dedup_key \
+         AND o.state IN ('queued', 'running')) RETURNING",
+    ""
 );
 
 #[async_trait]
@@ -64,17 +72,12 @@ impl Tasks for PostgresCatalog {
     }
 
     async fn claim(&self, node: NodeId, kinds: &[String], lease: Duration) -> Result<Option<ClaimedTask>> {
-        let doing = "claim";
-        self.bounded(doing, async {
-            let client = self.client().await?;
-            execute(&client, doing, PARK, &[&kinds]).await?;
-            let rows = query(&client, doing, CLAIM, &[&kinds, &node.0, &lease.as_secs_f64()]).await?;
-            let Some(row) = rows.first() else { return Ok(None) };
-            let Json(payload): Json<serde_json::Value> = get(row, 2)?;
-            let (id, kind) = (TaskId(get(row, 0)?), get(row, 1)?);
-            Ok(Some(ClaimedTask { id, kind, payload, token: get(row, 3)?, attempt: get(row, 4)? }))
-        })
-        .await
+        self.change("claim", PARK, &[&kinds]).await?;
+        let rows = self.rows("claim", CLAIM, &[&kinds, &node.0, &lease.as_secs_f64()]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let Json(payload): Json<serde_json::Value> = get(row, 2)?;
+        let (id, kind) = (TaskId(get(row, 0)?), get(row, 1)?);
+        Ok(Some(ClaimedTask { id, kind, payload, token: get(row, 3)?, attempt: get(row, 4)? }))
     }
 
     async fn renew(&self, task: TaskId, token: i64, lease: Duration) -> Result<()> {
@@ -125,17 +128,13 @@ impl Tasks for PostgresCatalog {
         rows.iter().map(read).collect()
     }
 
-    async fn unpark(&self, task: TaskId) -> Result<bool> {
-        let sql = "UPDATE tasks SET state = 'queued', attempts = 0, run_at = now(), changed_at = clock_timestamp() \
-                   WHERE id = $1 AND state = 'parked' AND NOT EXISTS ( \
-                       SELECT 1 FROM tasks o WHERE o.kind = tasks.kind AND o.dedup_key = tasks.dedup_key \
-                       AND o.state IN ('queued', 'running')) RETURNING id";
-        if !self.rows("unpark", sql, &[&task.0]).await?.is_empty() {
-            return Ok(true);
+    async fn unpark(&self, task: TaskId) -> Result<Option<TaskStatus>> {
+        if let Some(row) = self.rows("unpark", UNPARK, &[&task.0]).await?.first() {
+            return read_status(row).map(Some);
         }
         let parked = self.rows("unpark", "SELECT 1 FROM tasks WHERE id = $1 AND state = 'parked'", &[&task.0]).await?;
         if parked.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let message = format!("a task of the same kind and key is queued or running: task={task}");
         Err(Error::conflict("catalog.task_open", message).hint("it does the same work: wait for it"))

@@ -503,9 +503,9 @@ pub trait Tasks: Send + Sync {
     /// How many tasks are not done, by kind and state.
     async fn task_counts(&self) -> Result<Vec<TaskCount>>;
 
-    /// Queues a parked task anew, with all its attempts; whether it was parked. `Conflict` with code `catalog.task_open` when
-    /// one of its kind and key is queued or running.
-    async fn unpark(&self, task: TaskId) -> Result<bool>;
+    /// Queues a parked task anew, with all its attempts, and gives it as it is then; `None` when it was not parked. `Conflict`
+    /// with code `catalog.task_open` when one of its kind and key is queued or running.
+    async fn unpark(&self, task: TaskId) -> Result<Option<TaskStatus>>;
 }
 
 /// The whole catalog.

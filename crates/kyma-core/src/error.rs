@@ -31,6 +31,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind in one word, as it is written down: in JSON and in labels of metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Invalid => "invalid",
+            Kind::NotFound => "not_found",
+            Kind::Conflict => "conflict",
+            Kind::Exhausted => "exhausted",
+            Kind::Unavailable => "unavailable",
+            Kind::Cancelled => "cancelled",
+            Kind::Corrupt => "corrupt",
+            Kind::Internal => "internal",
+        }
+    }
+
     /// The HTTP status of this kind.
     pub const fn http_status(self) -> u16 {
         match self {

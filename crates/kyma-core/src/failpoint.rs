@@ -119,6 +119,16 @@ points! {
     SweepAfterList = "sweep.after_list",
     /// The sweep doomed objects that no row knew.
     SweepAfterDoom = "sweep.after_doom",
+    /// The extents with rows to delete are known, and none is touched.
+    DeleteBeforeReplace = "delete.before_replace",
+    /// The rows to delete are gone from an extent, and its deletion does not know.
+    DeleteAfterReplace = "delete.after_replace",
+    /// All rows to delete are gone, and the operation has not ended.
+    DeleteBeforeEnd = "delete.before_end",
+    /// A part of the journal is about to be put.
+    JournalBeforePut = "journal.before_put",
+    /// A part of the journal is durable, and the next one is not.
+    JournalAfterPut = "journal.after_put",
 }
 
 #[cfg(feature = "failpoints")]

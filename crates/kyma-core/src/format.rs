@@ -52,6 +52,19 @@ pub trait RangeReader: Send + Sync + fmt::Debug {
     fn distrust(&self) {}
 }
 
+/// An extent whose bytes are all at hand.
+#[async_trait]
+impl RangeReader for Bytes {
+    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let part = |range: &Range<u64>| {
+            let is_within = range.start <= range.end && range.end <= self.len() as u64;
+            let outside = || Error::corrupt(format!("a range lies outside its extent: range={range:?}"));
+            is_within.then(|| self.slice(range.start as usize..range.end as usize)).ok_or_else(outside)
+        };
+        ranges.iter().map(part).collect()
+    }
+}
+
 /// What goes into an extent beside its rows.
 #[derive(Debug, Clone)]
 pub struct EncodeOptions {

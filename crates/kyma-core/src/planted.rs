@@ -40,6 +40,7 @@ pub enum Bug {
     ContentIgnoresTable,
     JournalMarkBeforePut,
     JournalOmitsRemovals,
+    JournalContinuesOthers,
 }
 
 impl Bug {
@@ -78,6 +79,7 @@ impl Bug {
         Bug::ContentIgnoresTable,
         Bug::JournalMarkBeforePut,
         Bug::JournalOmitsRemovals,
+        Bug::JournalContinuesOthers,
     ];
 
     /// Its name on the command line, and what is wrong with it.
@@ -142,6 +144,10 @@ impl Bug {
             Bug::JournalOmitsRemovals => {
                 ("journal-omits-removals", "a journal does not tell of extents that were removed")
             }
+            Bug::JournalContinuesOthers => (
+                "journal-continues-others",
+                "an entry of the journal goes on from the parts that a writer left who died",
+            ),
         }
     }
 

@@ -27,10 +27,12 @@ use prometheus_client::registry::Registry;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument, Span};
 
 pub use self::parts::{AnswerParts, Part, TableHead};
 
 use crate::df_adapter::run::{Rows, Runner};
+use crate::df_adapter::spans;
 use crate::holds::Holds;
 use crate::manifest::Manifests;
 use crate::metrics::QueryMetrics;
@@ -105,6 +107,7 @@ impl Engine {
     /// An engine with threads of its own for computing.
     pub fn new(parts: EngineParts<'_>) -> Result<Arc<Engine>, Error> {
         let threads = parts.settings.threads();
+        spans::hand_down();
         let cpu = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("kyma-query")
@@ -182,10 +185,12 @@ impl Engine {
         given: Option<GivenTable>,
         cancel: CancellationToken,
     ) -> (Result<Answer, QueryError>, Profile) {
-        let (started, watch) = (Instant::now(), Watch::default());
-        let (language, bounds) = (request.language.clone(), Bounds::new(request.limits.timeout, cancel));
+        let watch = Watch::default();
+        let account = Account::open(&self.work, &request.language, &watch);
+        let bounds = Bounds::new(request.limits.timeout, cancel);
         let (work, io, inner) = (Arc::clone(&self.work), Handle::current(), Arc::clone(&watch));
-        let mut task = match self.spawn(async move { work.run(request, given, io, &inner).await }) {
+        let span = span_of(&request);
+        let mut task = match self.spawn(async move { work.run(request, given, io, &inner).await }.instrument(span)) {
             Ok(task) => task,
             Err(error) => return (Err(error.into()), Profile::default()),
         };
@@ -196,7 +201,7 @@ impl Engine {
             Err(_) => profile_of(&watch),
         };
         drop(task);
-        self.work.count(&language, started, &profile, answer.is_err());
+        account.close(&profile, answer.as_ref().err());
         (answer, profile)
     }
 
@@ -204,35 +209,37 @@ impl Engine {
     pub async fn stream(&self, request: QueryRequest, cancel: CancellationToken) -> Result<AnswerStream, QueryError> {
         let (work, io) = (Arc::clone(&self.work), Handle::current());
         let bounds = Bounds::new(request.limits.timeout, cancel);
-        let (started, language) = (Instant::now(), request.language.clone());
         let watch = Watch::default();
+        let account = Account::open(&self.work, &request.language, &watch);
         let inner = Arc::clone(&watch);
-        let task = self.spawn(async move {
+        let span = span_of(&request);
+        let starting = async move {
             let mut planned = work.plan(request, None, &io, &inner).await?;
             planned.query.statements.truncate(1);
             let runner = Runner::new(&planned.scope)?;
             let statement = planned.query.statements.pop().ok_or_else(nothing_asked)?;
             let rows = start(&planned.scope, &runner, &statement.plan).await?;
             Ok::<_, QueryError>((planned, statement.visualization, rows, runner))
-        })?;
+        };
+        let task = self.spawn(starting.instrument(span.clone()))?;
         let begun = bounds.hold(joined(task)).await;
-        if begun.is_err() {
-            self.work.count(&language, started, &profile_of(&watch), true);
-        }
-        let (planned, visualization, rows, runner) = begun?;
+        let (planned, visualization, rows, runner) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Err(account.fail(error)),
+        };
         let (send, receive) = tokio::sync::mpsc::channel(STREAM_BATCHES);
         let (scope, schema, warnings) =
             (Arc::clone(&planned.scope), rows.schema.clone(), planned.query.warnings.clone());
-        let work = Arc::clone(&self.work);
-        let pump = self.spawn(async move {
+        let pumping = async move {
             let _runner = runner;
             let profile = planned.scope.clone();
             let sent = bounds.hold(pump(planned, rows, &send)).await;
-            work.count(&language, started, &profile.profile(), sent.is_err());
+            account.close(&profile.profile(), sent.as_ref().err());
             if let Err(error) = sent {
                 let _ = send.send(Err(error)).await;
             }
-        })?;
+        };
+        let pump = self.spawn(pumping.instrument(span))?;
         let batches = futures::stream::unfold((receive, pump), |(mut receive, pump)| async move {
             receive.recv().await.map(|batch| (batch, (receive, pump)))
         });
@@ -269,8 +276,13 @@ impl Engine {
         task: impl Future<Output = T> + Send + 'static,
     ) -> Result<AbortOnDropHandle<T>, Error> {
         let cpu = self.cpu.as_ref().ok_or_else(cancelled)?;
-        Ok(AbortOnDropHandle::new(cpu.spawn(task)))
+        Ok(AbortOnDropHandle::new(cpu.spawn(task.in_current_span())))
     }
+}
+
+/// The query in its request's trace.
+fn span_of(request: &QueryRequest) -> Span {
+    tracing::info_span!("query", language = request.language, database = request.database)
 }
 
 impl Drop for Engine {
@@ -281,12 +293,49 @@ impl Drop for Engine {
     }
 }
 
-impl Work {
-    fn count(&self, language: &str, started: Instant, profile: &Profile, failed: bool) {
-        let language = if self.frontend(language).is_some() { language } else { "unknown" };
-        self.metrics.count(language, started.elapsed(), profile, failed);
+/// A query as the node's metrics count it: once, however it ends. Dropped while open, it was given up by its caller.
+struct Account {
+    work: Arc<Work>,
+    language: String,
+    started: Instant,
+    watch: Watch,
+    is_open: bool,
+}
+
+impl Account {
+    fn open(work: &Arc<Work>, language: &str, watch: &Watch) -> Account {
+        // A client may make up any language.
+        let language = if work.frontend(language).is_some() { language } else { "unknown" };
+        let (work, watch) = (Arc::clone(work), Arc::clone(watch));
+        Account { work, language: language.to_owned(), started: Instant::now(), watch, is_open: true }
     }
 
+    fn close(mut self, profile: &Profile, error: Option<&QueryError>) {
+        self.count(profile, error);
+    }
+
+    fn fail(self, error: QueryError) -> QueryError {
+        let profile = profile_of(&self.watch);
+        self.close(&profile, Some(&error));
+        error
+    }
+
+    fn count(&mut self, profile: &Profile, error: Option<&QueryError>) {
+        self.is_open = false;
+        self.work.metrics.count(&self.language, self.started.elapsed(), profile, error);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if self.is_open {
+            let profile = profile_of(&self.watch);
+            self.count(&profile, Some(&cancelled().into()));
+        }
+    }
+}
+
+impl Work {
     fn frontend(&self, language: &str) -> Option<Arc<dyn QueryFrontend>> {
         self.frontends.iter().find(|frontend| frontend.language() == language).cloned()
     }

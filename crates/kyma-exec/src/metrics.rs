@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kyma_core::Kind;
 use kyma_core::profile::Profile;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -11,12 +12,21 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::request::QueryError;
 
 /// The language of a query; one that no frontend speaks is `unknown`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LanguageLabels {
     language: String,
+}
+
+/// The language of a query and how it ended: `ok`, or the kind of its error.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    language: String,
+    outcome: &'static str,
 }
 
 /// A level of the cascade.
@@ -35,8 +45,7 @@ struct ReasonLabels {
 /// Sums over all queries of a node. Counters get `_total` when they are exported.
 #[derive(Debug)]
 pub struct QueryMetrics {
-    queries: Counter,
-    failed: Counter,
+    queries: Family<OutcomeLabels, Counter>,
     seconds: Family<LanguageLabels, Histogram>,
     considered: Family<LevelLabels, Counter>,
     pruned: Family<ReasonLabels, Counter>,
@@ -59,7 +68,7 @@ impl Collector for MemoryInUse {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let gauge = ConstGauge::new(self.0.load(Ordering::Relaxed) as i64);
         let help = "Bytes of memory that running queries hold";
-        let encoder = encoder.encode_descriptor("kyma_query_memory_bytes", help, None, gauge.metric_type())?;
+        let encoder = encoder.encode_descriptor("kyma_query_memory", help, Some(&Unit::Bytes), gauge.metric_type())?;
         gauge.encode(encoder)
     }
 }
@@ -67,8 +76,7 @@ impl Collector for MemoryInUse {
 impl Default for QueryMetrics {
     fn default() -> Self {
         QueryMetrics {
-            queries: Counter::default(),
-            failed: Counter::default(),
+            queries: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 18))),
             considered: Family::default(),
             pruned: Family::default(),
@@ -89,21 +97,25 @@ impl QueryMetrics {
     /// Metrics in `registry`, with the bytes that queries hold in `memory`.
     pub fn register(registry: &mut Registry, memory: Arc<AtomicUsize>) -> Self {
         let metrics = QueryMetrics::default();
+        let help = "Queries, by language and by how they ended: ok, or the kind of the error";
+        registry.register("kyma_queries", help, metrics.queries.clone());
+        let help = "Time from a query's text to its last row";
+        registry.register_with_unit("kyma_query_duration", help, Unit::Seconds, metrics.seconds.clone());
         let mut counter = |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
-        counter("kyma_queries", "Queries answered or failed", &metrics.queries);
-        counter("kyma_queries_failed", "Queries that failed or were cancelled", &metrics.failed);
         counter("kyma_query_metadata_answers", "Extents answered from metadata", &metrics.metadata_answers);
         counter("kyma_query_rows_scanned", "Rows that queries looked at", &metrics.rows_scanned);
         counter("kyma_query_rows_returned", "Rows of answers", &metrics.rows_returned);
         counter("kyma_query_store_requests", "Requests of queries to the store", &metrics.store_requests);
-        counter("kyma_query_store_bytes", "Bytes that queries read from the store", &metrics.store_bytes);
         counter("kyma_query_cache_hits", "Ranges that queries found in a cache", &metrics.cache_hits);
-        counter("kyma_query_cache_bytes", "Bytes that queries found in a cache", &metrics.cache_bytes);
-        counter("kyma_query_spilled_bytes", "Bytes that queries wrote to disk", &metrics.spilled_bytes);
+        let mut bytes = |name: &str, help: &str, counter: &Counter| {
+            registry.register_with_unit(name, help, Unit::Bytes, counter.clone());
+        };
+        bytes("kyma_query_store", "Bytes that queries read from the store", &metrics.store_bytes);
+        bytes("kyma_query_cache", "Bytes that queries found in a cache", &metrics.cache_bytes);
+        bytes("kyma_query_spilled", "Bytes that queries wrote to disk", &metrics.spilled_bytes);
         let help = "Price of the queries' requests to the store, in US dollars";
-        registry.register("kyma_query_store_dollars", help, metrics.store_dollars.clone());
-        let help = "Seconds from a query's text to its last row";
-        registry.register("kyma_query_duration_seconds", help, metrics.seconds.clone());
+        let dollars = Unit::Other("dollars".to_owned());
+        registry.register_with_unit("kyma_query_store", help, dollars, metrics.store_dollars.clone());
         let help = "Extents or blocks that a level of pruning looked at";
         registry.register("kyma_query_considered", help, metrics.considered.clone());
         let help = "Extents or blocks that were not read, by level and reason";
@@ -112,10 +124,10 @@ impl QueryMetrics {
         metrics
     }
 
-    /// Adds a query that took `time`.
-    pub fn count(&self, language: &str, time: Duration, profile: &Profile, failed: bool) {
-        self.queries.inc();
-        self.failed.inc_by(u64::from(failed));
+    /// Adds a query that took `time` and failed with `error`, if it did.
+    pub fn count(&self, language: &str, time: Duration, profile: &Profile, error: Option<&QueryError>) {
+        let ended = OutcomeLabels { language: language.to_owned(), outcome: outcome(error) };
+        self.queries.get_or_create(&ended).inc();
         let language = LanguageLabels { language: language.to_owned() };
         self.seconds.get_or_create(&language).observe(time.as_secs_f64());
         self.metadata_answers.inc_by(profile.metadata_answers);
@@ -141,6 +153,14 @@ impl QueryMetrics {
     }
 }
 
+fn outcome(error: Option<&QueryError>) -> &'static str {
+    match error {
+        None => "ok",
+        Some(QueryError::Invalid(_)) => Kind::Invalid.name(),
+        Some(QueryError::Failed(error)) => error.kind().name(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,14 +173,15 @@ mod tests {
         let mut profile = Profile { store_requests: 3, store_dollars: 0.5, spilled_bytes: 9, ..Profile::default() };
         profile.blocks.considered = 10;
         profile.blocks.pruned.insert(Reason::Terms, 7);
-        metrics.count("kql", Duration::from_millis(3), &profile, false);
-        metrics.count("sql", Duration::from_millis(3), &Profile::default(), true);
+        let failed = QueryError::Failed(kyma_core::Error::exhausted("query.timeout", "too slow"));
+        metrics.count("kql", Duration::from_millis(3), &profile, None);
+        metrics.count("sql", Duration::from_millis(3), &Profile::default(), Some(&failed));
 
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
-            "kyma_queries_total 2",
-            "kyma_queries_failed_total 1",
+            "kyma_queries_total{language=\"kql\",outcome=\"ok\"} 1",
+            "kyma_queries_total{language=\"sql\",outcome=\"exhausted\"} 1",
             "kyma_query_duration_seconds_count{language=\"kql\"} 1",
             "kyma_query_considered_total{level=\"blocks\"} 10",
             "kyma_query_pruned_total{level=\"blocks\",reason=\"terms\"} 7",

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use kyma_core::profile::{Phase, PhaseName};
 use parking_lot::Mutex;
+use tracing::Span;
 
 /// The phases of one query. One that was not ended (the query runs, failed, or was cancelled) lasts until it is asked
 /// for.
@@ -26,6 +27,8 @@ struct Entry {
 pub struct Running {
     timeline: Timeline,
     place: usize,
+    /// The same in the query's trace.
+    _span: Span,
 }
 
 impl Timeline {
@@ -38,7 +41,8 @@ impl Timeline {
     pub fn enter(&self, name: PhaseName) -> Running {
         let mut entries = self.entries.lock();
         entries.push(Entry { name, start: Instant::now(), end: None });
-        Running { timeline: self.clone(), place: entries.len() - 1 }
+        let span = tracing::info_span!("phase", otel.name = name.as_str());
+        Running { timeline: self.clone(), place: entries.len() - 1, _span: span }
     }
 
     /// The phases so far, by start.

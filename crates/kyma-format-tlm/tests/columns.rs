@@ -9,21 +9,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Schema as ArrowSchema;
-use kyma_core::format::{EncodeOptions, OpenOptions, RangeReader, ReadColumn, SegmentFormat, SegmentReader};
+use kyma_core::format::{EncodeOptions, OpenOptions, ReadColumn, SegmentFormat, SegmentReader};
 use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::types::Type;
 use kyma_format_tlm::Tlm;
 use serde_json::json;
-
-#[derive(Debug)]
-struct Whole(bytes::Bytes);
-
-#[async_trait::async_trait]
-impl RangeReader for Whole {
-    async fn read(&self, ranges: &[std::ops::Range<u64>]) -> kyma_core::error::Result<Vec<bytes::Bytes>> {
-        Ok(ranges.iter().map(|range| self.0.slice(range.start as usize..range.end as usize)).collect())
-    }
-}
 
 /// Seconds this thread has been on a CPU.
 fn cpu_seconds() -> f64 {
@@ -65,7 +55,7 @@ fn options(level: u8) -> EncodeOptions {
 }
 
 /// Reads every block whole and in part, and compares; gives the CPU seconds of the whole reads.
-async fn read_back(reader: &dyn SegmentReader, source: &Whole, batch: &RecordBatch) -> f64 {
+async fn read_back(reader: &dyn SegmentReader, source: &bytes::Bytes, batch: &RecordBatch) -> f64 {
     let columns: Vec<_> =
         reader.schema().columns().iter().map(|column| ReadColumn::column(&column.name, column.ty)).collect();
     let (mut from, mut seconds) = (0, 0.0);
@@ -114,7 +104,7 @@ async fn bytes_per_column() {
             footer_length: encoded.footer_length,
             footer: None,
         };
-        let source = Arc::new(Whole(encoded.bytes.clone()));
+        let source = Arc::new(encoded.bytes.clone());
         let reader = Tlm.open(source.clone(), &open).await.unwrap();
         let described = reader.describe();
         let mut columns: BTreeMap<&str, (u64, BTreeMap<&str, u64>)> = BTreeMap::new();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampNanosecondArray};
-use kyma_core::format::{EncodeOptions, OpenOptions, RangeReader, ReadColumn, SegmentFormat};
+use kyma_core::format::{EncodeOptions, OpenOptions, ReadColumn, SegmentFormat};
 use kyma_core::ids::{DatabaseId, ExtentId, TableId};
 use kyma_core::schema::{Column, Schema};
 use kyma_core::types::Type;
@@ -63,16 +63,6 @@ fn batch(rows: &[Row]) -> RecordBatch {
     RecordBatch::try_new(Schema::new(columns).arrow(), arrays).unwrap()
 }
 
-#[derive(Debug)]
-struct Whole(bytes::Bytes);
-
-#[async_trait::async_trait]
-impl RangeReader for Whole {
-    async fn read(&self, ranges: &[std::ops::Range<u64>]) -> kyma_core::error::Result<Vec<bytes::Bytes>> {
-        Ok(ranges.iter().map(|range| self.0.slice(range.start as usize..range.end as usize)).collect())
-    }
-}
-
 #[derive(Default)]
 struct Totals {
     extents: usize,
@@ -111,7 +101,7 @@ impl Totals {
             footer_length: encoded.footer_length,
             footer: None,
         };
-        let source = Arc::new(Whole(encoded.bytes.clone()));
+        let source = Arc::new(encoded.bytes.clone());
         let reader = Tlm.open(source.clone(), &open).await.unwrap();
         for column in reader.describe()["columns"].as_array().unwrap() {
             let bytes = self.by_column.entry(column["name"].as_str().unwrap().to_owned()).or_default();

@@ -15,11 +15,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::answer::IngestAnswer;
 use crate::commit::Committer;
 use crate::content::WriteKey;
 use crate::memory::Held;
+use crate::metrics::FlushLabels;
 use crate::settings::IngestSettings;
 
 /// Rows of one table within a unit, with the input bytes of each batch.
@@ -77,7 +79,8 @@ struct Waiting {
 
 /// When the next flush is due.
 enum Due {
-    Now,
+    /// Now, and why.
+    Now(&'static str),
     At(Instant),
     Never,
     Stop,
@@ -109,6 +112,11 @@ impl Buffer {
         receiver.await.unwrap_or_else(|_dropped| Err(broken_off()))
     }
 
+    /// Input bytes of the units that wait for a flush.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.waiting.lock().raw_bytes
+    }
+
     /// Takes no more units, stores what waits, and returns when every flush has ended.
     pub(crate) async fn stop(&self) {
         self.stop_soon();
@@ -135,13 +143,17 @@ impl Buffer {
                         () = self.wake.notified() => {}
                     }
                 }
-                Due::Now => {
+                Due::Now(reason) => {
                     let Ok(flight) = Arc::clone(&flights).acquire_owned().await else { return };
+                    committer.metrics.flushes.get_or_create(&FlushLabels { reason }).inc();
                     let (units, committer) = (self.take(), Arc::clone(&committer));
-                    self.tasks.spawn(scope::carried(async move {
+                    let raw_bytes: u64 = units.iter().map(|unit| unit.raw_bytes).sum();
+                    let span = tracing::info_span!("flush", reason, writes = units.len(), raw_bytes);
+                    let flushing = async move {
                         committer.flush(units).await;
                         drop(flight);
-                    }));
+                    };
+                    self.tasks.spawn(scope::carried(flushing.instrument(span)));
                 }
             }
         }
@@ -155,7 +167,12 @@ impl Buffer {
             Some(oldest) => {
                 let deadline = oldest + self.settings.flush_interval;
                 let full = waiting.raw_bytes >= self.settings.flush_bytes;
-                if full || waiting.stopping || Instant::now() >= deadline { Due::Now } else { Due::At(deadline) }
+                match (full, waiting.stopping, Instant::now() >= deadline) {
+                    (true, _, _) => Due::Now("bytes"),
+                    (_, true, _) => Due::Now("stop"),
+                    (_, _, true) => Due::Now("age"),
+                    _ => Due::At(deadline),
+                }
             }
         }
     }

@@ -134,7 +134,6 @@ impl Committer {
     /// Stores units and answers each of them.
     pub(crate) async fn flush(&self, units: Vec<Unit>) {
         let started = Instant::now();
-        self.metrics.flushes.inc();
         // Each unit may need a try of its own at worst.
         let tries_max = SEALS_MAX + units.len();
         let mut groups = vec![units];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kyma_core::{Error, Result};
 use tokio::sync::Semaphore;
+use tracing::Span;
 
 /// Admission to the cores; clones share it.
 #[derive(Debug, Clone)]
@@ -28,8 +29,9 @@ impl Cpu {
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             return done.map_err(|_panic| Error::internal("a computing task failed"));
         }
+        let span = Span::current();
         let done = tokio::task::spawn_blocking(move || {
-            let answer = work();
+            let answer = span.in_scope(work);
             drop(permit);
             answer
         });

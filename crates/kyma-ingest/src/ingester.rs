@@ -25,6 +25,7 @@ use kyma_proto::v1::ingest_server::IngestServer;
 use kyma_storage::Store;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use crate::accept::Body;
 use crate::answer::{IngestAnswer, IngestOptions, IngestRequest};
@@ -145,7 +146,7 @@ impl Ingester {
 
     /// Adds the counters to `registry`, as `kyma_ingest_*`.
     pub fn register(&self, registry: &mut Registry) {
-        self.metrics.register(registry);
+        self.metrics.register(registry, &self.memory, &self.buffer);
     }
 
     /// What a client refused with `ingest.overloaded` should be told to wait.
@@ -182,11 +183,9 @@ impl Ingester {
         options: &IngestOptions,
         body: BoxStream<'_, Result<Bytes>>,
     ) -> Result<IngestAnswer> {
+        let began = Instant::now();
         let answer = self.ingest_inner(request, options, body).await;
-        self.metrics.buffer_bytes.set(i64::try_from(self.memory.used()).unwrap_or(i64::MAX));
-        if answer.is_err() {
-            self.metrics.failures.inc();
-        }
+        self.metrics.ended(began, &answer);
         answer
     }
 

@@ -38,6 +38,7 @@ mod ipc;
 pub mod loopback;
 mod mapping;
 mod memory;
+mod metadata;
 mod metrics;
 mod rewrite;
 mod route;
@@ -49,6 +50,7 @@ pub use answer::{BodyFormat, Encoding, IngestAnswer, IngestOptions, IngestReques
 pub use append::service::AppendService;
 pub use ingester::{IngestParts, Ingester};
 pub use mapping::{MAPPING_BYTES_MAX, Mapping, MappingKind};
+pub use metadata::with_append_metadata;
 pub use rewrite::{Kept, Rewrite, Rewriter, Rewritten};
 pub use route::{AppendChannel, IngestRouter, LocalRouter};
 pub use settings::{IDEMPOTENCY_KEY_BYTES_MAX, IngestSettings, LINE_BYTES_MAX, RAW_BYTES_MAX};

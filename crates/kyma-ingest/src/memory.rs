@@ -54,6 +54,11 @@ impl Memory {
         Ok(Held { memory: self.clone(), table, bytes })
     }
 
+    /// Most bytes held over all tables.
+    pub(crate) fn node_max(&self) -> u64 {
+        self.0.node_max
+    }
+
     /// Bytes held now.
     pub(crate) fn used(&self) -> u64 {
         self.0.used.lock().node

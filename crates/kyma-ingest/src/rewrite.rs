@@ -19,14 +19,13 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampNanosecond
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat, take};
 use arrow::datatypes::Schema as ArrowSchema;
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::executor::block_on;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use kyma_core::catalog::{Committed, Receipt, Table};
 use kyma_core::extent::Extent;
 use kyma_core::failpoint::{self, Point};
-use kyma_core::format::{OpenOptions, RangeReader, ReadColumn, SegmentFormat, SegmentReader};
+use kyma_core::format::{OpenOptions, ReadColumn, SegmentFormat, SegmentReader};
 use kyma_core::planted::{self, Bug};
 use kyma_core::profile::IoCounters;
 use kyma_core::schema::{HIDDEN_MARK, INGESTED_COLUMN, SEQUENCE_COLUMN};
@@ -146,12 +145,11 @@ impl Rewriter {
         let bytes = self.committer.store.read_whole(&extent.location, counters).await?;
         let format = self.committer.formats.get(&extent.format)?;
         let options = OpenOptions::of(&extent);
-        let held = Arc::new(Held(bytes));
-        let reader = format.open(held.clone(), &options).await?;
+        let reader = format.open(Arc::new(bytes.clone()), &options).await?;
         if kept.as_ref().is_some_and(|kept| kept.len() != reader.block_rows().len()) {
             return Err(Error::internal("rows to keep were given for other blocks than the extent has"));
         }
-        Ok(Source { extent, held, reader, kept })
+        Ok(Source { extent, bytes, reader, kept })
     }
 }
 
@@ -167,26 +165,10 @@ fn check(rewrite: &Rewrite) -> Result<()> {
     }
 }
 
-/// The bytes of an extent, at hand.
-#[derive(Debug)]
-struct Held(Bytes);
-
-#[async_trait]
-impl RangeReader for Held {
-    async fn read(&self, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
-        let slice = |range: &std::ops::Range<u64>| {
-            let is_within = range.start <= range.end && range.end <= self.0.len() as u64;
-            let outside = || Error::corrupt(format!("a range lies outside its extent: range={range:?}"));
-            is_within.then(|| self.0.slice(range.start as usize..range.end as usize)).ok_or_else(outside)
-        };
-        ranges.iter().map(slice).collect()
-    }
-}
-
 /// An extent that is rewritten.
 struct Source {
     extent: Arc<Extent>,
-    held: Arc<Held>,
+    bytes: Bytes,
     reader: Arc<dyn SegmentReader>,
     kept: Option<Kept>,
 }
@@ -204,7 +186,7 @@ impl Source {
             if kept.is_some_and(|kept| kept.count_set_bits() == 0) {
                 continue;
             }
-            let batch = self.reader.read(&*self.held, block as u32, &column, kept).await?;
+            let batch = self.reader.read(&self.bytes, block as u32, &column, kept).await?;
             arrays.push(Arc::clone(batch.column(0)));
         }
         Ok(arrays)

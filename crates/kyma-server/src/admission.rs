@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use kyma_core::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::drain::draining;
+
 /// The door that queries pass.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -35,16 +37,19 @@ impl Admission {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// `Exhausted` with code `query.too_many` when too many wait already.
+    /// `Exhausted` with code `query.too_many` when too many wait already; `Unavailable` when the node leaves.
     pub(crate) async fn enter(&self) -> Result<Ticket> {
         if let Ok(permit) = self.running.clone().try_acquire_owned() {
             return Ok(Ticket { _permit: permit });
         }
         let _place = self.take_place()?;
         let permit = self.running.clone().acquire_owned().await;
-        permit
-            .map(|permit| Ticket { _permit: permit })
-            .map_err(|_| Error::unavailable("server.stopping", "the node is stopping"))
+        permit.map(|permit| Ticket { _permit: permit }).map_err(|_| draining())
+    }
+
+    /// Gives no more turns; those that wait for one are refused.
+    pub(crate) fn close(&self) {
+        self.running.close();
     }
 
     /// Queries that run now.
@@ -97,5 +102,17 @@ mod tests {
         assert_eq!(door.waiting(), 0);
         drop(first);
         assert!(door.enter().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_when_the_door_closes_is_refused() {
+        let door = Admission::new(1, 1);
+        let running = door.enter().await.unwrap();
+        let mut waiting = Box::pin(door.enter());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        door.close();
+        assert_eq!(waiting.await.unwrap_err().code(), "server.draining");
+        drop(running);
+        assert_eq!(door.enter().await.unwrap_err().code(), "server.draining");
     }
 }

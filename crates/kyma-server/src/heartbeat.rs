@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::LEAVE_TIME_MAX;
 
-/// Heartbeats that may be missed before what a node's queries read is not held any more.
+/// Heartbeats that may be missed at least before what a node's queries read is not held any more.
 const HELD_PERIODS: u32 = 6;
-const HELD_TIME_MIN: Duration = Duration::from_secs(60);
 
-/// Renews the node's row every `period`; when `stop` is cancelled, removes it.
+/// Renews the node's row every `period`, and holds what its queries read for `hold_time` each time; when `stop` is cancelled,
+/// removes both.
 ///
 /// A failed heartbeat is tried again at the next period: a catalog that is away must not stop the node.
 pub(crate) async fn run(
@@ -22,8 +22,11 @@ pub(crate) async fn run(
     node: Node,
     held: impl Fn() -> BTreeMap<DatabaseId, Sequence> + Send,
     period: Duration,
+    hold_time: Duration,
     stop: CancellationToken,
 ) {
+    // A beat may be missed.
+    let hold_time = hold_time.max(period * HELD_PERIODS);
     let mut ticks = tokio::time::interval(period.max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -33,7 +36,7 @@ pub(crate) async fn run(
         }
         tokio::select! {
             _ = stop.cancelled() => break,
-            beat = beat(&*catalog, &node, held(), period) => {
+            beat = beat(&*catalog, &node, held(), hold_time) => {
                 if let Err(error) = beat {
                     tracing::warn!(code = error.code(), "heartbeat failed: {}", error.chain());
                 }
@@ -54,13 +57,12 @@ pub(crate) async fn run(
     }
 }
 
-/// What is held stays so for several periods: a beat may be missed.
 async fn beat(
     catalog: &dyn Catalog,
     node: &Node,
     held: BTreeMap<DatabaseId, Sequence>,
-    period: Duration,
+    hold_time: Duration,
 ) -> Result<()> {
     catalog.heartbeat(node).await?;
-    catalog.hold(node.id, &held, (period * HELD_PERIODS).max(HELD_TIME_MIN)).await
+    catalog.hold(node.id, &held, hold_time).await
 }

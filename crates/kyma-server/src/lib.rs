@@ -1,6 +1,6 @@
 //! A node: the HTTP edge, the mounted gRPC services, identity and heartbeat.
 //!
-//! Start with [`node`], which starts and stops everything, then `http` (one file per endpoint) and `kusto` (the
+//! Start with [`node`], which starts and stops everything (`drain`: what requests see of it), then `http` (one file per endpoint) and `kusto` (the
 //! Kusto REST wire). Both end in the same three calls: [`kyma_ingest::Ingester`], [`kyma_exec::Engine`] and the
 //! catalog. [`settings`] says what can be configured.
 //!
@@ -10,17 +10,22 @@
 mod admission;
 mod command;
 mod delete;
+mod drain;
 mod encode;
 mod extents;
 mod failure;
+mod health;
 mod heartbeat;
 mod http;
 mod kusto;
+mod listen;
 mod metrics;
 pub mod node;
+mod process;
 mod queries;
 pub mod settings;
 mod state;
+mod trace;
 
 pub use node::{Node, NodeParts, RunningNode};
 pub use settings::{Role, Settings};

@@ -7,19 +7,22 @@
 //! 4. tell the catalog by heartbeat;
 //! 5. run background tasks.
 //!
-//! Stop, in this order, so that nothing acknowledged is lost and no one is sent to a node that leaves:
-//! 1. `/readyz` says no, and the node leaves the catalog;
-//! 2. HTTP takes no new connection; running requests, then running operations finish, each at most
-//!    [`Settings::drain_seconds`];
-//! 3. ingest flushes what it holds, then gRPC ends: running writes needed it;
-//! 4. background tasks end: their leases run out if they do not.
+//! Stop, in this order, so that nothing acknowledged is lost and no one is sent to a node that leaves. All of it takes
+//! [`Settings::drain_seconds`] at most; no step has a time of its own that adds up:
+//! 1. at once `/readyz` says no, answers ask their clients to leave (`drain`), and background tasks are told to give back
+//!    what they have;
+//! 2. for [`Settings::lame_duck_millis`] everything is answered still, so that balancers notice;
+//! 3. what comes now is refused, to be sent again elsewhere; running requests, then running operations finish;
+//! 4. shortly before the time is up, what still waits is answered, to be sent again; then the node leaves the catalog,
+//!    which until then holds the snapshots that its queries read;
+//! 5. ingest flushes what it holds;
+//! 6. the HTTP port is closed (`listen`), then gRPC: running writes needed it;
+//! 7. background tasks have ended: leases run out if they did not.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use kyma_core::catalog::{Catalog, Node as NodeRow};
 use kyma_core::clock::Clock;
 use kyma_core::format::Formats;
@@ -33,17 +36,20 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::delete::DeleteRecords;
+use crate::drain::Drain;
+use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::settings::{BLOB_UPLOADS_MAX, Role, Settings};
 use crate::state::{Shared, State};
-use crate::{heartbeat, http};
+use crate::{heartbeat, http, listen, trace};
 
 /// The components of a node.
 pub struct NodeParts {
@@ -139,8 +145,7 @@ impl Node {
             mut registry,
             clock,
         } = parts;
-        let metrics = Metrics::register(&mut registry);
-        metrics.start_seconds.set(clock.now() as f64 / 1e9);
+        let metrics = Metrics::register(&mut registry, env!("CARGO_PKG_VERSION"), clock.now());
         let node = NodeRow {
             id,
             roles: settings.roles.iter().map(|role| role.name().to_owned()).collect(),
@@ -150,7 +155,7 @@ impl Node {
             zone: settings.zone.clone(),
         };
         let admission = Admission::new(settings.queries_max, settings.queries_waiting_max);
-        let draining = AtomicBool::new(false);
+        let health = Health::new(&settings);
         let state: Shared = Arc::new(State {
             catalog,
             store,
@@ -167,7 +172,8 @@ impl Node {
             operations: TaskTracker::new(),
             uploads: Semaphore::new(BLOB_UPLOADS_MAX),
             node,
-            draining,
+            health,
+            drain: Drain::default(),
         });
 
         let stop = Stop {
@@ -178,11 +184,14 @@ impl Node {
         };
         let (mut http_tasks, mut grpc_tasks, mut background) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         grpc_tasks.spawn(serve_grpc(grpc, state.clone(), stop.grpc.clone()));
-        http_tasks.spawn(serve_http(http, state.clone(), stop.http.clone()));
+        http_tasks.spawn(listen::serve(http, http::router(state.clone()), stop.http.clone()));
+        background.spawn(health::watch(state.clone(), stop.heartbeat.clone()));
         let period = Duration::from_secs(state.settings.heartbeat_seconds.max(1));
         let engine = state.engine.clone();
         let held = move || engine.held();
-        let beating = heartbeat::run(state.catalog.clone(), state.node.clone(), held, period, stop.heartbeat.clone());
+        let hold_time = Duration::from_secs(state.settings.hold_seconds);
+        let (catalog, node) = (state.catalog.clone(), state.node.clone());
+        let beating = heartbeat::run(catalog, node, held, period, hold_time, stop.heartbeat.clone());
         background.spawn(beating);
         if let Some(worker) = worker.filter(|_| state.settings.has(Role::Worker)) {
             let worker = worker.with(Arc::new(DeleteRecords::new(state.clone())));
@@ -197,29 +206,41 @@ impl Node {
 impl RunningNode {
     /// Stops in the order of the file's header. Gives up on what does not end in time.
     pub async fn shutdown(mut self) {
-        let drain = Duration::from_secs(self.state.settings.drain_seconds.max(1));
-        self.state.draining.store(true, Ordering::SeqCst);
-        self.stop.heartbeat.cancel();
-        self.stop.http.cancel();
-        end(&mut self.http, drain, "requests still run: they are broken off").await;
-        self.state.operations.close();
-        if tokio::time::timeout(drain, self.state.operations.wait()).await.is_err() {
-            tracing::warn!("after {} s operations still run: they are broken off", drain.as_secs());
-        }
-        if tokio::time::timeout(drain, self.state.ingester.shutdown()).await.is_err() {
-            tracing::warn!("ingest did not end in {} s: writes that wait are not acknowledged", drain.as_secs());
-        }
-        self.stop.grpc.cancel();
-        end(&mut self.grpc, drain, "append calls still run: they are broken off").await;
+        let (began, times) = (Instant::now(), self.state.settings.drain_times());
+        let (cut, end) = (began + times.cut, began + times.total);
+        let state = Arc::clone(&self.state);
+        tracing::info!(node = %state.node.id, "the node leaves");
+        state.drain.leave();
         self.stop.worker.cancel();
-        end(&mut self.background, drain, "background tasks still run: they are broken off").await;
-        tracing::info!(node = %self.state.node.id, "the node stopped");
+        sleep_until(began + times.lame_duck).await;
+
+        state.drain.refuse();
+        state.admission.close();
+        state.operations.close();
+        if timeout_at(cut, state.drain.idle()).await.is_err() {
+            tracing::warn!("requests still run: they are answered that the node leaves");
+            state.drain.cut();
+        }
+        self.stop.heartbeat.cancel();
+        if timeout_at(cut, state.operations.wait()).await.is_err() {
+            tracing::warn!("operations still run: they are broken off");
+        }
+        if timeout_at(end, state.ingester.shutdown()).await.is_err() {
+            tracing::warn!("ingest did not end in time: writes that wait are not acknowledged");
+        }
+        self.stop.http.cancel();
+        end_by(&mut self.http, end, "requests still run: they are broken off").await;
+        self.stop.grpc.cancel();
+        end_by(&mut self.grpc, end, "append calls still run: they are broken off").await;
+        end_by(&mut self.background, end, "background tasks still run: they are broken off").await;
+        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(node = %state.node.id, millis, "the node stopped");
     }
 }
 
-/// Waits for tasks to end; breaks them off after `time`.
-async fn end(tasks: &mut JoinSet<()>, time: Duration, otherwise: &str) {
-    let ended = tokio::time::timeout(time, async {
+/// Waits for tasks to end; breaks them off at `deadline`.
+async fn end_by(tasks: &mut JoinSet<()>, deadline: Instant, otherwise: &str) {
+    let ended = timeout_at(deadline, async {
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!("a task of the node broke: {error}");
@@ -227,7 +248,7 @@ async fn end(tasks: &mut JoinSet<()>, time: Duration, otherwise: &str) {
         }
     });
     if ended.await.is_err() {
-        tracing::warn!("after {} s {otherwise}", time.as_secs());
+        tracing::warn!("{otherwise}");
         tasks.shutdown().await;
     }
 }
@@ -252,19 +273,9 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
     Ok((listener, bound))
 }
 
-async fn serve_http(listener: TcpListener, state: Shared, stop: CancellationToken) {
-    let listener = listener.tap_io(|connection| {
-        // Answers are small: waiting to fill a packet only adds delay. Not being able to say so is no reason to fail.
-        let _ = connection.set_nodelay(true);
-    });
-    let served = axum::serve(listener, http::router(state)).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!("HTTP ended: {error}");
-    }
-}
-
 async fn serve_grpc(listener: TcpListener, state: Shared, stop: CancellationToken) {
     let served = tonic::transport::Server::builder()
+        .trace_fn(|call| trace::call(call.headers(), call.uri().path()))
         .add_service(state.ingester.append_server())
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
         .await;

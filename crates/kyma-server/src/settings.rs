@@ -49,10 +49,24 @@ pub const BLOB_UPLOADS_MAX: usize = 32;
 pub const BLOB_BLOCKS_MAX: usize = 50_000;
 /// Longest name of a blob or of a block, in bytes.
 pub const BLOB_NAME_BYTES_MAX: usize = 1_024;
-/// How long `/readyz` waits for a part to answer.
+/// How long a part may take to answer the question whether it is there.
 pub const READY_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long leaving the catalog may take at shutdown.
 pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Time between the cut of requests that still run and the end of a node, at most.
+const CUT_RESERVE: Duration = Duration::from_millis(1_500);
+
+/// When the steps of a shutdown end, from the wish to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DrainTimes {
+    /// All is answered until then.
+    pub(crate) lame_duck: Duration,
+    /// What runs may run until then.
+    pub(crate) cut: Duration,
+    /// All has ended then.
+    pub(crate) total: Duration,
+}
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,8 +118,18 @@ pub struct Settings {
     pub query_seconds_max: u64,
     /// Seconds between two heartbeats.
     pub heartbeat_seconds: u64,
-    /// Seconds that running requests get to finish at shutdown.
+    /// Seconds after a node's last heartbeat in which what its queries read is not collected; six heartbeats at least.
+    pub hold_seconds: u64,
+    /// Milliseconds between two looks at the catalog and the store while they answer.
+    pub ready_period_millis: u64,
+    /// Failures in a row before a part that is away makes the node unready...
+    pub unready_failures: u32,
+    /// ...which must span this many milliseconds.
+    pub unready_millis: u64,
+    /// Seconds from the wish to stop to the end, everything included.
     pub drain_seconds: u64,
+    /// Milliseconds, of these, in which the node says that it is unready and still answers all: balancers notice.
+    pub lame_duck_millis: u64,
 }
 
 impl Default for Settings {
@@ -121,7 +145,12 @@ impl Default for Settings {
             query_seconds: 60,
             query_seconds_max: 3_600,
             heartbeat_seconds: 5,
-            drain_seconds: 20,
+            hold_seconds: 60,
+            ready_period_millis: 5_000,
+            unready_failures: 3,
+            unready_millis: 5_000,
+            drain_seconds: 10,
+            lame_duck_millis: 1_000,
         }
     }
 }
@@ -132,9 +161,34 @@ impl Settings {
         self.roles.contains(&role)
     }
 
+    /// How the time of a shutdown is spent.
+    pub(crate) fn drain_times(&self) -> DrainTimes {
+        let total = Duration::from_secs(self.drain_seconds.max(1));
+        // What is left after the cut answers, flushes and gives tasks back.
+        let cut = total - (total / 4).min(CUT_RESERVE);
+        DrainTimes { lame_duck: Duration::from_millis(self.lame_duck_millis).min(total / 3), cut, total }
+    }
+
     /// The time a query gets when it asks for `wanted`.
     pub fn query_time(&self, wanted: Option<Duration>) -> Duration {
         let default = Duration::from_secs(self.query_seconds.max(1));
         wanted.unwrap_or(default).min(Duration::from_secs(self.query_seconds_max.max(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steps_of_a_shutdown_share_one_time() {
+        let times = |drain_seconds, lame_duck_millis| {
+            Settings { drain_seconds, lame_duck_millis, ..Settings::default() }.drain_times()
+        };
+        let millis = Duration::from_millis;
+        let DrainTimes { lame_duck, cut, total } = times(10, 1_000);
+        assert_eq!((lame_duck, cut, total), (millis(1_000), millis(8_500), millis(10_000)));
+        let DrainTimes { lame_duck, cut, total } = times(0, 60_000);
+        assert!(lame_duck < cut && cut < total && total == millis(1_000), "{lame_duck:?} {cut:?} {total:?}");
     }
 }

@@ -1,7 +1,6 @@
 //! What every handler shares.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kyma_core::catalog::{Catalog, Node};
 use kyma_core::clock::Clock;
@@ -15,6 +14,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
+use crate::drain::Drain;
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::settings::{Role, Settings};
@@ -40,7 +41,10 @@ pub(crate) struct State {
     /// Turns of uploads.
     pub(crate) uploads: Semaphore,
     pub(crate) node: Node,
-    pub(crate) draining: AtomicBool,
+    /// Whether the catalog and the store are there.
+    pub(crate) health: Health,
+    /// How far the node has left.
+    pub(crate) drain: Drain,
 }
 
 pub(crate) type Shared = Arc<State>;
@@ -59,10 +63,6 @@ impl State {
         }
         Err(Error::unavailable("server.role", format!("this node does not take the role: role={}", role.name()))
             .hint("ask a node that has it, or add it to `roles`"))
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
     }
 
     /// The database of a request that may name none.

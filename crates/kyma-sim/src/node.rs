@@ -109,7 +109,7 @@ impl SimNode {
             true => {
                 let settings = world.plan.worker.journal.clone();
                 let journal = Journal::new(Arc::clone(&catalog), recovery, Arc::clone(&store), settings, clock.clone());
-                worker.with(Arc::new(journal))
+                worker.with(Arc::new(journal.in_pages_of(world.plan.journal_page)))
             }
             false => worker,
         };

@@ -77,6 +77,8 @@ pub struct Plan {
     pub beat: Duration,
     /// Whether workers write the catalog down in the bucket.
     pub has_journal: bool,
+    /// Extents and receipts of one part of that.
+    pub journal_page: usize,
     /// How long rows are kept, if a policy says so: the database's, or the first table's.
     pub retention: Option<Retention>,
     /// For how many seconds every table recognises writes without a key by their content; 0 is not at all.
@@ -135,6 +137,7 @@ impl Plan {
             retention: rng.pick(&[None, None, Some(Retention::OfDatabase), Some(Retention::OfTable)]),
             deduplication,
             has_journal: rng.chance(250),
+            journal_page: rng.pick(&[1, 3, 2_000]),
             client_faults: faults(rng),
             peer_faults: faults(rng),
             catalog_faults: Faults { twice: 0, ..faults(rng) },

@@ -229,7 +229,7 @@ asked! {
         fn recent(limit: =usize) -> Vec<TaskStatus>;
         fn open_tasks(kind: &str, parked_within: =Duration, limit: =usize) -> Vec<TaskStatus>;
         fn task_counts() -> Vec<TaskCount>;
-        fn unpark(task: =TaskId) -> bool;
+        fn unpark(task: =TaskId) -> Option<TaskStatus>;
     }
     Upkeep {
         fn uncompacted_tables(limit: =usize) -> Vec<Uncompacted>;

@@ -72,7 +72,6 @@ impl Get<'_> {
     }
 
     fn request(&self) -> impl Future<Output = Result<Bytes>> + Send {
-        self.store.metrics.get_requests.inc();
         self.counters.requested();
         self.store.inner.get_range(self.path, self.range.clone())
     }

@@ -32,6 +32,7 @@ mod get;
 mod hedge;
 mod key;
 mod local;
+mod measured;
 mod metrics;
 mod open;
 mod peace;

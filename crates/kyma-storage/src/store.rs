@@ -25,6 +25,7 @@ use crate::flights::Flights;
 use crate::gate::Gate;
 use crate::hedge::Hedges;
 use crate::key;
+use crate::measured::Measured;
 use crate::metrics::{CacheCollector, Metrics};
 use crate::reader::Extent;
 use crate::retry::{Failure, Policy, call};
@@ -82,7 +83,7 @@ impl Store {
         let metrics = Metrics::default();
         let (requests, bytes) = (settings.requests_in_flight_max, settings.bytes_in_flight_max);
         Arc::new(Store {
-            inner,
+            inner: Arc::new(Measured::new(inner, metrics.requests.clone())),
             policy: Policy::of(settings),
             budget,
             cache,
@@ -140,7 +141,6 @@ impl Store {
         let put = || async {
             let conditional = self.conditional_puts.load(Ordering::Relaxed);
             let mode = if conditional { PutMode::Create } else { PutMode::Overwrite };
-            self.metrics.put_requests.inc();
             failpoint::reach(Point::StoreBeforePut).map_err(lost)?;
             let answer = match self.put_and_look(&path, &payload, mode).await {
                 Err(error) if conditional && is_unsupported(&error) => {
@@ -174,7 +174,6 @@ impl Store {
 
     async fn put_and_look(&self, path: &Path, payload: &PutPayload, mode: PutMode) -> Result<(), StoreError> {
         self.inner.put_opts(path, payload.clone(), PutOptions::from(mode)).await?;
-        self.metrics.other_requests.inc();
         let found = match self.inner.head(path).await {
             Ok(meta) => meta.size,
             Err(StoreError::NotFound { .. }) => 0,
@@ -207,7 +206,6 @@ impl Store {
     /// Deletes an object; it is no error when there is none.
     pub async fn delete(&self, key: &str) -> Result<()> {
         let path = key::parse(key)?;
-        self.metrics.other_requests.inc();
         match call(self.policy, &self.budget, || self.inner.delete(&path)).await {
             Ok(_) | Err(Failure::Said(StoreError::NotFound { .. }, _)) => Ok(()),
             Err(failure) => Err(self.count(failure.explain("delete an object", key))),
@@ -222,7 +220,6 @@ impl Store {
     /// The size of the object under `key`, if there is one.
     pub async fn size(&self, key: &str) -> Result<Option<u64>> {
         let path = key::parse(key)?;
-        self.metrics.other_requests.inc();
         match call(self.policy, &self.budget, || self.inner.head(&path)).await {
             Ok((meta, _)) => Ok(Some(meta.size)),
             Err(Failure::Said(StoreError::NotFound { .. }, _)) => Ok(None),
@@ -240,7 +237,6 @@ impl Store {
                 Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
             },
         };
-        self.metrics.other_requests.inc();
         let (total, prefix) = (self.policy.total, prefix.to_owned());
         let listing = self.inner.list(path.as_ref());
         futures::stream::unfold(Some(listing), move |listing| {

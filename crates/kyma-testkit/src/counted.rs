@@ -114,7 +114,7 @@ counted! {
         fn recent(limit: usize) -> Vec<TaskStatus>;
         fn open_tasks(kind: &str, parked_within: Duration, limit: usize) -> Vec<TaskStatus>;
         fn task_counts() -> Vec<TaskCount>;
-        fn unpark(task: TaskId) -> bool;
+        fn unpark(task: TaskId) -> Option<TaskStatus>;
     } and {}
     Definitions {
         fn ingestion_mapping(table: TableId, name: &str) -> Option<IngestionMapping>;

@@ -103,7 +103,7 @@ impl PlanMerges {
 
 fn task_of(table: TableId, merge: Merge) -> Result<NewTask> {
     let first = merge.sources.first().map(ToString::to_string).unwrap_or_default();
-    let priority = 10 * (merge.reason as i32);
+    let priority = merge.priority();
     let payload = Payload {
         table,
         sources: merge.sources,

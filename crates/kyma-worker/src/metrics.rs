@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::retention::RetentionMetrics;
 
@@ -61,7 +61,8 @@ impl Metrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         let worker = registry.sub_registry_with_prefix("kyma_worker");
         worker.register("task_attempts", "Attempts at tasks, by how they ended", self.attempts.clone());
-        worker.register("task_seconds", "Seconds that an attempt at a task took", self.seconds.clone());
+        let help = "Time that an attempt at a task took";
+        worker.register_with_unit("task", help, Unit::Seconds, self.seconds.clone());
         worker.register("tasks", "Tasks that are not done, in the whole cluster", self.queue.clone());
         worker.register("objects_deleted", "Objects deleted from the store", self.objects_deleted.clone());
         self.compact.register(registry);
@@ -91,21 +92,29 @@ impl CompactMetrics {
             ("merges", "Merges that were committed", &self.merges),
             ("merged_extents", "Extents that were merged", &self.merged_extents),
             ("merged_rows", "Rows that were rewritten", &self.merged_rows),
-            ("merged_raw_bytes", "Input bytes of the rows that were rewritten", &self.merged_raw_bytes),
         ];
         for (name, help, family) in by_reason {
             registry.register(name, help, family.clone());
         }
-        registry.register("read_bytes", "Stored bytes of the extents that were merged", self.read_bytes.clone());
-        registry.register("written_bytes", "Stored bytes of merged extents", self.written_bytes.clone());
+        let help = "Input bytes of the rows that were rewritten";
+        registry.register_with_unit("merged_raw", help, Unit::Bytes, self.merged_raw_bytes.clone());
+        let help = "Stored bytes of the extents that were merged";
+        registry.register_with_unit("read", help, Unit::Bytes, self.read_bytes.clone());
+        registry.register_with_unit(
+            "written",
+            "Stored bytes of merged extents",
+            Unit::Bytes,
+            self.written_bytes.clone(),
+        );
         registry.register("stale_merges", "Merges whose sources had changed", self.stale.clone());
         let backlog = [
             ("backlog_tables", "Tables with extents that may still be merged", &self.backlog_tables),
             ("backlog_extents", "Extents that may still be merged", &self.backlog_extents),
-            ("backlog_raw_bytes", "Input bytes of extents that may still be merged", &self.backlog_raw_bytes),
         ];
         for (name, help, gauge) in backlog {
             registry.register(name, help, gauge.clone());
         }
+        let help = "Input bytes of extents that may still be merged";
+        registry.register_with_unit("backlog_raw", help, Unit::Bytes, self.backlog_raw_bytes.clone());
     }
 }

@@ -24,7 +24,7 @@ use kyma_core::planted::{self, Bug};
 use kyma_core::policy::{RETENTION, RetentionPolicy};
 use kyma_core::{Error, Result, TableId};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use tokio_util::sync::CancellationToken;
 
 use crate::handler::TaskHandler;
@@ -48,7 +48,8 @@ impl RetentionMetrics {
         let mut counter = |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
         counter("kyma_retention_extents_removed", "Extents removed because of their age", &self.extents);
         counter("kyma_retention_rows_removed", "Rows removed because of their age", &self.rows);
-        counter("kyma_retention_bytes_removed", "Stored bytes removed because of their age", &self.bytes);
+        let help = "Stored bytes removed because of their age";
+        registry.register_with_unit("kyma_retention_removed", help, Unit::Bytes, self.bytes.clone());
     }
 }
 

@@ -27,6 +27,7 @@ use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::compact::{Merges, PlanMerges};
 use crate::garbage::{Collect, Sweep};
@@ -242,7 +243,9 @@ impl Worker {
         let stop = shutdown.child_token();
         let mut running = JoinSet::new();
         let (owned, told) = (task.clone(), stop.clone());
-        running.spawn(scope::carried(async move { handler.run(&owned, &told).await }));
+        let span = tracing::info_span!("task", kind = task.kind, task = %task.id, attempt = task.attempt);
+        let run = async move { handler.run(&owned, &told).await };
+        running.spawn(scope::carried(run.instrument(span)));
         let mut lease_end = claimed_at + self.settings.lease();
         let mut renew_at = claimed_at + self.settings.lease() / 3;
         let given_up = async {

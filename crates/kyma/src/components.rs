@@ -75,12 +75,20 @@ fn query_settings(config: &Config) -> ExecSettings {
     ExecSettings { spill_dir: config.query.spill_dir.clone().or_else(beside_cache), ..config.query.clone() }
 }
 
+/// Background work; a node that leaves has its tasks given back before its own time is up.
+fn worker_settings(config: &Config) -> WorkerSettings {
+    let drain_millis = config.server.drain_seconds.max(1) * 1_000;
+    let stop_grace_millis = config.worker.stop_grace_millis.min(drain_millis - drain_millis / 4);
+    WorkerSettings { stop_grace_millis, ..config.worker.clone() }
+}
+
 /// Puts a node together and starts it.
 pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
     let id = NodeId::generate();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut registry = Registry::default();
     let catalog = connect(config.required_catalog_url()?).await?;
+    catalog.register(&mut registry);
     let store = open_store(config).await?;
     store.register(&mut registry);
     let formats = Arc::new(formats());
@@ -110,7 +118,7 @@ pub(crate) async fn start_node(config: &Config) -> anyhow::Result<RunningNode> {
         let journal = journal(&catalog, &store, config, &clock);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let rewriter = ingester.rewriter(config.worker.compact.merges(cores));
-        let worker = Worker::new(catalog.clone(), store.clone(), config.worker.clone(), clock.clone())
+        let worker = Worker::new(catalog.clone(), store.clone(), worker_settings(config), clock.clone())
             .compacting(rewriter, clock.clone())
             .with(Arc::new(journal))
             .on_node(id);

@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::cli::{NodeArgs, NodeFlags};
 use crate::components::{ExecSettings, IngestSettings, WorkerSettings};
+use crate::telemetry;
 
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "kyma.toml";
@@ -66,8 +67,13 @@ pub(crate) struct Config {
     pub(crate) cache_disk_bytes: u64,
     /// What to log: a level, or a filter as of RUST_LOG.
     pub(crate) log: String,
-    /// `text` or `json`.
+    /// `auto`, `text` or `json`.
     pub(crate) log_format: LogFormat,
+    /// Where traces and log records go over OTLP: `http://collector:4317`; nowhere without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Share of the traces that begin here which is sent, from 0 to 1; a trace that came in is sent as its beginner says.
+    pub(crate) otlp_sample_ratio: f64,
     /// Settings of the ports.
     pub(crate) server: ServerConfig,
     /// Settings of ingest.
@@ -82,6 +88,8 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
+    /// For people on a terminal, else for collectors.
+    Auto,
     /// For people.
     Text,
     /// For collectors.
@@ -98,7 +106,12 @@ pub(crate) struct ServerConfig {
     pub(crate) query_seconds: u64,
     pub(crate) query_seconds_max: u64,
     pub(crate) heartbeat_seconds: u64,
+    pub(crate) hold_seconds: u64,
+    pub(crate) ready_period_millis: u64,
+    pub(crate) unready_failures: u32,
+    pub(crate) unready_millis: u64,
     pub(crate) drain_seconds: u64,
+    pub(crate) lame_duck_millis: u64,
 }
 
 impl Default for ServerConfig {
@@ -111,7 +124,12 @@ impl Default for ServerConfig {
             query_seconds: server.query_seconds,
             query_seconds_max: server.query_seconds_max,
             heartbeat_seconds: server.heartbeat_seconds,
+            hold_seconds: server.hold_seconds,
+            ready_period_millis: server.ready_period_millis,
+            unready_failures: server.unready_failures,
+            unready_millis: server.unready_millis,
             drain_seconds: server.drain_seconds,
+            lame_duck_millis: server.lame_duck_millis,
         }
     }
 }
@@ -137,7 +155,9 @@ impl Default for Config {
             cache_memory_bytes: 256 * 1024 * 1024,
             cache_disk_bytes: 4 * 1024 * 1024 * 1024,
             log: "info".to_owned(),
-            log_format: LogFormat::Text,
+            log_format: LogFormat::Auto,
+            otlp_endpoint: None,
+            otlp_sample_ratio: 1.0,
             server: ServerConfig::default(),
             ingest: IngestSettings::default(),
             query: ExecSettings::default(),
@@ -187,6 +207,16 @@ impl Config {
         })
     }
 
+    /// How the node logs.
+    pub(crate) fn telemetry_settings(&self) -> telemetry::Settings<'_> {
+        telemetry::Settings {
+            log: &self.log,
+            log_format: self.log_format,
+            otlp_endpoint: self.otlp_endpoint.as_deref(),
+            otlp_sample_ratio: self.otlp_sample_ratio,
+        }
+    }
+
     /// The settings of the node's ports and life.
     pub(crate) fn server_settings(&self) -> kyma_server::Settings {
         kyma_server::Settings {
@@ -200,7 +230,12 @@ impl Config {
             query_seconds: self.server.query_seconds,
             query_seconds_max: self.server.query_seconds_max,
             heartbeat_seconds: self.server.heartbeat_seconds,
+            hold_seconds: self.server.hold_seconds,
+            ready_period_millis: self.server.ready_period_millis,
+            unready_failures: self.server.unready_failures,
+            unready_millis: self.server.unready_millis,
             drain_seconds: self.server.drain_seconds,
+            lame_duck_millis: self.server.lame_duck_millis,
         }
     }
 
@@ -229,6 +264,7 @@ impl Config {
         let mut shown = self.clone();
         shown.catalog_url = shown.catalog_url.as_deref().map(redact_url);
         shown.store_url = shown.store_url.as_deref().map(redact_url);
+        shown.otlp_endpoint = shown.otlp_endpoint.as_deref().map(redact_url);
         for (key, value) in &mut shown.store_options {
             if is_secret(key) {
                 *value = REDACTED.to_owned();

@@ -14,6 +14,7 @@ mod object_file;
 mod output;
 mod sample;
 mod signals;
+mod telemetry;
 mod waterfall;
 
 use std::process::ExitCode;

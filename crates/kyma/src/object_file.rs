@@ -4,16 +4,14 @@
 //! eight bytes of magic. Extents follow each other without gaps, so each starts where the one before ends. What
 //! merely looks like a tail fails to open and is passed over.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
-use async_trait::async_trait;
 use bytes::Bytes;
-use kyma_core::format::{OpenOptions, RangeReader, ReadColumn, SegmentFormat, SegmentReader};
-use kyma_core::{Error, ExtentId, Result};
+use kyma_core::format::{OpenOptions, ReadColumn, SegmentFormat, SegmentReader};
+use kyma_core::{ExtentId, Result};
 use serde_json::{Value as Json, json};
 
 const MAGIC: &[u8; 8] = b"kymaTLM1";
@@ -33,7 +31,7 @@ pub(crate) async fn describe(path: &Path, format: Arc<dyn SegmentFormat>, with_f
             footer_length,
             footer: None,
         };
-        let reader = Arc::new(InMemory(bytes.slice(start..end)));
+        let reader = Arc::new(bytes.slice(start..end));
         if let Ok(opened) = format.open(reader.clone(), &options).await {
             let mut layout = opened.describe();
             add_ratios(opened.as_ref(), reader.as_ref(), &mut layout).await;
@@ -54,7 +52,7 @@ pub(crate) async fn describe(path: &Path, format: Arc<dyn SegmentFormat>, with_f
 
 /// Adds to each column of a layout the bytes of its values and how many times smaller they are stored. A column that cannot
 /// be read says so.
-async fn add_ratios(reader: &dyn SegmentReader, source: &InMemory, layout: &mut Json) {
+async fn add_ratios(reader: &dyn SegmentReader, source: &Bytes, layout: &mut Json) {
     let Some(columns) = layout["columns"].as_array_mut() else { return };
     for (described, column) in columns.iter_mut().zip(reader.schema().columns()) {
         let wanted = [ReadColumn::column(&column.name, column.ty)];
@@ -103,19 +101,4 @@ fn footer_length(extent: &[u8]) -> Option<u32> {
     let body = u32::from_le_bytes(extent.get(tail..tail + 4)?.try_into().ok()?);
     let length = body.checked_add(TAIL_BYTES as u32)?;
     (length as usize <= extent.len()).then_some(length)
-}
-
-#[derive(Debug)]
-struct InMemory(Bytes);
-
-#[async_trait]
-impl RangeReader for InMemory {
-    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let slice = |range: &Range<u64>| {
-            let (start, end) = (range.start as usize, range.end as usize);
-            let inside = start <= end && end <= self.0.len();
-            inside.then(|| self.0.slice(start..end)).ok_or_else(|| Error::corrupt("a range lies outside the extent"))
-        };
-        ranges.iter().map(slice).collect()
-    }
 }

@@ -8,5 +8,7 @@ mod invariants;
 mod layers;
 mod paths;
 mod process;
+mod product;
+mod rolling;
 mod seams;
 mod tree;

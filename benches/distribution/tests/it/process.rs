@@ -89,7 +89,15 @@ impl Cluster {
     pub(crate) async fn node(&self) -> Node {
         let cache = tempfile::tempdir().expect("a temporary folder");
         let command = self.command("serve", &cache.path().join("cache"));
-        self.start_node(command, cache).await
+        self.start_node(command, cache, free_port()).await
+    }
+
+    /// Starts a node at this port, with more variables, and waits until it is ready.
+    pub(crate) async fn node_at(&self, port: u16, variables: &[(&str, &str)]) -> Node {
+        let cache = tempfile::tempdir().expect("a temporary folder");
+        let mut command = self.command("serve", &cache.path().join("cache"));
+        command.envs(variables.iter().copied());
+        self.start_node(command, cache, port).await
     }
 
     /// Starts a node that cannot write any file: in a mount namespace of its own, whose root is mounted read-only.
@@ -102,11 +110,10 @@ impl Cluster {
         }
         command.args(["--mount", "sh", "-c", lock_then_run]).arg(binary()).arg("serve");
         self.configure(&mut command, "serve", &cache.path().join("cache"));
-        self.start_node(command, cache).await
+        self.start_node(command, cache, free_port()).await
     }
 
-    async fn start_node(&self, mut command: Command, cache: tempfile::TempDir) -> Node {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    async fn start_node(&self, mut command: Command, cache: tempfile::TempDir, port: u16) -> Node {
         let log = cache.path().with_extension("log");
         let output = || std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let child = command
@@ -119,6 +126,11 @@ impl Cluster {
         let node = Node { child, url: format!("http://127.0.0.1:{port}"), cache, log, client: reqwest::Client::new() };
         node.ready().await
     }
+}
+
+/// A port that nobody has.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
 }
 
 /// One running kyma process, killed when dropped.
@@ -159,6 +171,21 @@ impl Node {
     pub(crate) fn kill_and_wipe(mut self) {
         self.child.kill().expect("the process is killed");
         self.child.wait().expect("the process is reaped");
+    }
+
+    /// SIGTERM, as a supervisor sends it; how long the node took to end. It must end well.
+    pub(crate) async fn terminate(mut self) -> Duration {
+        let began = std::time::Instant::now();
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success(), "the node was gone");
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process is there") {
+                assert!(status.success(), "the node ended with {status}:\n{}", self.log());
+                return began.elapsed();
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "the node does not end:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Sends rows as NDJSON under an idempotency key; the acknowledgement, if there was one.

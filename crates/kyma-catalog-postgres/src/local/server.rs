@@ -80,7 +80,7 @@ pub struct Server {
     /// A socket directory that this server made and removes.
     own_socket_dir: bool,
     /// Held for as long as the server is ours.
-    _lock: File,
+    _lock: DirectoryLock,
     stopped: bool,
 }
 
@@ -207,9 +207,20 @@ fn beside(data_dir: &Path, extension: &str) -> PathBuf {
     data_dir.with_file_name(name)
 }
 
-/// Step 1. The lock belongs to the open file, and goes with the process.
+/// The lock on a data directory. It belongs to the open file and goes with the process, but a child between fork and
+/// exec has the file open too: closing it would leave the lock to that child for a moment, so it is given back by name.
+#[derive(Debug)]
+struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+/// Step 1.
 #[allow(clippy::disallowed_methods)] // A lock and a log of a local process: not data of kyma.
-fn lock_beside(data_dir: &Path) -> Result<File> {
+fn lock_beside(data_dir: &Path) -> Result<DirectoryLock> {
     let path = beside(data_dir, "lock");
     let failed = |error| start_failed(format!("the lock cannot be opened: file={}", path.display())).because(error);
     if let Some(parent) = path.parent() {
@@ -217,7 +228,7 @@ fn lock_beside(data_dir: &Path) -> Result<File> {
     }
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(DirectoryLock(file)),
         Err(TryLockError::WouldBlock) => {
             let message = format!("another process runs on the data directory: directory={}", data_dir.display());
             Err(Error::conflict("local.in_use", message).hint("stop the other `kyma dev`, or choose another directory"))

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kyma_catalog_postgres::{CatalogSettings, PostgresCatalog};
-use kyma_core::catalog::{Catalog, Commit, Extents, Receipt, Tables};
-use kyma_core::{DatabaseId, Error, Kind, NodeId};
+use kyma_core::catalog::{Catalog, Commit, Extents, History, NewTable, Receipt, Tables};
+use kyma_core::{Column, DatabaseId, Error, Kind, NodeId, Schema, Type};
 use kyma_testkit::postgres::{self, TestDatabase};
 use kyma_testkit::proxy::postgres::{Fault, PostgresProxy};
 
@@ -16,12 +16,12 @@ async fn commit(catalog: &PostgresCatalog, database: DatabaseId, key: &str) -> R
     catalog.commit(&commit).await.map(drop)
 }
 
-/// Makes so many of a hundred insertions of a receipt fail as a loser of a conflict does.
-async fn storm(database: &TestDatabase, state: &str, percent: u32) {
+/// Makes so many of a hundred changes of a relation fail as a loser of a conflict does.
+async fn storm(database: &TestDatabase, relation: &str, state: &str, percent: u32) {
     let function = format!(
         "CREATE OR REPLACE FUNCTION storm() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
          IF random() * 100 < {percent} THEN RAISE EXCEPTION 'as told' USING ERRCODE = '{state}'; END IF; RETURN NEW; END $$; \
-         CREATE OR REPLACE TRIGGER storm BEFORE INSERT ON receipts FOR EACH ROW EXECUTE FUNCTION storm()"
+         CREATE OR REPLACE TRIGGER storm BEFORE INSERT OR UPDATE ON {relation} FOR EACH ROW EXECUTE FUNCTION storm()"
     );
     database.execute(&function).await;
 }
@@ -31,7 +31,7 @@ async fn a_storm_of_serialization_failures_is_sat_out() {
     let (catalog, database) = postgres::catalog().await;
     let home = catalog.ensure_database("logs").await.unwrap().id;
     for (state, percent) in [("40001", 40), ("40P01", 40)] {
-        storm(&database, state, percent).await;
+        storm(&database, "receipts", state, percent).await;
         let all = (0..12).map(|number| {
             let (catalog, key) = (Arc::clone(&catalog), format!("{state}-{number}"));
             async move { commit(&catalog, home, &key).await }
@@ -43,12 +43,36 @@ async fn a_storm_of_serialization_failures_is_sat_out() {
     let stored = database.query("SELECT count(*), count(DISTINCT key) FROM receipts").await;
     assert_eq!(stored, [["24", "24"]]);
 
-    storm(&database, "40001", 100).await;
+    storm(&database, "receipts", "40001", 100).await;
     let error = commit(&catalog, home, "never").await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Unavailable, "catalog.contended"), "{error:?}");
-    storm(&database, "40001", 0).await;
+    storm(&database, "receipts", "40001", 0).await;
     commit(&catalog, home, "never").await.unwrap_err();
     commit(&catalog, home, "again").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_tables_sit_a_storm_out() {
+    let (catalog, database) = postgres::catalog().await;
+    let home = catalog.ensure_database("logs").await.unwrap().id;
+    let new = NewTable {
+        schema: Schema::from([("Timestamp", Type::Datetime), ("Message", Type::String)]),
+        time_column: "Timestamp".to_owned(),
+        sort_key: vec![],
+        format: "tlm".to_owned(),
+    };
+    storm(&database, "tables", "40001", 40).await;
+    for round in 0..10 {
+        let name = format!("T{round}");
+        let table = catalog.ensure_table(home, &name, &new).await.unwrap();
+        let grown = catalog.grow_table(table.id, &[Column::new("Level", Type::String)]).await.unwrap();
+        let columns = grown.schema.columns()[..2].to_vec();
+        catalog.set_columns(table.id, grown.schema_version, &columns).await.unwrap();
+        catalog.rename_tables(home, &[(name.clone(), format!("{name}-later"))]).await.unwrap();
+        catalog.drop_table(table.id).await.unwrap();
+        assert_eq!(catalog.undrop_table(table.id, &name).await.unwrap().name, name);
+    }
+    assert_eq!(catalog.tables(home).await.unwrap().len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

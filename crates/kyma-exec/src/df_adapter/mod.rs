@@ -29,6 +29,7 @@ pub mod run;
 pub(crate) mod scalar;
 pub(crate) mod session;
 pub(crate) mod source;
+pub(crate) mod spans;
 pub(crate) mod sql;
 pub(crate) mod sql_functions;
 pub(crate) mod statistics;

@@ -2,7 +2,6 @@
 //! columns and its rows. A statement starts when the one before has given its last row.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::StreamExt;
@@ -13,8 +12,11 @@ use kyma_plan::{Diagnostic, Visualization};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
-use super::{Bounds, Engine, Meter, Ready, Running, STREAM_BATCHES, Watch, joined, nothing_asked, profile_of, start};
+use super::{
+    Account, Bounds, Engine, Meter, Ready, Running, STREAM_BATCHES, Watch, joined, nothing_asked, span_of, start,
+};
 use crate::df_adapter::run::{Rows, Runner};
 use crate::request::{QueryError, QueryRequest};
 
@@ -63,15 +65,15 @@ impl Engine {
     ) -> Result<AnswerParts, QueryError> {
         let (work, io) = (Arc::clone(&self.work), Handle::current());
         let bounds = Bounds::new(request.limits.timeout, cancel);
-        let (started, language) = (Instant::now(), request.language.clone());
         let watch = Watch::default();
+        let account = Account::open(&self.work, &request.language, &watch);
         let inner = Arc::clone(&watch);
-        let task = self.spawn(async move { work.plan(request, None, &io, &inner).await })?;
-        let ready = bounds.hold(joined(task)).await;
-        if ready.is_err() {
-            self.work.count(&language, started, &profile_of(&watch), true);
-        }
-        let ready = ready?;
+        let span = span_of(&request);
+        let task = self.spawn(async move { work.plan(request, None, &io, &inner).await }.instrument(span.clone()))?;
+        let ready = match bounds.hold(joined(task)).await {
+            Ok(ready) => ready,
+            Err(error) => return Err(account.fail(error)),
+        };
         let head = |statement: &kyma_plan::Statement| TableHead {
             name: statement.name.clone(),
             visualization: statement.visualization.clone(),
@@ -82,15 +84,15 @@ impl Engine {
         }
         let (scope, warnings) = (Arc::clone(&ready.scope), ready.query.warnings.clone());
         let (send, receive) = tokio::sync::mpsc::channel(STREAM_BATCHES);
-        let work = Arc::clone(&self.work);
-        let pump = self.spawn(async move {
+        let pumping = async move {
             let scope = Arc::clone(&ready.scope);
             let sent = bounds.hold(pump(ready, &send)).await;
-            work.count(&language, started, &scope.profile(), sent.is_err());
+            account.close(&scope.profile(), sent.as_ref().err());
             if let Err(error) = sent {
                 let _ = send.send(Err(error)).await;
             }
-        })?;
+        };
+        let pump = self.spawn(pumping.instrument(span))?;
         let parts = futures::stream::unfold((receive, pump), |(mut receive, pump)| async move {
             receive.recv().await.map(|part| (part, (receive, pump)))
         });

@@ -15,11 +15,12 @@ use kyma_proto::v1::ingest_client::IngestClient;
 use kyma_proto::v1::{AppendEnd, AppendHeader, AppendReply, AppendRequest, AppendRows};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
 use crate::answer::IngestAnswer;
-use crate::ipc;
 use crate::route::AppendChannel;
+use crate::{ipc, metadata};
 
 /// Messages on their way; more wait for the receiver.
 const MESSAGES_IN_FLIGHT: usize = 2;
@@ -38,6 +39,8 @@ pub(crate) fn open(
     header: AppendHeader,
 ) -> (Sender, impl Future<Output = Result<IngestAnswer>>) {
     let (messages, receiver) = mpsc::channel(MESSAGES_IN_FLIGHT);
+    let mut of_request = MetadataMap::new();
+    metadata::add_to(&mut of_request);
     let call = async move {
         let first = tokio_stream::once(AppendRequest { part: Some(Part::Header(header)) });
         let ended = Arc::new(AtomicBool::new(false));
@@ -47,7 +50,9 @@ pub(crate) fn open(
                 note.store(true, Ordering::SeqCst);
             }
         });
-        match client.append(stream).await {
+        let mut request = tonic::Request::new(stream);
+        *request.metadata_mut() = of_request;
+        match client.append(request).await {
             Ok(reply) => read_reply(reply.into_inner()),
             Err(status) => Err(failure(kyma_proto::error_of(&status), ended.load(Ordering::SeqCst))),
         }

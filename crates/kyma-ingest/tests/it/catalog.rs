@@ -232,7 +232,7 @@ impl Tasks for FaultyCatalog {
     async fn task_counts(&self) -> Result<Vec<TaskCount>> {
         self.inner.task_counts().await
     }
-    async fn unpark(&self, task: TaskId) -> Result<bool> {
+    async fn unpark(&self, task: TaskId) -> Result<Option<TaskStatus>> {
         self.inner.unpark(task).await
     }
 }

@@ -178,17 +178,10 @@ pub(super) async fn put(
             said = before.into_iter().chain(said).collect();
         }
     }
-    let json = Json::Object(said).to_string();
-    match kind {
-        RETENTION => {
-            RetentionPolicy::parse(&json).map_err(|error| wrong(kind, error.message()))?;
-        }
-        DEDUPLICATION => {
-            let policy = DeduplicationPolicy::parse(&json).map_err(|error| wrong(kind, error.message()))?;
-            deduplicate(state, &owner, policy.window_seconds).await?;
-        }
-        _ => {}
+    if let Some(window_seconds) = check(kind, &said)? {
+        deduplicate(state, &owner, window_seconds).await?;
     }
+    let json = Json::Object(said).to_string();
     let policy = Policy { database: owner.database.id, table: owner.table_id(), kind: kind.to_owned(), json };
     state.catalog.put_policy(&policy).await?;
     let mut answered = shown();
@@ -233,19 +226,12 @@ fn wrong(kind: &str, why: impl std::fmt::Display) -> Error {
     Error::invalid("command.policy_invalid", format!("the policy is not understood: {why}")).hint(hint)
 }
 
-/// What a policy says, in Kusto's JSON.
+/// What a policy says, in Kusto's JSON, not checked yet.
 fn read(kind: &str, value: &str) -> Result<Map<String, Json>> {
     let value = value.trim();
     if value.starts_with('{') {
         let parsed: Json = serde_json::from_str(value).map_err(|error| wrong(kind, error))?;
         let Json::Object(said) = parsed else { return Err(wrong(kind, "it is not an object")) };
-        match kind {
-            RETENTION => RetentionPolicy::parse(value).map(|_| ()).map_err(|error| wrong(kind, error.message()))?,
-            DEDUPLICATION => {
-                DeduplicationPolicy::parse(value).map(|_| ()).map_err(|error| wrong(kind, error.message()))?
-            }
-            _ => said.iter().try_for_each(|(name, value)| check(kind, name, value))?,
-        }
         return Ok(said);
     }
     match kind {
@@ -256,8 +242,20 @@ fn read(kind: &str, value: &str) -> Result<Map<String, Json>> {
     }
 }
 
+/// Whether a policy, as it will be kept, makes sense; the window in seconds when it is one for deduplication.
+fn check(kind: &str, said: &Map<String, Json>) -> Result<Option<u32>> {
+    let json = || Json::Object(said.clone()).to_string();
+    match kind {
+        RETENTION => RetentionPolicy::parse(&json()).map(|_| None).map_err(|error| wrong(kind, error.message())),
+        DEDUPLICATION => DeduplicationPolicy::parse(&json())
+            .map(|policy| Some(policy.window_seconds))
+            .map_err(|error| wrong(kind, error.message())),
+        _ => said.iter().try_for_each(|(name, value)| check_property(kind, name, value)).map(|()| None),
+    }
+}
+
 /// Whether a policy has a property of this name and kind of value.
-fn check(kind: &str, name: &str, value: &Json) -> Result<()> {
+fn check_property(kind: &str, name: &str, value: &Json) -> Result<()> {
     let is_time = || value.as_str().is_some_and(|text| time::parse_timespan(text).is_some());
     let fits = match (kind, name) {
         ("caching", "DataHotSpan" | "IndexHotSpan") | ("ingestionbatching", "MaximumBatchingTimeSpan") => is_time(),
@@ -363,7 +361,7 @@ mod tests {
 
     #[test]
     fn policies_are_read_in_words_and_in_json() {
-        let read = |kind: &str, value: &str| match read(kind, value) {
+        let read = |kind: &str, value: &str| match read(kind, value).and_then(|said| check(kind, &said).map(|_| said)) {
             Ok(said) => Json::Object(said).to_string(),
             Err(error) => error.code().to_owned(),
         };

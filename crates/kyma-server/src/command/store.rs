@@ -16,6 +16,7 @@ use kyma_core::{Column, Error, ExtentId, Result, Schema, Sequence, Type, Value};
 use kyma_exec::{Limits, QueryRequest, ResultTable};
 use kyma_ingest::{BodyFormat, Encoding, IngestAnswer, IngestRequest};
 use kyma_plan::{StoreMode, Texts};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::change::{extent_ids, put_texts, visible_extent_ids};
@@ -56,12 +57,13 @@ async fn begin(state: &Shared, job: Job) -> Result<SmallTable> {
     let id = Uuid::new_v4();
     state.catalog.begin_operation(id, &job.database, kind(job.mode), state.node.id).await?;
     let shared = state.clone();
-    state.operations.spawn(async move {
+    let running = async move {
         let failed = run(&shared, &job).await.err().map(|failure| failure.message);
         if let Err(error) = shared.catalog.end_operation(id, failed.as_deref()).await {
             tracing::warn!(operation = %id, code = error.code(), "the end of an operation is not noted: {error}");
         }
-    });
+    };
+    state.operations.spawn(running.in_current_span());
     let mut shown = SmallTable::new([("OperationId", Type::Guid)]);
     shown.row([Value::Guid(id.as_u128())]);
     Ok(shown)

@@ -21,12 +21,11 @@ pub(super) async fn retry(state: &Shared, id: &str) -> Result<SmallTable> {
     let hint = "`.show tasks | where State == 'parked'` lists them";
     let wrong = |_| Error::invalid("command.task_id", format!("this is not a task's number: id={id}")).hint(hint);
     let task = TaskId(id.parse().map_err(wrong)?);
-    if !state.catalog.unpark(task).await? {
+    let Some(queued) = state.catalog.unpark(task).await? else {
         return Err(Error::not_found("task.not_parked", format!("no such task is parked: id={id}")).hint(hint));
-    }
+    };
     let mut shown = columns();
-    let recent = state.catalog.recent(SHOW_TASKS_MAX).await?;
-    recent.iter().filter(|status| status.id == task).for_each(|status| add(&mut shown, status));
+    add(&mut shown, &queued);
     Ok(shown)
 }
 

@@ -36,6 +36,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use kyma_core::catalog::{ClaimedTask, ExtentOrder, ExtentQuery, Table};
 use kyma_core::extent::Extent;
+use kyma_core::failpoint::{self, Point};
 use kyma_core::time::TimeRange;
 use kyma_core::{Error, ExtentId, Kind, Result, Sequence, TableId};
 use kyma_exec::{AsOf, Limits, QueryRequest, ResultTable};
@@ -134,13 +135,19 @@ impl DeleteRecords {
         let matches = self.matches(deletion, at, stop).await?;
         let extents = self.extents(table, at, &matches).await?;
         let mut round = Round { visible, matched: extents.len() as u64, gone: 0 };
+        if round.matched > 0 {
+            failpoint::reach(Point::DeleteBeforeReplace)?;
+        }
         let mut endings = stream::iter(extents)
             .map(|(extent, rows)| self.purge(deletion, table, at, extent, rows, stop))
             .buffer_unordered(DELETE_EXTENTS_AT_ONCE);
         let mut ended = 0_u64;
         while let Some(ending) = endings.next().await {
             match ending? {
-                Ending::Done => {}
+                Ending::Done(what) => {
+                    self.state.metrics.deletes.count(&what);
+                    failpoint::reach(Point::DeleteAfterReplace)?;
+                }
                 Ending::Gone => round.gone += 1,
             }
             ended += 1;
@@ -273,6 +280,7 @@ impl TaskHandler for DeleteRecords {
         }
         match self.delete(&deletion, stop).await {
             Ok(total) => {
+                failpoint::reach(Point::DeleteBeforeEnd)?;
                 tracing::info!(operation = %id, database = deletion.database, receipt = total.json(), "rows were deleted");
                 self.end(id, None).await
             }

@@ -10,7 +10,7 @@ use arrow::util::bit_util;
 use kyma_core::catalog::{Commit, Table};
 use kyma_core::extent::Extent;
 use kyma_core::{Error, Result};
-use kyma_ingest::{Kept, Rewrite, Rewriter};
+use kyma_ingest::{Kept, Rewrite, Rewriter, Rewritten};
 use uuid::Uuid;
 
 use super::receipt::{self, Receipt};
@@ -20,8 +20,8 @@ use crate::state::Shared;
 /// What became of an extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Its matching rows are gone.
-    Done,
+    /// Its matching rows are gone, as this says.
+    Done(Receipt),
     /// It was not visible any more, or may not be: look again.
     Gone,
 }
@@ -40,9 +40,9 @@ pub(super) async fn remove(state: &Shared, operation: Uuid, table: &Table, exten
         Err(error) if error.code() == "catalog.commit_unknown" => {
             let key = receipt::key(operation, extent.id);
             let is_kept = state.catalog.receipt(table.database, &key, None).await?.is_some();
-            if is_kept { Ok(Ending::Done) } else { Err(error) }
+            if is_kept { Ok(Ending::Done(what)) } else { Err(error) }
         }
-        replaced => ended(replaced.map(drop)),
+        replaced => ended(replaced.map(|_| what)),
     }
 }
 
@@ -64,23 +64,22 @@ pub(super) async fn rewrite(
     let (table, sources) = (Arc::new(table.clone()), vec![Arc::new(extent)]);
     let database = table.database;
     let rewriting = Rewrite { table, sources, kept, level, format };
-    let rewritten = rewriter.rewrite_with(rewriting, |done| {
-        let what = Receipt {
-            rows_removed: done.rows_read - done.rows,
-            extents_rewritten: 1,
-            bytes_removed: done.bytes_read,
-            bytes_written: done.bytes,
-            ..Receipt::default()
-        };
-        Ok(vec![receipt::of(database, operation, id, what)?])
-    });
-    ended(rewritten.await.map(drop))
+    let what = |done: &Rewritten| Receipt {
+        rows_removed: done.rows_read - done.rows,
+        extents_rewritten: 1,
+        bytes_removed: done.bytes_read,
+        bytes_written: done.bytes,
+        ..Receipt::default()
+    };
+    let rewritten =
+        rewriter.rewrite_with(rewriting, |done| Ok(vec![receipt::of(database, operation, id, what(done))?])).await;
+    ended(rewritten.map(|done| what(&done)))
 }
 
 /// What a replacement came to.
-fn ended(replaced: Result<()>) -> Result<Ending> {
+fn ended(replaced: Result<Receipt>) -> Result<Ending> {
     match replaced {
-        Ok(()) => Ok(Ending::Done),
+        Ok(what) => Ok(Ending::Done(what)),
         Err(error) if matches!(error.code(), "catalog.sources_changed" | "catalog.receipt_exists") => Ok(Ending::Gone),
         Err(error) => Err(error),
     }

@@ -5,8 +5,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use kyma_core::Error;
 use kyma_ingest::{BodyFormat, Encoding, IngestAnswer, IngestOptions, IngestRequest};
 use serde::Deserialize;
@@ -56,20 +55,28 @@ pub(crate) async fn store_with(
     let mut chunks = body.into_data_stream().map(move |chunk| chunk.map_err(broken)).boxed();
     let stored = state.ingester.ingest_with(request, options, chunks.by_ref().boxed()).await;
     if stored.is_err() {
-        // Too slow a client gets no more time.
-        let _ = tokio::time::timeout(DISCARD_TIME_MAX, discard(&mut chunks)).await;
+        discard_chunks(chunks).await;
     }
     stored
 }
 
-async fn discard(chunks: &mut BoxStream<'static, kyma_core::Result<Bytes>>) {
+/// Reads a body that nobody wants, within limits.
+pub(crate) async fn discard(body: Body) {
+    discard_chunks(body.into_data_stream()).await;
+}
+
+async fn discard_chunks<E>(mut chunks: impl Stream<Item = Result<Bytes, E>> + Unpin) {
     let mut left = DISCARD_BYTES_MAX;
-    while let Some(Ok(chunk)) = chunks.next().await {
-        left = left.saturating_sub(chunk.len());
-        if left == 0 {
-            return;
+    let reading = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                return;
+            }
         }
-    }
+    };
+    // Too slow a client gets no more time.
+    let _ = tokio::time::timeout(DISCARD_TIME_MAX, reading).await;
 }
 
 /// `?format=`, else `Content-Type`; the types that tools send unasked mean NDJSON.

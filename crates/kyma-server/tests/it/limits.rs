@@ -79,6 +79,11 @@ async fn a_query_ends_when_its_time_is_up_or_its_client_goes() {
         assert!(attempt < 100, "the query still runs");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let metrics = node.get("/metrics").send().await.unwrap().text().await.unwrap();
+    for outcome in ["exhausted", "cancelled"] {
+        let line = format!("kyma_queries_total{{language=\"kql\",outcome=\"{outcome}\"}} 1");
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
     node.stop().await;
 }
 

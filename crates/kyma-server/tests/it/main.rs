@@ -3,8 +3,10 @@
 mod changes;
 mod commands;
 mod definitions;
+mod drain;
 mod errors;
 mod formats;
+mod health;
 mod kusto;
 mod kusto_ingest;
 mod kusto_wire;

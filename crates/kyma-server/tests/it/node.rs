@@ -48,11 +48,22 @@ impl TestNode {
     /// A node that does background work, over a catalog and a store that the test owns. Its leases are short.
     pub(crate) async fn working(catalog: Arc<dyn Catalog>, store: Arc<Store>, settings: Settings) -> TestNode {
         let worker = WorkerSettings { poll_millis: 10, lease_millis: 600, ..WorkerSettings::default() };
-        TestNode::made_of(catalog, store, settings, IngestSettings::default(), Some(worker)).await
+        TestNode::made_of(catalog, store, at_once(settings), IngestSettings::default(), Some(worker)).await
     }
 
-    /// A node over a catalog and a store that the test owns.
+    /// A node over a catalog and a store that the test owns. It notices soon when one of them is away, and stops without
+    /// waiting for balancers.
     pub(crate) async fn over(
+        catalog: Arc<dyn Catalog>,
+        store: Arc<Store>,
+        settings: Settings,
+        ingest: IngestSettings,
+    ) -> TestNode {
+        TestNode::made_of(catalog, store, at_once(settings), ingest, None).await
+    }
+
+    /// The same with exactly these settings, but for the ports.
+    pub(crate) async fn as_set(
         catalog: Arc<dyn Catalog>,
         store: Arc<Store>,
         settings: Settings,
@@ -120,6 +131,30 @@ impl TestNode {
         self.running.shutdown().await;
     }
 
+    /// Starts to stop; the client still has the node's address.
+    pub(crate) fn stopping(self) -> (String, impl Future<Output = ()> + Send) {
+        let TestNode { url, running, _kept, client: _ } = self;
+        let stopping = async move {
+            running.shutdown().await;
+            drop(_kept);
+        };
+        (url, stopping)
+    }
+
+    /// Waits until `/readyz` says whether the node is ready as it should; its answer.
+    pub(crate) async fn until_ready(&self, ready: bool) -> Value {
+        let began = std::time::Instant::now();
+        loop {
+            let (status, answer) = body_of(self.get("/readyz").send().await.unwrap()).await;
+            assert_eq!(answer["ready"], json!(status == 200), "{answer}");
+            if (status == 200) == ready {
+                return answer;
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(30), "ready is never {ready}: {answer}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.url))
     }
@@ -147,6 +182,12 @@ impl TestNode {
     pub(crate) async fn query(&self, body: Value) -> (u16, Value) {
         body_of(self.post("/v1/query").json(&body).send().await.unwrap()).await
     }
+}
+
+/// Settings of a node that notices soon when a part is away, and stops without waiting for balancers.
+fn at_once(settings: Settings) -> Settings {
+    let (ready_period_millis, unready_millis, lame_duck_millis) = (50, 200, 0);
+    Settings { ready_period_millis, unready_millis, lame_duck_millis, ..settings }
 }
 
 pub(crate) fn client() -> reqwest::Client {

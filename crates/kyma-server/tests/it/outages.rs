@@ -89,8 +89,8 @@ async fn assert_away(node: &TestNode, part: &str) {
         node.post("/v2/rest/query").json(&json!({ "db": "default", "csl": "T | where n >= 0 | summarize sum(n * 2)" }));
     let (status, answer) = body_of(request.send().await.unwrap()).await;
     assert_eq!((status, &answer["error"]["code"]), (503, &json!("ServiceUnavailable")), "{answer}");
-    let (status, answer) = body_of(node.get("/readyz").send().await.unwrap()).await;
-    assert_eq!((status, &answer["ready"]), (503, &json!(false)), "{answer}");
+    let answer = node.until_ready(false).await;
+    assert_eq!(answer["reasons"][0]["part"], part, "{answer}");
     assert_ne!(answer[part], "ok", "{answer}");
     let (other, alive) = if part == "store" { ("catalog", "ok") } else { ("store", "ok") };
     assert_eq!(answer[other], alive, "{answer}");
@@ -117,7 +117,7 @@ async fn a_catalog_that_stops_is_a_503_until_it_is_back() {
     postgres.start_again().await;
     assert_eq!(write(&node, 2).await.0, 200);
     assert_eq!(node.rows("T | summarize count(), sum(n)").await, json!([[2, 3]]));
-    assert_eq!(node.get("/readyz").send().await.unwrap().status(), 200);
+    assert_eq!(node.until_ready(true).await["reasons"], json!([]));
     node.stop().await;
     postgres.stop().await;
 }

@@ -94,8 +94,8 @@ async fn metrics_add_up_what_queries_cost() {
     node.query(json!({ "query": "T | nosuch" })).await;
     let metrics = node.get("/metrics").send().await.unwrap().text().await.unwrap();
     for line in [
-        "kyma_queries_total 3",
-        "kyma_queries_failed_total 1",
+        "kyma_queries_total{language=\"kql\",outcome=\"ok\"} 2",
+        "kyma_queries_total{language=\"kql\",outcome=\"invalid\"} 1",
         "kyma_queries_running 0",
         "kyma_query_duration_seconds_count{language=\"kql\"} 3",
         "kyma_query_considered_total{level=\"catalog\"} 2",

@@ -120,19 +120,19 @@ impl Tasks for Model {
         Ok(counts.into_iter().map(|((kind, state), tasks)| TaskCount { kind, state, tasks }).collect())
     }
 
-    async fn unpark(&self, task: TaskId) -> Result<bool> {
+    async fn unpark(&self, task: TaskId) -> Result<Option<TaskStatus>> {
         let now = self.now();
         let mut state = self.state();
-        let Some(row) = state.tasks.get(&task).filter(|row| row.state == "parked") else { return Ok(false) };
+        let Some(row) = state.tasks.get(&task).filter(|row| row.state == "parked") else { return Ok(None) };
         let (kind, key) = (row.kind.clone(), row.dedup_key.clone());
         let is_same =
             |row: &TaskRow| row.kind == kind && row.dedup_key == key && matches!(row.state, "queued" | "running");
         if state.tasks.values().any(is_same) {
             return Err(Error::conflict("catalog.task_open", "a task of the same kind and key is queued or running"));
         }
-        let Some(row) = state.tasks.get_mut(&task) else { return Ok(false) };
+        let Some(row) = state.tasks.get_mut(&task) else { return Ok(None) };
         (row.state, row.attempts, row.run_at, row.changed) = ("queued", 0, now, now);
-        Ok(true)
+        Ok(Some(shown((&task, row))))
     }
 }
 

@@ -163,13 +163,14 @@ pub(super) async fn open_tasks_are_listed_and_parked_ones_are_queued_anew(catalo
     let counted: Vec<_> =
         counts.iter().filter(|count| count.kind == kind).map(|count| (&*count.state, count.tasks)).collect();
     assert_eq!(counted, [("parked", 1), ("queued", 1), ("running", 1)]);
-    assert!(!catalog.unpark(running.id).await.unwrap(), "it is not parked");
+    assert_eq!(catalog.unpark(running.id).await.unwrap(), None, "it is not parked");
     catalog.enqueue(&once("parked")).await.unwrap();
     refused(catalog.unpark(parked.id).await, Kind::Conflict, "catalog.task_open");
     while let Some(task) = catalog.claim(node, &kinds, LEASE).await.unwrap() {
         catalog.complete(task.id, task.token).await.unwrap();
     }
-    assert!(catalog.unpark(parked.id).await.unwrap());
+    let anew = catalog.unpark(parked.id).await.unwrap().unwrap();
+    assert_eq!((anew.id, &*anew.state, anew.attempts, &*anew.dedup_key), (parked.id, "queued", 0, "parked"));
     let again = catalog.claim(node, &kinds, LEASE).await.unwrap().unwrap();
     assert_eq!((again.id, again.attempt), (parked.id, 1));
     assert!(again.token > parked.token);

@@ -12,9 +12,12 @@
 //!    level is [`LEVEL_FINAL`], and it is never merged again.
 //! 5. **Close.** When a group got nothing for long enough, whatever is left of it becomes final, too.
 //!
+//! Of merges that are as urgent as each other those come first that empty the smallest objects: an object of a flush of many
+//! tables goes only when all its extents are gone.
+//!
 //! No merge takes more than the target's input bytes, cells or number of sources, so that it fits in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use kyma_core::ExtentId;
 use kyma_core::extent::{Extent, LEVEL_FINAL};
@@ -26,6 +29,10 @@ use crate::settings::CompactSettings;
 const LENGTHS_MAX: u32 = 8;
 /// The unit that tiers count in: the lowest holds extents of less than the fan-in times this many input bytes.
 const FIRST_TIER_BYTES: u64 = 64 * 1024;
+/// Steps of priority between two reasons, each for objects four times as large as the one before.
+const SMALLNESSES: i32 = 10;
+/// Objects of less than four times this are of the first step.
+const SMALL_OBJECT_BYTES: u64 = 4 * 1024;
 
 /// Why extents are merged. Ordered by urgency, least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,8 +68,18 @@ pub struct Merge {
     pub level: u8,
     /// Input bytes of the sources.
     pub raw_bytes: u64,
+    /// Stored bytes of the sources in each of their objects, in the mean.
+    pub bytes_per_object: u64,
     /// Why.
     pub reason: Reason,
+}
+
+impl Merge {
+    /// Its task's priority: by reason, then small objects first.
+    pub fn priority(&self) -> i32 {
+        let quarters = (self.bytes_per_object / SMALL_OBJECT_BYTES).max(1).ilog(4) as i32;
+        SMALLNESSES * self.reason as i32 + (SMALLNESSES - 1 - quarters).max(0)
+    }
 }
 
 /// The time of extents that may be merged: how long a partition is, and which.
@@ -76,7 +93,7 @@ pub fn plan(extents: &[Extent], settings: &CompactSettings, now: i64) -> Vec<Mer
         groups.entry((partition(extent.time, settings), &extent.tags)).or_default().push(extent);
     }
     let mut merges: Vec<Merge> = groups.into_values().flat_map(|group| of_group(&group, settings, now)).collect();
-    merges.sort_by_key(|merge| std::cmp::Reverse(merge.reason));
+    merges.sort_by_key(|merge| std::cmp::Reverse(merge.priority()));
     merges
 }
 
@@ -165,8 +182,15 @@ fn merge(sources: &[&Extent], reason: Reason, settings: &CompactSettings) -> Mer
         sources: sources.iter().map(|extent| extent.id).collect(),
         level: if is_final { LEVEL_FINAL } else { LEVEL_FINAL - 1 },
         raw_bytes,
+        bytes_per_object: bytes_per_object(sources),
         reason,
     }
+}
+
+fn bytes_per_object(extents: &[&Extent]) -> u64 {
+    let objects: HashSet<&str> = extents.iter().map(|extent| &*extent.location.key).collect();
+    let stored = extents.iter().map(|extent| extent.location.length).fold(0, u64::saturating_add);
+    stored / (objects.len() as u64).max(1)
 }
 
 fn raw_bytes(extents: &[&Extent]) -> u64 {

@@ -15,14 +15,14 @@ use url::Url;
 
 use crate::cli::DevArgs;
 use crate::client::Client;
-use crate::commands::serve::log_to_stderr;
 use crate::components::{self, ExecSettings, PrivateCatalog};
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, ServerConfig};
 use crate::sample;
 use crate::signals::Signals;
+use crate::telemetry;
 
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
-    log_to_stderr(&args.log, LogFormat::Text)?;
+    log(&args.log)?;
     let data_dir = prepare(&args.data_dir)?;
     // From the first moment: a Ctrl-C while PostgreSQL starts stops it as soon as it runs.
     let mut signals = Signals::listen()?;
@@ -39,6 +39,13 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         private.stop().await.context("the private PostgreSQL did not stop cleanly; the next start recovers it")?;
     }
     ran
+}
+
+/// Lines for people, nothing exported.
+fn log(filter: &str) -> anyhow::Result<()> {
+    let (log_format, otlp_sample_ratio) = (LogFormat::Text, 0.0);
+    telemetry::start(&telemetry::Settings { log: filter, log_format, otlp_endpoint: None, otlp_sample_ratio })?;
+    Ok(())
 }
 
 /// The data directory, made and without links, so that it can be named in URLs.
@@ -83,6 +90,8 @@ fn config(args: &DevArgs, data_dir: &Path, private: Option<&PrivateCatalog>) -> 
         grpc_listen: SocketAddr::new(args.listen.ip(), 0),
         catalog_url: args.catalog_url.clone().or_else(|| private.map(PrivateCatalog::url)),
         store_url: Some(store.to_string()),
+        // Nobody balances between a laptop's nodes.
+        server: ServerConfig { lame_duck_millis: 0, ..ServerConfig::default() },
         query: ExecSettings { spill_dir: Some(data_dir.join("spill")), ..ExecSettings::default() },
         ..Config::default()
     })

@@ -7,4 +7,7 @@ mod client;
 mod command_line;
 mod dev;
 mod hostile;
+mod leaving;
+mod metrics;
 mod process;
+mod telemetry;

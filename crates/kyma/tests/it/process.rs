@@ -113,10 +113,15 @@ impl Dev {
         assert!(status.success(), "{status}:\n{}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
-    /// Sends a signal; it must end soon.
-    pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Sends a signal; it must end soon.
+    pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

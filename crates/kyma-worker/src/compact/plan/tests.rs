@@ -81,6 +81,27 @@ fn days_and_tags_are_kept_apart_and_what_is_quiet_is_closed() {
     assert_eq!(shown(&plan(&extents, &settings(), later)), [("close", 1, 2), ("close", 1, 2), ("close", 2, 2)]);
 }
 
+#[test]
+fn small_objects_are_emptied_first_among_the_equally_urgent() {
+    let day = 1_000 * 86_400;
+    let in_objects = |at: i64, key: &'static str, length: u64, level: u8| {
+        (0..4).map(move |i| {
+            let mut extent = extent(day + i, at + i, MIB, level);
+            extent.new.location = ObjectRange { key: format!("{key}{i}"), offset: 0, length };
+            extent
+        })
+    };
+    let large = in_objects(day, "large", MIB, 0);
+    let small = in_objects(day + 2 * 86_400, "small", 10_000, 0);
+    let tiny = in_objects(day + 4 * 86_400, "tiny", 100, 1);
+    let extents: Vec<Extent> = large.chain(small).chain(tiny).collect();
+    let merges = plan(&extents, &settings(), (day + 10) * SECOND);
+    let planned: Vec<_> = merges.iter().map(|merge| (merge.reason, merge.bytes_per_object)).collect();
+    assert_eq!(planned, [(Reason::Gather, 10_000), (Reason::Gather, MIB), (Reason::Tier, 100)]);
+    let one_object = Merge { bytes_per_object: u64::MAX, ..merges[0].clone() };
+    assert!(one_object.priority() > merges[2].priority(), "the reason counts first");
+}
+
 /// Applies plans as workers would, until there is nothing to do. Gives the input bytes that were rewritten.
 fn settle(extents: &mut Vec<Extent>, settings: &CompactSettings, now: i64) -> u64 {
     let mut rewritten = 0;

@@ -28,6 +28,19 @@ pub enum Bug {
     PinAheadOfCommit,
     CompleteWithoutToken,
     OutcomeWithoutRevocation,
+    CompactionLeavesRest,
+    RetentionByOldest,
+    RetentionByIngestion,
+    RetentionTrustsNode,
+    UndropForgetsExtents,
+    GiveUpWithoutGrace,
+    CommitToDroppedTable,
+    DoomIgnoresHolds,
+    ContentNotCommitted,
+    ContentIgnoresTable,
+    JournalMarkBeforePut,
+    JournalOmitsRemovals,
+    JournalContinuesOthers,
 }
 
 impl Bug {
@@ -54,6 +67,19 @@ impl Bug {
         Bug::PinAheadOfCommit,
         Bug::CompleteWithoutToken,
         Bug::OutcomeWithoutRevocation,
+        Bug::CompactionLeavesRest,
+        Bug::RetentionByOldest,
+        Bug::RetentionByIngestion,
+        Bug::RetentionTrustsNode,
+        Bug::UndropForgetsExtents,
+        Bug::GiveUpWithoutGrace,
+        Bug::CommitToDroppedTable,
+        Bug::DoomIgnoresHolds,
+        Bug::ContentNotCommitted,
+        Bug::ContentIgnoresTable,
+        Bug::JournalMarkBeforePut,
+        Bug::JournalOmitsRemovals,
+        Bug::JournalContinuesOthers,
     ];
 
     /// Its name on the command line, and what is wrong with it.
@@ -90,6 +116,38 @@ impl Bug {
             Bug::OutcomeWithoutRevocation => {
                 ("outcome-without-revocation", "a commit that did not happen may still happen after it was asked for")
             }
+            Bug::CompactionLeavesRest => {
+                ("compaction-leaves-rest", "what a quiet partition is left with is never merged")
+            }
+            Bug::RetentionByOldest => ("retention-by-oldest", "an extent is past its time when its oldest row is"),
+            Bug::RetentionByIngestion => {
+                ("retention-by-ingestion", "rows are past their time by when they were ingested")
+            }
+            Bug::RetentionTrustsNode => {
+                ("retention-trusts-node", "a worker whose clock runs ahead removes what is not past its time")
+            }
+            Bug::UndropForgetsExtents => ("undrop-forgets-extents", "a table comes back without its latest extent"),
+            Bug::GiveUpWithoutGrace => ("give-up-without-grace", "a drop is final at once"),
+            Bug::CommitToDroppedTable => {
+                ("commit-to-dropped-table", "a commit does not check that its tables are there")
+            }
+            Bug::DoomIgnoresHolds => ("doom-ignores-holds", "what a running query reads is collected"),
+            Bug::ContentNotCommitted => {
+                ("content-not-committed", "the digest of a content is not remembered by the commit of its rows")
+            }
+            Bug::ContentIgnoresTable => {
+                ("content-ignores-table", "the same bytes for another table count as sent already")
+            }
+            Bug::JournalMarkBeforePut => {
+                ("journal-mark-before-put", "the catalog counts an entry of its journal before the bucket has it")
+            }
+            Bug::JournalOmitsRemovals => {
+                ("journal-omits-removals", "a journal does not tell of extents that were removed")
+            }
+            Bug::JournalContinuesOthers => (
+                "journal-continues-others",
+                "an entry of the journal goes on from the parts that a writer left who died",
+            ),
         }
     }
 

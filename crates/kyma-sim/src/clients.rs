@@ -1,5 +1,6 @@
 //! Who uses the nodes: writers that send again until they are answered, readers that hold on to snapshots, rewriters that
-//! put extents together, and somebody who removes some.
+//! put extents together, and somebody who removes some. Those who drop tables and hold snapshots for long are in
+//! [`crate::keepers`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::node::SimNode;
-use crate::oracle::{NUMBER, ROWS_MAX, TIME, read_rows};
+use crate::oracle::{NUMBER, ROWS_MAX, Repeats, TIME, read_rows};
+use crate::plan::KEPT;
 use crate::store::pause;
 use crate::time::BEGIN;
 use crate::world::{Fate, World};
@@ -45,6 +47,8 @@ struct Sent {
     request: IngestRequest,
     body: Bytes,
     breaks_off: bool,
+    /// Whether the very same may be sent again and is one write.
+    is_repeatable: bool,
 }
 
 /// Sends writes, each until it is answered.
@@ -56,30 +60,56 @@ pub async fn writer(world: Arc<World>, place: usize) {
         let (is_keyed, table) =
             world.draw(|rng| (rng.chance(world.plan.keyed), table_name(rng.below(world.plan.tables as u64))));
         let key = is_keyed.then(|| format!("key-{place}-{round}"));
-        let mut keyed: Option<(usize, Bytes)> = None;
-        let mut calm_tries = 0;
-        loop {
-            // With a key the very same is sent again; without one, what is sent again is another write.
-            let (number, body) = match &keyed {
-                Some(sent) => sent.clone(),
-                None => new_write(&world, is_keyed),
-            };
-            if is_keyed {
-                keyed = Some((number, body.clone()));
-            }
-            let breaks_off = world.strikes(world.plan.bodies_broken);
-            let sent = Sent { number, request: request(&table, key.clone()), body, breaks_off };
-            if send(&world, sent).await {
-                break;
-            }
-            calm_tries += usize::from(world.is_calm());
-            if calm_tries > CALM_TRIES_MAX {
-                world.oracle.break_down("the backlog drains", format!("write {number} is not answered"));
-                return;
-            }
-            sleep(Duration::from_millis(world.draw(|rng| rng.between(50, 8_000)))).await;
+        let repeats = match world.plan.deduplication {
+            _ if is_keyed => Repeats::UnderKey,
+            0 => Repeats::Never,
+            seconds => Repeats::AsContent { window: i64::from(seconds) * 1_000_000_000 },
+        };
+        let Some((number, body)) = store(&world, &request(&table, key), repeats, None).await else { return };
+        let is_mirrored = matches!(repeats, Repeats::AsContent { .. }) && world.draw(|rng| rng.chance(300));
+        if is_mirrored && !mirror(&world, &table, number, body, repeats).await {
+            return;
         }
     }
+}
+
+/// Sends a write until it is answered: the very same if that is one write, else another one each time. `None` when that
+/// takes too long.
+async fn store(
+    world: &Arc<World>,
+    request: &IngestRequest,
+    repeats: Repeats,
+    first: Option<(usize, Bytes)>,
+) -> Option<(usize, Bytes)> {
+    let is_repeatable = repeats != Repeats::Never;
+    let mut last = first;
+    let mut calm_tries = 0;
+    loop {
+        let (number, body) = match last.take().filter(|_| is_repeatable) {
+            Some(sent) => sent,
+            None => new_write(world, repeats),
+        };
+        last = Some((number, body.clone()));
+        let breaks_off = world.strikes(world.plan.bodies_broken);
+        if send(world, Sent { number, request: request.clone(), body, breaks_off, is_repeatable }).await {
+            return last;
+        }
+        calm_tries += usize::from(world.is_calm());
+        if calm_tries > CALM_TRIES_MAX {
+            world.oracle.break_down("the backlog drains", format!("write {number} is not answered"));
+            return None;
+        }
+        sleep(Duration::from_millis(world.draw(|rng| rng.between(50, 8_000)))).await;
+    }
+}
+
+/// Sends the bytes of a write to another table, where they are a write of their own.
+async fn mirror(world: &Arc<World>, table: &str, number: usize, body: Bytes, repeats: Repeats) -> bool {
+    let other = table_name(world.draw(|rng| rng.below(world.plan.tables as u64)));
+    let id = world.model.table_id(&other).filter(|_| other != table);
+    let Some(id) = id else { return true };
+    let number = world.oracle.mirror(number, id);
+    store(world, &request(&other, None), repeats, Some((number, body))).await.is_some()
 }
 
 fn request(table: &str, idempotency_key: Option<String>) -> IngestRequest {
@@ -93,12 +123,21 @@ fn request(table: &str, idempotency_key: Option<String>) -> IngestRequest {
     }
 }
 
-fn new_write(world: &World, is_keyed: bool) -> (usize, Bytes) {
+fn new_write(world: &World, repeats: Repeats) -> (usize, Bytes) {
+    let has_retention = world.plan.retention.is_some();
+    let horizon = world.plan.horizon.as_millis() as u64;
     let times: Vec<i64> = world.draw(|rng| {
         let rows = rng.between(1, 4);
-        (0..rows).map(|_| BEGIN + rng.below(3_600_000) as i64 * 1_000_000).collect()
+        let is_late = has_retention && rng.chance(500);
+        (0..rows)
+            .map(|_| match is_late && rng.chance(900) {
+                // Past its time now, or soon.
+                true => BEGIN - KEPT.as_nanos() as i64 + rng.below(horizon + 60_000) as i64 * 1_000_000,
+                false => BEGIN + rng.below(3_600_000) as i64 * 1_000_000,
+            })
+            .collect()
     });
-    let number = world.oracle.begin_write(times.clone(), is_keyed);
+    let number = world.oracle.begin_write(times.clone(), repeats);
     let mut body = String::new();
     for (row, time) in times.iter().enumerate() {
         let shown = kyma_core::time::datetime_of(*time).format("%Y-%m-%dT%H:%M:%S%.3fZ");
@@ -141,10 +180,11 @@ async fn send(world: &Arc<World>, sent: Sent) -> bool {
             sleep(give_up).await;
             None
         }
-        // Something on the way sends it again. Without a key that would be a write of its own.
-        Fate::Twice(again) if sent.request.idempotency_key.is_some() => {
+        // Something on the way sends it again. Where nothing recognises it that would be a write of its own.
+        Fate::Twice(again) if sent.is_repeatable => {
             let (request, body) = (sent.request.clone(), sent.body.clone());
-            later(world, again, Arc::clone(&node), Sent { number, request, body, breaks_off: false });
+            let same = Sent { number, request, body, breaks_off: false, is_repeatable: true };
+            later(world, again, Arc::clone(&node), same);
             timeout(patience, handle(world, &node, sent)).await.ok().flatten()
         }
         Fate::Twice(_) => timeout(patience, handle(world, &node, sent)).await.ok().flatten(),
@@ -219,12 +259,14 @@ async fn read_twice(world: &World, node: &SimNode) -> Result<()> {
     check_snapshot(world, node, &table, at, window, Some(&held)).await
 }
 
-async fn pinned(world: &World, node: &SimNode) -> Result<(Table, Sequence)> {
+/// A snapshot, and some table that it sees: one that was dropped since is seen, too, but not asked for.
+pub async fn pinned(world: &World, node: &SimNode) -> Result<(Table, Sequence)> {
     let missing = || Error::not_found("sim.nothing", "nothing is there yet");
-    let name = table_name(world.draw(|rng| rng.below(world.plan.tables as u64)));
     let database = node.catalog.database(DATABASE).await?.ok_or_else(missing)?;
-    let table = node.catalog.table(database.id, &name).await?.ok_or_else(missing)?;
     let at = node.catalog.pin(database.id).await?;
+    let tables = node.catalog.tables(database.id).await?;
+    let place = world.draw(|rng| rng.below(tables.len() as u64)) as usize;
+    let table = tables.into_iter().nth(place).ok_or_else(missing)?;
     Ok((table, at))
 }
 
@@ -334,7 +376,7 @@ async fn read_batches(world: &World, node: &SimNode, extent: &Extent) -> Result<
     Ok(batches)
 }
 
-/// Removes extents, as retention does, or a table.
+/// Removes extents, as a command does.
 pub async fn remover(world: Arc<World>) {
     for _ in 0..world.plan.removals {
         let gap = world.draw(|rng| rng.below(world.plan.horizon.as_millis() as u64 / world.plan.removals as u64 + 1));

@@ -9,10 +9,15 @@
 //! This crate is never part of the product: a test in `benches/distribution` says so. It must not know PostgreSQL or the
 //! query engine.
 
+pub mod backlog;
 pub mod bucket;
 pub mod campaign;
 pub mod chaos;
 pub mod clients;
+pub mod furnish;
+pub mod holds;
+pub mod journal;
+pub mod keepers;
 pub mod model;
 pub mod node;
 pub mod oracle;

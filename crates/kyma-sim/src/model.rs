@@ -9,6 +9,7 @@ mod extents;
 mod garbage;
 mod history;
 mod queue;
+mod recovery;
 mod tables;
 mod upkeep;
 
@@ -17,7 +18,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use kyma_core::catalog::{Catalog, IngestionMapping, Node, Operation, Policy, StoredFunction, Table, TableTexts};
+use kyma_core::catalog::{
+    Catalog, IngestionMapping, JournalMark, Node, Operation, Policy, StoredFunction, Table, TableTexts,
+};
 use kyma_core::clock::Clock;
 use kyma_core::extent::{Extent, NewExtent};
 use kyma_core::{DatabaseId, Error, ExtentId, NodeId, ReservationId, Result, Sequence, TableId, TaskId};
@@ -34,6 +37,12 @@ pub trait Observer: Send + Sync {
     fn forgotten(&self, _key: &str) {}
     /// A transaction added and removed extents.
     fn committed(&self, _change: &Change<'_>) {}
+    /// A table was dropped: sequences from this one on do not see it.
+    fn dropped(&self, _table: TableId, _sequence: Sequence, _at: i64) {}
+    /// A drop was undone.
+    fn undropped(&self, _table: TableId) {}
+    /// A node told which snapshots it reads, and until when that counts.
+    fn held(&self, _node: NodeId, _oldest: &BTreeMap<DatabaseId, Sequence>, _until: i64) {}
     /// A task was claimed under this token.
     fn claimed(&self, _task: TaskId, _token: i64) {}
     /// A task was renewed, completed or given back under this token.
@@ -62,6 +71,7 @@ impl Observer for Quiet {}
 pub struct Model {
     clock: Arc<dyn Clock>,
     created: i64,
+    identity: Uuid,
     state: Mutex<State>,
     observer: OnceLock<Arc<dyn Observer>>,
 }
@@ -96,6 +106,10 @@ pub(crate) struct DatabaseRow {
     pub(crate) name: String,
     pub(crate) sequence: Sequence,
     pub(crate) schema_version: i64,
+    /// Rises with every change of what journals tell beside extents and receipts.
+    pub(crate) definitions_version: i64,
+    /// How far it is written down.
+    pub(crate) mark: JournalMark,
     /// Earlier sequences are not complete.
     pub(crate) complete_from: Sequence,
     /// The last sequence of each second that had one.
@@ -164,8 +178,8 @@ pub(crate) struct TaskRow {
 impl Model {
     /// An empty catalog.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Model> {
-        let created = clock.now();
-        Arc::new(Model { clock, created, state: Mutex::default(), observer: OnceLock::new() })
+        let (created, identity) = (clock.now(), clock.new_id());
+        Arc::new(Model { clock, created, identity, state: Mutex::default(), observer: OnceLock::new() })
     }
 
     /// Tells `observer` from now on. Only the first one counts.
@@ -199,6 +213,20 @@ impl State {
     fn schema_changed(&mut self, database: DatabaseId) {
         if let Ok(row) = self.database(database) {
             row.schema_version += 1;
+        }
+        self.definition_changed(database);
+    }
+
+    fn definition_changed(&mut self, database: DatabaseId) {
+        if let Ok(row) = self.database(database) {
+            row.definitions_version += 1;
+        }
+    }
+
+    /// What is said of a table changed.
+    fn said_of(&mut self, table: TableId) {
+        if let Some(database) = self.tables.get(&table).map(|row| row.table.database) {
+            self.definition_changed(database);
         }
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kyma_core::catalog::{Catalog, ClaimedTask};
+use kyma_core::catalog::{Catalog, ClaimedTask, Recovery};
 use kyma_core::clock::Clock;
 use kyma_core::scope::{self, Scope};
 use kyma_core::{NodeId, Result};
 use kyma_ingest::{AppendChannel, IngestParts, IngestRouter, Ingester};
 use kyma_storage::{BlockCache, CacheCounts, Cost, RangeKey, Store};
-use kyma_worker::{TaskHandler, Worker};
+use kyma_worker::{Journal, TaskHandler, Worker};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use tonic::codegen::http;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
+use crate::holds::Holds;
 use crate::remote::NodeCatalog;
 use crate::rng::mix;
 use crate::scope::NodeScope;
@@ -43,6 +44,8 @@ pub struct SimNode {
     pub catalog: Arc<dyn Catalog>,
     /// Its write path.
     pub ingester: Arc<Ingester>,
+    /// What its queries read.
+    pub holds: Holds,
     /// Tells its worker to stop.
     pub shutdown: CancellationToken,
 }
@@ -64,6 +67,13 @@ impl BlockCache for NoCache {
     }
 }
 
+/// A store on which nothing goes wrong: the judge's.
+pub fn sound_store(world: &Arc<World>) -> Arc<Store> {
+    let (scope, name) = (Arc::new(NodeScope::running()), Arc::from("judge"));
+    let inner = Arc::new(NodeStore { world: Arc::clone(world), scope, name, is_sound: true });
+    Store::with_cache(inner, &world.plan.store, Arc::new(NoCache))
+}
+
 impl SimNode {
     /// Starts a node at a place; `life` counts how often one was started.
     pub async fn start(world: &Arc<World>, slot: usize, life: u64) -> Arc<SimNode> {
@@ -73,10 +83,11 @@ impl SimNode {
         let clock = Arc::new(SimClock::new(world.start(), mix(seed)));
         let (own_world, own_scope, own_name) = (Arc::clone(world), Arc::clone(&scope), Arc::clone(&name));
         let (world_of, scope_of, name_of) = (own_world.clone(), own_scope.clone(), own_name.clone());
-        let inner = Arc::new(NodeStore { world: world_of, scope: scope_of, name: name_of });
+        let inner = Arc::new(NodeStore { world: world_of, scope: scope_of, name: name_of, is_sound: false });
         let store = Store::with_cache(inner, &world.plan.store, Arc::new(NoCache));
-        let catalog: Arc<dyn Catalog> =
-            Arc::new(NodeCatalog { world: own_world.clone(), scope: own_scope.clone(), name: own_name.clone() });
+        let way = NodeCatalog { world: own_world.clone(), scope: own_scope.clone(), name: own_name.clone() };
+        let recovery: Arc<dyn Recovery> = Arc::new(way.clone());
+        let catalog: Arc<dyn Catalog> = Arc::new(way);
         let shutdown = CancellationToken::new();
         let id = NodeId(clock.new_id());
         let router = Arc::new(Router { world: own_world.clone(), own: slot, name: own_name });
@@ -94,9 +105,22 @@ impl SimNode {
         let worker = Worker::new(Arc::clone(&catalog), Arc::clone(&store), world.plan.worker.clone(), clock.clone());
         let probe = Probe { world: own_world, scope: own_scope, lease: world.plan.worker.lease_millis };
         let worker = worker.on_node(id).with(Arc::new(probe)).compacting(ingester.rewriter(1), clock.clone());
+        let worker = match world.plan.has_journal {
+            true => {
+                let settings = world.plan.worker.journal.clone();
+                let journal = Journal::new(Arc::clone(&catalog), recovery, Arc::clone(&store), settings, clock.clone());
+                worker.with(Arc::new(journal.in_pages_of(world.plan.journal_page)))
+            }
+            false => worker,
+        };
         let stop = shutdown.clone();
-        world.tasks.spawn(scope::within(held, async move { worker.run(stop).await }));
-        Arc::new(SimNode { name, scope, clock, store, catalog, ingester, shutdown })
+        world.tasks.spawn(scope::within(Arc::clone(&held), async move { worker.run(stop).await }));
+        let holds = Holds::default();
+        if world.plan.holders > 0 {
+            let beating = holds.clone().beat(Arc::clone(&catalog), id, world.plan.beat, shutdown.clone());
+            world.tasks.spawn(scope::within(held, beating));
+        }
+        Arc::new(SimNode { name, scope, clock, store, catalog, ingester, holds, shutdown })
     }
 
     /// Runs something as the node. `None` when the node dies under it.
@@ -225,7 +249,7 @@ impl TaskHandler for Probe {
     }
 
     fn period(&self) -> Option<Duration> {
-        Some(Duration::from_secs(30))
+        Some(Duration::from_secs(40))
     }
 
     async fn run(&self, task: &ClaimedTask, _stop: &CancellationToken) -> Result<()> {

@@ -2,7 +2,9 @@
 //!
 //! It sees each change of the catalog and of the bucket in the step that makes it, and each answer when a node gives it.
 //! Rows carry numbers, so that it knows what an extent holds by reading it, once, when it is committed. The invariants are
-//! the names in [`Broken`].
+//! the names in [`Broken`]. What may go, and when, is in [`lifecycle`].
+
+mod lifecycle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,7 +20,7 @@ use kyma_core::clock::Clock;
 use kyma_core::extent::NewExtent;
 use kyma_core::format::{Formats, OpenOptions, RangeReader, ReadColumn};
 use kyma_core::time::TimeRange;
-use kyma_core::{DatabaseId, Error, ExtentId, ReservationId, Result, Sequence, TableId, TaskId, Type};
+use kyma_core::{DatabaseId, Error, ExtentId, NodeId, ReservationId, Result, Sequence, TableId, TaskId, Type};
 use kyma_ingest::IngestAnswer;
 use parking_lot::Mutex;
 
@@ -32,6 +34,8 @@ pub const ROWS_MAX: i64 = 16;
 pub const NUMBER: &str = "n";
 /// The column with a row's time.
 pub const TIME: &str = "Timestamp";
+/// How keys of journals begin.
+const JOURNAL: &str = "journal/";
 /// How long a worker may go on after its lease was taken, while it runs.
 const ZOMBIE_MAX: Duration = Duration::from_secs(1);
 
@@ -74,19 +78,55 @@ struct State {
     deleted: BTreeSet<String>,
     put: BTreeMap<String, Bytes>,
     sacred: BTreeSet<String>,
-    /// Extents whose removal loses their rows.
-    condemned: BTreeSet<ExtentId>,
     tokens: BTreeMap<TaskId, i64>,
+    /// Writes whose bytes are those of another one, by that one and by their table.
+    mirrors: BTreeMap<(usize, TableId), usize>,
+    lifecycle: lifecycle::State,
+}
+
+/// Whether a write may be sent again and is one all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// No: each is another write.
+    Never,
+    /// Under its idempotency key.
+    UnderKey,
+    /// Its table recognises it by its content, for so many nanoseconds.
+    AsContent {
+        /// So many.
+        window: i64,
+    },
 }
 
 struct Write {
     rows: usize,
     times: Vec<i64>,
-    is_keyed: bool,
+    repeats: Repeats,
     acked: bool,
     refused: bool,
     visible: Vec<i8>,
     deleted: Vec<bool>,
+    /// When its rows were committed last.
+    stored_at: Option<i64>,
+    /// Whether it came again after its window, and was rightly stored again.
+    is_doubled: bool,
+}
+
+impl Write {
+    fn new(times: Vec<i64>, repeats: Repeats) -> Write {
+        let rows = times.len();
+        let (visible, deleted) = (vec![0; rows], vec![false; rows]);
+        let (acked, refused, stored_at, is_doubled) = (false, false, None, false);
+        Write { rows, times, repeats, acked, refused, visible, deleted, stored_at, is_doubled }
+    }
+
+    /// Whether its content is not recognised any more.
+    fn is_past_window(&self, now: i64) -> bool {
+        match (self.repeats, self.stored_at) {
+            (Repeats::AsContent { window }, Some(stored_at)) => stored_at < now - window,
+            _ => false,
+        }
+    }
 }
 
 struct Known {
@@ -103,7 +143,7 @@ struct Known {
 pub struct Expected {
     /// Numbers of rows, sorted.
     pub rows: Vec<i64>,
-    /// Whether all of it is still within the grace period.
+    /// Whether nothing of it was doomed.
     pub is_kept: bool,
 }
 
@@ -133,12 +173,21 @@ impl Oracle {
     }
 
     /// Takes note of a write that is about to be sent, and gives its number.
-    pub fn begin_write(&self, times: Vec<i64>, is_keyed: bool) -> usize {
+    pub fn begin_write(&self, times: Vec<i64>, repeats: Repeats) -> usize {
         let mut state = self.state.lock();
-        let rows = times.len();
-        let (visible, deleted) = (vec![0; rows], vec![false; rows]);
-        state.writes.push(Write { rows, times, is_keyed, acked: false, refused: false, visible, deleted });
+        state.writes.push(Write::new(times, repeats));
         state.writes.len() - 1
+    }
+
+    /// The bytes of a write are about to be sent to another table. Gives the number of that write.
+    pub fn mirror(&self, write: usize, table: TableId) -> usize {
+        let mut state = self.state.lock();
+        let of = &state.writes[write];
+        let mirrored = Write::new(of.times.clone(), of.repeats);
+        state.writes.push(mirrored);
+        let number = state.writes.len() - 1;
+        state.mirrors.insert((write, table), number);
+        number
     }
 
     /// An object that nobody may delete.
@@ -151,11 +200,6 @@ impl Oracle {
         self.state.lock().sacred.contains(key)
     }
 
-    /// Extents that may be removed with their rows.
-    pub fn condemn(&self, ids: impl IntoIterator<Item = ExtentId>) {
-        self.state.lock().condemned.extend(ids);
-    }
-
     /// A node answers a write. This is what its client may hear.
     pub fn answered(&self, write: usize, answer: &Result<IngestAnswer>) {
         let mut state = self.state.lock();
@@ -163,8 +207,8 @@ impl Oracle {
             Ok(answer) => answer,
             Err(error) => {
                 let write_of = &mut state.writes[write];
-                // Another try may have stored a keyed write.
-                if error.code() != "ingest.outcome_unknown" && !write_of.is_keyed {
+                // Another try may have stored what may be sent again.
+                if error.code() != "ingest.outcome_unknown" && write_of.repeats == Repeats::Never {
                     write_of.refused = true;
                     if write_of.visible.iter().any(|count| *count > 0) {
                         let seen = format!("write {write} was refused with {} and is visible", error.code());
@@ -177,7 +221,7 @@ impl Oracle {
         state.writes[write].acked = true;
         let is_there = |state: &State| {
             let of = &state.writes[write];
-            (0..of.rows).find(|&row| of.visible[row] != 1 && !of.deleted[row])
+            (0..of.rows).find(|&row| of.visible[row] != 1 && !of.deleted[row] && !of.is_doubled)
         };
         if let Some(row) = is_there(&state) {
             let count = state.writes[write].visible[row];
@@ -199,8 +243,11 @@ impl Oracle {
         }
     }
 
-    /// Bytes were put under a key.
+    /// Bytes were put under a key. What a journal says under one key may be said again, at another time.
     pub fn put(&self, key: &str, bytes: &Bytes) {
+        if is_journals(key) {
+            return;
+        }
         let mut state = self.state.lock();
         if let Some(before) = state.put.insert(key.to_owned(), bytes.clone())
             && before != *bytes
@@ -211,6 +258,9 @@ impl Oracle {
 
     /// Somebody sends a delete. What is not doomed by then never may be deleted.
     pub fn delete_sent(&self, key: &str) {
+        if is_journals(key) {
+            return;
+        }
         let mut state = self.state.lock();
         state.delete_sent.insert(key.to_owned());
         if !state.doomed.contains(key) {
@@ -252,18 +302,26 @@ impl Oracle {
     /// The rows of a table that a snapshot shows within a closed range of time.
     pub fn expected(&self, table: TableId, at: Sequence, time: TimeRange) -> Expected {
         let state = self.state.lock();
-        let now = self.clock.now();
         let mut expected = Expected { rows: Vec::new(), is_kept: true };
         for known in state.extents.values().filter(|known| known.table == table) {
             if known.added > at || known.removed.is_some_and(|(removed, _)| removed <= at) {
                 continue;
             }
-            expected.is_kept &= known.removed.is_none_or(|(_, removed)| now - removed < self.grace);
+            expected.is_kept &= !state.doomed.contains(&known.key);
             let within = known.rows.iter().filter(|(_, row_time)| time.start <= *row_time && *row_time <= time.end);
             expected.rows.extend(within.map(|(number, _)| *number));
         }
         expected.rows.sort_unstable();
         expected
+    }
+
+    /// The extents of a table that a snapshot shows.
+    pub fn extents_at(&self, table: TableId, at: Sequence) -> BTreeSet<ExtentId> {
+        let state = self.state.lock();
+        let is_shown = |known: &Known| {
+            known.table == table && known.added <= at && known.removed.is_none_or(|(removed, _)| removed > at)
+        };
+        state.extents.iter().filter(|(_, known)| is_shown(known)).map(|(id, _)| *id).collect()
     }
 
     /// Writes that were answered, and all of them.
@@ -314,6 +372,19 @@ impl Observer for Oracle {
         let mut state = self.state.lock();
         state.doomed.insert(key.to_owned());
         state.revoked.extend(reservation);
+        self.judge_doom(&state, key);
+    }
+
+    fn dropped(&self, table: TableId, sequence: Sequence, at: i64) {
+        self.state.lock().lifecycle.drop_table(table, sequence, at);
+    }
+
+    fn undropped(&self, table: TableId) {
+        self.judge_undrop(&mut self.state.lock(), table);
+    }
+
+    fn held(&self, node: NodeId, oldest: &BTreeMap<DatabaseId, Sequence>, until: i64) {
+        self.state.lock().lifecycle.hold(node, oldest, until);
     }
 
     fn forgotten(&self, key: &str) {
@@ -334,18 +405,19 @@ impl Observer for Oracle {
         }
         let mut touched = BTreeSet::new();
         for id in change.removed {
-            let loses = change.added.is_empty() && state.condemned.contains(id);
-            let State { extents, writes, .. } = &mut *state;
+            let loses = change.added.is_empty() && self.judge_removal(&state, *id, change);
+            let State { extents, writes, mirrors, .. } = &mut *state;
             let Some(known) = extents.get_mut(id) else { continue };
             let sequence = change.sequences.get(&known.database).copied().unwrap_or(Sequence(0));
             known.removed = Some((sequence, change.at));
             for (number, _) in &known.rows {
-                let Some((write, row)) = place(writes, *number) else { continue };
+                let Some((write, row)) = place(writes, mirrors, known.table, *number) else { continue };
                 writes[write].visible[row] -= 1;
                 writes[write].deleted[row] |= loses;
                 touched.insert((write, row));
             }
         }
+        let mut stored = BTreeSet::new();
         for extent in change.added {
             let key = &extent.location.key;
             if state.doomed.contains(key) {
@@ -354,6 +426,7 @@ impl Observer for Oracle {
                     format!("{key} was doomed before extent {} came", extent.id),
                 );
             }
+            self.judge_table(&state, extent);
             let rows = match self.rows_of(extent) {
                 Ok(rows) => rows,
                 Err(why) => {
@@ -363,15 +436,21 @@ impl Observer for Oracle {
             };
             self.judge_extent(extent, &rows);
             for (number, time) in &rows {
-                let Some((write, row)) = place(&state.writes, *number) else {
+                let Some((write, row)) = place(&state.writes, &state.mirrors, extent.table, *number) else {
                     self.break_down("an acked row is visible once", format!("nobody wrote row {number}"));
                     continue;
                 };
                 if state.writes[write].times[row] != *time {
                     self.break_down("rows are what was written", format!("row {number} is at {time}"));
                 }
-                state.writes[write].visible[row] += 1;
+                let of = &mut state.writes[write];
+                let is_again = of.visible[row] > 0 || of.deleted[row];
+                of.is_doubled |= is_again && of.is_past_window(change.at);
+                of.visible[row] += 1;
                 touched.insert((write, row));
+                if change.removed.is_empty() {
+                    stored.insert(write);
+                }
             }
             let added = change.sequences.get(&extent.database).copied().unwrap_or(Sequence(0));
             state.by_key.entry(key.clone()).or_default().push(extent.id);
@@ -379,9 +458,17 @@ impl Observer for Oracle {
                 Known { table: extent.table, database: extent.database, rows, key: key.clone(), added, removed: None };
             state.extents.insert(extent.id, known);
         }
+        for write in stored {
+            state.writes[write].stored_at = Some(change.at);
+        }
         for (write, row) in touched {
             let of = &state.writes[write];
             match of.visible[row] {
+                _ if of.is_doubled => {}
+                1 if of.deleted[row] => {
+                    let seen = format!("row {row} of write {write} was removed for good and is back");
+                    self.break_down("what was removed stays so", seen);
+                }
                 1 if of.refused => {
                     let seen = format!("write {write} was refused and became visible");
                     self.break_down("a refused write stores nothing", seen);
@@ -414,10 +501,12 @@ impl Observer for Oracle {
 }
 
 impl Oracle {
-    /// What must hold when all is over: `keys` are those of the bucket, `registered` those that the catalog needs.
-    pub fn judge_end(&self, keys: &[String], registered: &BTreeSet<String>) {
+    /// What must hold when all is over: `keys` are those of the bucket, `registered` those that the catalog needs, `tables`
+    /// those that are there.
+    pub fn judge_end(&self, keys: &[String], registered: &BTreeSet<String>, tables: &BTreeSet<TableId>) {
         let state = self.state.lock();
-        let kept: BTreeSet<&String> = keys.iter().filter(|key| !state.sacred.contains(*key)).collect();
+        let is_ours = |key: &&String| !state.sacred.contains(*key) && !is_journals(key);
+        let kept: BTreeSet<&String> = keys.iter().filter(is_ours).collect();
         if let Some(orphan) = kept.iter().find(|key| !registered.contains(**key)) {
             self.break_down("no orphan is left", format!("{orphan} is in the bucket and nobody needs it"));
         }
@@ -427,15 +516,31 @@ impl Oracle {
         if let Some(lost) = state.sacred.iter().find(|key| !keys.contains(key)) {
             self.break_down("what is not this catalog's is left alone", format!("{lost} is gone"));
         }
-        let live = state.extents.values().filter(|known| known.removed.is_none());
-        if let Some(lost) = live.map(|known| &known.key).find(|key| !registered.contains(*key)) {
+        let live = || state.extents.values().filter(|known| known.removed.is_none());
+        if let Some(lost) = live().find(|known| !tables.contains(&known.table)) {
+            let seen = format!("table {} is gone, its rows in {} are not", lost.table, lost.key);
+            self.break_down("an acked row is visible once", seen);
+        }
+        if let Some(lost) = live().map(|known| &known.key).find(|key| !registered.contains(*key)) {
             self.break_down("a live extent has its object", format!("the catalog does not know {lost}"));
         }
     }
 }
 
-fn place(writes: &[Write], number: i64) -> Option<(usize, usize)> {
-    let (write, row) = (usize::try_from(number / ROWS_MAX).ok()?, usize::try_from(number % ROWS_MAX).ok()?);
+/// Whether an object is part of a journal: no row of the catalog knows it.
+pub fn is_journals(key: &str) -> bool {
+    key.starts_with(JOURNAL)
+}
+
+/// The write and the place of a row of a table.
+fn place(
+    writes: &[Write],
+    mirrors: &BTreeMap<(usize, TableId), usize>,
+    table: TableId,
+    number: i64,
+) -> Option<(usize, usize)> {
+    let (sent, row) = (usize::try_from(number / ROWS_MAX).ok()?, usize::try_from(number % ROWS_MAX).ok()?);
+    let write = mirrors.get(&(sent, table)).copied().unwrap_or(sent);
     (row < writes.get(write)?.rows).then_some((write, row))
 }
 

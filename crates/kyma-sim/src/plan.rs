@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kyma_ingest::IngestSettings;
 use kyma_storage::StoreSettings;
-use kyma_worker::{CompactSettings, GarbageSettings, RetentionSettings, WorkerSettings};
+use kyma_worker::{CompactSettings, GarbageSettings, JournalSettings, RetentionSettings, WorkerSettings};
 use url::Url;
 
 use crate::rng::Rng;
@@ -30,6 +30,19 @@ pub struct Faults {
     /// Of lost ones, how many hang instead of failing at once.
     pub hangs: u32,
 }
+
+/// Which policy of retention there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// The database's.
+    OfDatabase,
+    /// The first table's.
+    OfTable,
+}
+
+/// How long rows are kept where a policy says so: most runs are over before that, so that only rows that are sent late
+/// are past it.
+pub const KEPT: Duration = Duration::from_secs(2 * 3_600);
 
 /// A seed's world.
 #[derive(Debug, Clone)]
@@ -54,8 +67,22 @@ pub struct Plan {
     pub readers: usize,
     /// Clients that rewrite extents.
     pub rewriters: usize,
-    /// Removals of extents, and drops of tables.
+    /// Removals of extents.
     pub removals: usize,
+    /// Drops of tables, most of which are undone.
+    pub drops: usize,
+    /// Queries that run for longer than the grace period.
+    pub holders: usize,
+    /// Time between heartbeats, which tell what a node's queries read.
+    pub beat: Duration,
+    /// Whether workers write the catalog down in the bucket.
+    pub has_journal: bool,
+    /// Extents and receipts of one part of that.
+    pub journal_page: usize,
+    /// How long rows are kept, if a policy says so: the database's, or the first table's.
+    pub retention: Option<Retention>,
+    /// For how many seconds every table recognises writes without a key by their content; 0 is not at all.
+    pub deduplication: u32,
     /// Ways between clients and nodes.
     pub client_faults: Faults,
     /// Ways between nodes.
@@ -90,6 +117,7 @@ impl Plan {
     pub fn draw(rng: &mut Rng) -> Plan {
         let nodes = rng.between(1, 3) as usize;
         let horizon = Duration::from_secs(rng.pick(&[20, 60, 180, 600]));
+        let deduplication = rng.pick(&[0, 0, 0, 60, 600, 3_600]);
         Plan {
             nodes,
             format: if rng.chance(60) { "tlm" } else { "toy" },
@@ -102,6 +130,14 @@ impl Plan {
             readers: rng.between(0, 2) as usize,
             rewriters: rng.between(0, 2) as usize,
             removals: rng.pick(&[0, 0, 1, 3]),
+            // A table that comes after a dropped one has no policy: contents would not be recognised.
+            drops: if deduplication > 0 { 0 } else { rng.pick(&[0, 0, 1, 4]) },
+            holders: rng.pick(&[0, 0, 0, 1, 2]),
+            beat: Duration::from_secs(rng.pick(&[5, 15])),
+            retention: rng.pick(&[None, None, Some(Retention::OfDatabase), Some(Retention::OfTable)]),
+            deduplication,
+            has_journal: rng.chance(250),
+            journal_page: rng.pick(&[1, 3, 2_000]),
             client_faults: faults(rng),
             peer_faults: faults(rng),
             catalog_faults: Faults { twice: 0, ..faults(rng) },
@@ -157,14 +193,14 @@ fn store(rng: &mut Rng) -> StoreSettings {
 fn worker(rng: &mut Rng) -> WorkerSettings {
     WorkerSettings {
         tasks_at_once: rng.between(1, 2) as usize,
-        poll_millis: rng.pick(&[4_000, 9_000]),
+        poll_millis: rng.pick(&[5_000, 10_000]),
         lease_millis: rng.pick(&[15_000, 40_000]),
         stop_grace_millis: 2_000,
         garbage: GarbageSettings {
-            period_millis: rng.pick(&[12_000, 30_000]),
+            period_millis: rng.pick(&[20_000, 40_000]),
             reservation_age_millis: rng.pick(&[0, 5_000, 60_000]),
             removed_grace_millis: rng.pick(&[20_000, 60_000, 180_000]),
-            sweep_period_millis: rng.pick(&[20_000, 60_000]),
+            sweep_period_millis: rng.pick(&[30_000, 90_000]),
             unknown_age_millis: rng.pick(&[5_000, 60_000]),
             clock_difference_millis: 1_000,
             batch: rng.pick(&[2, 1_000]),
@@ -172,7 +208,7 @@ fn worker(rng: &mut Rng) -> WorkerSettings {
         },
         compact: CompactSettings {
             enabled: rng.chance(600),
-            period_millis: rng.pick(&[12_000, 30_000]),
+            period_millis: rng.pick(&[20_000, 40_000]),
             merges_at_once: 1,
             target_raw_bytes: rng.pick(&[500, 4_000]),
             sources_max: rng.between(2, 6) as usize,
@@ -183,7 +219,11 @@ fn worker(rng: &mut Rng) -> WorkerSettings {
             quiet_millis: rng.pick(&[30_000, 120_000]),
             ..CompactSettings::default()
         },
-        retention: RetentionSettings { period_millis: 30_000, batch: rng.pick(&[1, 100]) },
-        ..WorkerSettings::default()
+        retention: RetentionSettings { period_millis: 40_000, batch: rng.pick(&[1, 100]) },
+        journal: JournalSettings {
+            period_millis: rng.pick(&[10_000, 40_000]),
+            deltas_max: rng.pick(&[2, 1_000]),
+            kept_millis: rng.pick(&[0, 60_000]),
+        },
     }
 }

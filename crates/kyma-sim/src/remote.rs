@@ -263,6 +263,59 @@ asked! {
 }
 
 #[async_trait]
+impl Recovery for NodeCatalog {
+    async fn identity(&self) -> Result<CatalogIdentity> {
+        self.ask("identity", 0, Silence::Plain, |model| now(model.identity())).await
+    }
+
+    async fn journal_states(&self) -> Result<Vec<JournalState>> {
+        self.ask("journal states", 0, Silence::Plain, |model| now(model.journal_states())).await
+    }
+
+    async fn advance_journal(&self, database: DatabaseId, from: i64, to: &JournalMark) -> Result<bool> {
+        let to = *to;
+        let apply = move |model: &Model| now(model.advance_journal(database, from, &to));
+        self.ask("advance journal", to.revision as u64, Silence::Plain, apply).await
+    }
+
+    async fn definition(&self, database: DatabaseId) -> Result<DatabaseDefinition> {
+        self.ask("definition", 0, Silence::Plain, move |model| now(model.definition(database))).await
+    }
+
+    async fn extent_page(&self, page: &ExtentPage) -> Result<Vec<Extent>> {
+        let page = *page;
+        self.ask("extent page", 0, Silence::Plain, move |model| now(model.extent_page(&page))).await
+    }
+
+    async fn receipt_page(&self, page: &ReceiptPage) -> Result<Vec<NumberedReceipt>> {
+        let page = page.clone();
+        self.ask("receipt page", 0, Silence::Plain, move |model| now(model.receipt_page(&page))).await
+    }
+
+    // What nodes do not ask for.
+
+    async fn begin_import(&self, rebuilt_from: Option<Uuid>) -> Result<Box<dyn Import>> {
+        self.world.model.begin_import(rebuilt_from).await
+    }
+
+    async fn audit(&self, database: DatabaseId, limit: usize) -> Result<Audit> {
+        self.world.model.audit(database, limit).await
+    }
+
+    async fn repair_totals(&self, database: DatabaseId) -> Result<u64> {
+        self.world.model.repair_totals(database).await
+    }
+
+    async fn object_states(&self, keys: &[String]) -> Result<BTreeMap<String, ObjectState>> {
+        self.world.model.object_states(keys).await
+    }
+
+    async fn overdue(&self, age: Duration, limit: usize) -> Result<Vec<String>> {
+        self.world.model.overdue(age, limit).await
+    }
+}
+
+#[async_trait]
 impl Operations for NodeCatalog {
     async fn begin_operation(&self, id: Uuid, database: &str, kind: &str, node: NodeId) -> Result<()> {
         self.world.model.begin_operation(id, database, kind, node).await

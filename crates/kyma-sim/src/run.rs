@@ -1,47 +1,44 @@
 //! One seed from beginning to end.
 //!
-//! 1. The plan is drawn, the world made: an empty catalog over a bucket that holds objects which are not its own.
+//! 1. The plan is drawn, the world made: a catalog that is empty or has policies, over a bucket that holds objects which are
+//!    not its own.
 //! 2. Nodes start. Clients work and chaos strikes for the plan's horizon.
 //! 3. Faults end: every node runs, the ways are sound. Clients go on until they are done.
-//! 4. Collection and sweep go on until nothing is left to collect, or a limit of time.
+//! 4. Background work goes on until nothing is left to be done, or a limit of time.
 //! 5. The judge looks at the whole, and every table is read once more.
 //!
 //! The judge has an eye on every step; a run ends with the first thing that broke.
 
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::join_all;
-use kyma_core::ExtentId;
 use kyma_core::catalog::Tables;
 use kyma_core::format::Formats;
 use kyma_core::time::TimeRange;
 use kyma_testkit::toy_format::ToyFormat;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::backlog::drain;
 use crate::chaos::{chaos, heal};
 use crate::clients::{check_snapshot, reader, remover, rewriter, writer};
-use crate::model::ObjectState;
+use crate::furnish::furnish;
+use crate::journal::{auditor, judge_journal};
+use crate::keepers::{dropper, holder};
 use crate::oracle::Broken;
 use crate::panics;
 use crate::plan::Plan;
 use crate::rng::{Rng, mix};
-use crate::time::{BEGIN, SimClock};
+use crate::time::SimClock;
 use crate::trace::Trace;
 use crate::world::World;
 
 /// Longest time that clients take to end when all is calm.
 const CLIENTS_MAX: Duration = Duration::from_secs(3 * 3_600);
-/// Longest time that collection takes.
-const DRAIN_MAX: Duration = Duration::from_secs(3 * 3_600);
 /// The sweep leaves alone what may be older than the catalog: nobody writes before.
 const AGE_MIN: Duration = Duration::from_secs(2);
-/// Time between looks at whether it is done.
-const LOOK: Duration = Duration::from_secs(15);
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +73,6 @@ async fn run_world(seed: u64, has_log: bool) -> Outcome {
     trace.note("world", "plan", seed, || format!("{plan:#?}"));
     let formats = Formats::new(vec![Arc::new(ToyFormat), Arc::new(kyma_format_tlm::Tlm)]);
     let world = World::new(plan, rng, trace, SimClock::new(start, mix(seed)), formats);
-    furnish(&world);
     panics::forget();
     tokio::select! {
         biased;
@@ -98,16 +94,11 @@ async fn run_world(seed: u64, has_log: bool) -> Outcome {
     }
 }
 
-/// Objects that no collector may touch: of an earlier catalog of this bucket, and of other people.
-fn furnish(world: &World) {
-    let earlier = "extents/2025/12/31/0190f0f0-0000-7000-8000-000000000000.kyma";
-    for (key, age_hours) in [(earlier, 24), ("extents/notes.txt", 48), ("backups/a.kyma", 48)] {
-        world.bucket.put_at(key, Bytes::from_static(b"mine"), true, BEGIN - age_hours * 3_600_000_000_000);
-        world.oracle.hold_sacred(key);
-    }
-}
-
 async fn story(world: &Arc<World>) {
+    if let Err(error) = furnish(world).await {
+        world.oracle.break_down("a world can be made", error.chain());
+        return;
+    }
     for slot in 0..world.plan.nodes {
         let node = crate::node::SimNode::start(world, slot, 0).await;
         world.set_node(slot, Some(node));
@@ -118,6 +109,11 @@ async fn story(world: &Arc<World>) {
     (0..world.plan.readers).for_each(|_| drop(clients.spawn(reader(Arc::clone(world)))));
     (0..world.plan.rewriters).for_each(|_| drop(clients.spawn(rewriter(Arc::clone(world)))));
     clients.spawn(remover(Arc::clone(world)));
+    (0..world.plan.holders).for_each(|_| drop(clients.spawn(holder(Arc::clone(world)))));
+    clients.spawn(dropper(Arc::clone(world)));
+    if world.plan.has_journal {
+        clients.spawn(auditor(Arc::clone(world)));
+    }
     clients.spawn(chaos(Arc::clone(world)));
     sleep(world.plan.horizon).await;
     world.trace.note("world", "heals", 0, String::new);
@@ -130,38 +126,8 @@ async fn story(world: &Arc<World>) {
     // Chaos may have come after the healing.
     heal(world).await;
     drain(world).await;
+    judge_journal(world).await;
     read_all(world).await;
-}
-
-/// Waits until nothing is left to collect.
-async fn drain(world: &World) {
-    let deadline = Instant::now() + DRAIN_MAX;
-    while let Some(left) = backlog(world) {
-        if Instant::now() >= deadline {
-            world.oracle.break_down("the backlog drains", left);
-            return;
-        }
-        sleep(LOOK).await;
-    }
-    let state = world.model.state();
-    let registered: BTreeSet<String> = state.objects.keys().cloned().collect();
-    drop(state);
-    world.oracle.judge_end(&world.bucket.keys(), &registered);
-}
-
-/// What is left to be done, if anything is.
-fn backlog(world: &World) -> Option<String> {
-    let state = world.model.state();
-    let is_kept = |id: &ExtentId| state.extents.get(id).is_some_and(|row| row.removed_at.is_none());
-    for (key, row) in &state.objects {
-        let is_needed = row.state == ObjectState::Registered && row.extents.iter().any(is_kept);
-        if !is_needed {
-            return Some(format!("{key} is {:?} and not collected", row.state));
-        }
-    }
-    let known =
-        world.bucket.keys().into_iter().find(|key| !state.objects.contains_key(key) && !world.oracle.is_sacred(key));
-    known.map(|key| format!("{key} is an orphan and not swept"))
 }
 
 async fn read_all(world: &Arc<World>) {

@@ -12,7 +12,7 @@ mod recovery;
 mod tables;
 mod upkeep;
 
-pub use recovery::recovery_suite;
+pub use recovery::{journal_suite, recovery_suite};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use kyma_core::catalog::{Catalog, ClaimedTask, Commit, Database, ExpiryQuery, Policy, Table};
 use kyma_core::clock::Clock;
 use kyma_core::failpoint::{self, Point};
+use kyma_core::planted::{self, Bug};
 use kyma_core::policy::{RETENTION, RetentionPolicy};
 use kyma_core::{Error, Result, TableId};
 use prometheus_client::metrics::counter::Counter;
@@ -215,7 +216,10 @@ impl TaskHandler for GiveUp {
     }
 
     async fn run(&self, _task: &ClaimedTask, _stop: &CancellationToken) -> Result<()> {
-        let grace = Duration::from_millis(self.settings.removed_grace_millis);
+        let grace = match planted::is(Bug::GiveUpWithoutGrace) {
+            true => Duration::ZERO,
+            false => Duration::from_millis(self.settings.removed_grace_millis),
+        };
         let given_up = self.catalog.give_up_dropped(grace, self.settings.batch.max(1)).await?;
         if given_up.tables > 0 {
             tracing::info!(tables = given_up.tables, extents = given_up.extents, "dropped tables were given up");

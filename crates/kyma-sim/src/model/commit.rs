@@ -115,7 +115,10 @@ impl State {
     fn check_tables(&mut self, commit: &Commit, removal: Option<TableId>) -> Result<BTreeSet<DatabaseId>> {
         let mut databases: BTreeSet<DatabaseId> = commit.receipts.iter().map(|receipt| receipt.database).collect();
         for extent in &commit.extents {
-            let owner = self.live_table(extent.table)?.table.database;
+            let owner = match self.tables.get(&extent.table) {
+                Some(row) if planted::is(Bug::CommitToDroppedTable) => row.table.database,
+                _ => self.live_table(extent.table)?.table.database,
+            };
             if owner != extent.database {
                 return Err(Error::invalid("catalog.database_mismatch", "a table is in another database"));
             }

@@ -31,6 +31,7 @@ impl Definitions for Model {
             return Err(Error::conflict("catalog.mapping_exists", "the mapping exists already"));
         }
         state.mappings.insert(place, mapping.clone());
+        state.said_of(mapping.table);
         Ok(())
     }
 
@@ -38,7 +39,11 @@ impl Definitions for Model {
         let mut state = self.state();
         let place = (table, name.to_owned());
         let is_there = state.mappings.get(&place).is_some_and(|mapping| mapping.kind == kind);
-        Ok(is_there && state.mappings.remove(&place).is_some())
+        let dropped = is_there && state.mappings.remove(&place).is_some();
+        if dropped {
+            state.said_of(table);
+        }
+        Ok(dropped)
     }
 
     async fn functions(&self, database: DatabaseId) -> Result<Vec<StoredFunction>> {
@@ -81,6 +86,7 @@ impl Definitions for Model {
         let mut state = self.state();
         state.live_table(table)?;
         state.texts.insert(table, texts.clone());
+        state.said_of(table);
         Ok(())
     }
 
@@ -92,12 +98,19 @@ impl Definitions for Model {
     async fn put_policy(&self, policy: &Policy) -> Result<()> {
         check_json(&policy.json)?;
         let place = (policy.database, policy.table, policy.kind.clone());
-        self.state().policies.insert(place, policy.clone());
+        let mut state = self.state();
+        state.policies.insert(place, policy.clone());
+        state.definition_changed(policy.database);
         Ok(())
     }
 
     async fn drop_policy(&self, database: DatabaseId, table: Option<TableId>, kind: &str) -> Result<bool> {
-        Ok(self.state().policies.remove(&(database, table, kind.to_owned())).is_some())
+        let mut state = self.state();
+        let dropped = state.policies.remove(&(database, table, kind.to_owned())).is_some();
+        if dropped {
+            state.definition_changed(database);
+        }
+        Ok(dropped)
     }
 }
 

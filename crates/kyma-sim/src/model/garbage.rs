@@ -37,6 +37,7 @@ impl Garbage for Model {
         let mut state = self.state();
         state.holds.retain(|(holder, _), _| *holder != node);
         state.holds.extend(oldest.iter().map(|(database, at)| ((node, *database), (*at, until))));
+        self.observer().held(node, oldest, until);
         Ok(())
     }
 
@@ -50,7 +51,7 @@ impl Garbage for Model {
             let shows = |(_, database): &(NodeId, DatabaseId), at: &Sequence, until: i64| {
                 *database == extent.database && extent.removed.is_none_or(|removed| *at < removed) && until > now
             };
-            holds.iter().any(|(holder, (at, until))| shows(holder, at, *until))
+            !planted::is(Bug::DoomIgnoresHolds) && holds.iter().any(|(holder, (at, until))| shows(holder, at, *until))
         };
         let is_over = |row: &ObjectRow| {
             let is_past =

@@ -31,6 +31,8 @@ impl Tables for Model {
             name: name.to_owned(),
             sequence: Sequence(0),
             schema_version: 0,
+            definitions_version: 0,
+            mark: super::recovery::NO_MARK,
             complete_from: Sequence(0),
             times: [(self.now().div_euclid(SECOND), Sequence(0))].into(),
         };
@@ -185,6 +187,7 @@ impl Tables for Model {
         let sequence = state.next_sequence(database, at)?;
         state.live_table(table)?.dropped = Some((sequence, at));
         state.schema_changed(database);
+        self.observer().dropped(table, sequence, at);
         Ok(())
     }
 
@@ -200,6 +203,15 @@ impl Tables for Model {
             }
         }
         Ok(totals)
+    }
+}
+
+impl Model {
+    /// The table of a name, in whichever database.
+    pub(crate) fn table_id(&self, name: &str) -> Option<TableId> {
+        let state = self.state();
+        let found = state.tables.values().find(|row| row.dropped.is_none() && row.table.name == name);
+        found.map(|row| row.table.id)
     }
 }
 

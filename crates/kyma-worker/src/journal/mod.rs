@@ -9,14 +9,15 @@
 //! 1. Read the definition: sequence *s* and all but extents and receipts, of one moment.
 //! 2. Choose: a delta after the mark's sequence, or a full entry when there is none yet, after [`JournalSettings::deltas_max`]
 //!    deltas, when the delta would be too large, or when some extents that were removed since the mark may be forgotten.
-//! 3. Put the parts, in order, under the mark's revision plus one. Their keys name revision, sequence and version of
-//!    the definition, so that what is under one key says one thing, whoever put it: a part that is there already is as good.
-//! 4. Move the mark, if it still is the one of step 1. If not, another worker wrote this revision: its entry and ours are both
+//! 3. Put the parts, in order, under the first revision after the mark's under which nobody began this entry. Their keys name
+//!    revision, sequence and version of the definition. Two writers of one entry cut it into parts alike only as long
+//!    as no removed extent is forgotten between: an entry is never put together from what two of them put.
+//! 4. Move the mark, if it still is the one of step 1. If not, another worker was here: its entry and ours are both
 //!    true, and a reader applies both.
 //! 5. After a full entry: delete parts of entries before it that are older than the grace period.
 //!
-//! A crash between 3 and 4 leaves parts that no mark counts. They are true as well; a reader applies those that are complete, and
-//! the next run writes the same revision again, from the same mark. Since every entry says after which sequence it begins, a
+//! A crash between 3 and 4 leaves parts that no mark counts. They are true as well; a reader applies entries that are complete, and
+//! the next run writes another one from the same mark. Since every entry says after which sequence it begins, a
 //! reader finds a gap when there is one, and applies what overlaps twice to the same end.
 
 pub mod entry;
@@ -36,6 +37,7 @@ use kyma_core::catalog::{
 use kyma_core::clock::Clock;
 use kyma_core::extent::{Extent, ObjectRange};
 use kyma_core::failpoint::{self, Point};
+use kyma_core::planted::{self, Bug};
 use kyma_core::profile::IoCounters;
 use kyma_core::time::TimeRange;
 use kyma_core::{Error, ExtentId, Kind, Result, Sequence};
@@ -78,6 +80,7 @@ pub struct Journal {
     store: Arc<Store>,
     settings: JournalSettings,
     clock: Arc<dyn Clock>,
+    page: usize,
 }
 
 impl std::fmt::Debug for Journal {
@@ -95,7 +98,13 @@ impl Journal {
         settings: JournalSettings,
         clock: Arc<dyn Clock>,
     ) -> Journal {
-        Journal { catalog, recovery, store, settings, clock }
+        Journal { catalog, recovery, store, settings, clock, page: PAGE }
+    }
+
+    /// Parts of so many extents or receipts, for tests.
+    #[must_use]
+    pub fn in_pages_of(self, page: usize) -> Journal {
+        Journal { page: page.max(1), ..self }
     }
 
     /// Writes down every database that moved; `in full` also those that did not. Gives how many entries it wrote.
@@ -125,7 +134,7 @@ impl Journal {
             || definition.forgotten > mark.sequence;
         let delta = if is_full { None } else { self.changes(&mark, &definition).await? };
         let is_full = delta.is_none();
-        let key = PartKey {
+        let mut key = PartKey {
             catalog: identity.id,
             database,
             revision: mark.revision + 1,
@@ -134,17 +143,30 @@ impl Journal {
             full: is_full,
             part: 0,
         };
+        if !planted::is(Bug::JournalContinuesOthers) {
+            while self.store.size(&key.to_string()).await?.is_some() {
+                key.revision += 1;
+            }
+        }
         let moved = JournalMark {
             revision: key.revision,
             sequence: key.sequence,
             definitions_version: key.definitions_version,
             full_revision: if is_full { key.revision } else { mark.full_revision },
         };
+        if planted::is(Bug::JournalMarkBeforePut) {
+            self.recovery.advance_journal(database, mark.revision, &moved).await?;
+        }
         let previous = if is_full { Sequence(0) } else { mark.sequence };
         let mut parts = Parts { journal: self, rebuilt_from: identity.rebuilt_from, previous, key };
-        match delta {
-            Some(delta) => self.put_delta(&mut parts, definition, delta).await?,
-            None => self.put_full(&mut parts, definition).await?,
+        let put = match delta {
+            Some(delta) => self.put_delta(&mut parts, definition, delta).await,
+            None => self.put_full(&mut parts, definition).await,
+        };
+        match put {
+            // Another worker is writing the same entry at this moment: it is left to that one, whose end the next run sees.
+            Err(error) if error.code() == "store.object_exists" => return Ok(()),
+            put => put?,
         }
         let advanced = self.recovery.advance_journal(database, mark.revision, &moved).await?;
         if advanced && is_full {
@@ -176,13 +198,13 @@ impl Journal {
             database: definition.database.id,
             after: (Sequence(parts.previous.0 + 1), String::new()),
             to: definition.sequence,
-            limit: PAGE,
+            limit: self.page,
         };
         let mut receipts = self.recovery.receipt_page(&page).await?;
         let mut content = Content { extents: delta.extents, removed: delta.removed, receipts: Vec::new() };
         let mut definition = Some(definition);
         loop {
-            let is_last = receipts.len() < PAGE;
+            let is_last = receipts.len() < self.page;
             if let Some(last) = receipts.last() {
                 page.after = (last.sequence, last.receipt.key.clone());
             }
@@ -197,7 +219,7 @@ impl Journal {
 
     async fn put_full(&self, parts: &mut Parts<'_>, definition: DatabaseDefinition) -> Result<()> {
         let (database, to) = (definition.database.id, definition.sequence);
-        let mut page = ExtentPage { database, to, after: None, limit: PAGE };
+        let mut page = ExtentPage { database, to, after: None, limit: self.page };
         let mut definition = Some(definition);
         loop {
             let extents = self.recovery.extent_page(&page).await?;
@@ -208,10 +230,10 @@ impl Journal {
             let content = Content { extents: delta.extents, removed: delta.removed, receipts: Vec::new() };
             parts.put(definition.take(), content, false).await?;
         }
-        let mut page = ReceiptPage { database, after: (Sequence(0), String::new()), to, limit: PAGE };
+        let mut page = ReceiptPage { database, after: (Sequence(0), String::new()), to, limit: self.page };
         loop {
             let receipts = self.recovery.receipt_page(&page).await?;
-            let is_last = receipts.len() < PAGE;
+            let is_last = receipts.len() < self.page;
             if let Some(last) = receipts.last() {
                 page.after = (last.sequence, last.receipt.key.clone());
             }
@@ -255,6 +277,7 @@ impl Delta {
     /// Notes an extent as commits in `after..=to` left it: visible, or removed. Its object is named too, since it may be there still.
     fn add(&mut self, mut extent: Extent, after: Sequence, to: Sequence) {
         match extent.removed {
+            Some(removed) if removed <= to && planted::is(Bug::JournalOmitsRemovals) => {}
             Some(removed) if removed <= to => {
                 self.removed.push((extent.id, removed, extent.location.key.clone()));
             }
@@ -301,8 +324,7 @@ impl Parts<'_> {
         let put = self.journal.store.put(&self.key.to_string(), Bytes::from(part.encode()?)).await;
         self.key.part += 1;
         match put {
-            // Another worker was here, or we were before a crash.
-            Err(error) if error.kind() == Kind::Conflict => {}
+            Err(error) if error.kind() == Kind::Conflict && planted::is(Bug::JournalContinuesOthers) => {}
             other => other?,
         }
         failpoint::reach(Point::JournalAfterPut)

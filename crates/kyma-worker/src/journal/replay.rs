@@ -1,9 +1,11 @@
 //! From the parts of a journal to the database that they tell of.
 //!
 //! 1. Parts are grouped by entry; an entry whose parts are not all there is passed over.
-//! 2. Begin with the newest full entry that can be read.
-//! 3. Apply what follows in order of revision, sequence and version. A delta that begins after the sequence that is reached
-//!    is a gap: what comes after it is not applied. One that begins before is applied all the same: it says what is known.
+//! 2. Begin with the full entry of the latest sequence and version that can be read. Every entry that is whole is true, counted by
+//!    a mark or not; revisions tell in which order writers began, not which of them saw more.
+//! 3. Apply deltas that lead further, in order of sequence and version. One that begins after the sequence that is reached
+//!    is a gap: what comes after it is not applied. One that begins before is applied all the same: it says what is known. One
+//!    that leads no further is not: an extent that it adds may have been removed and forgotten since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,19 +65,24 @@ pub async fn replay(store: &Arc<Store>, parts: &BTreeSet<PartKey>) -> Result<Rep
         entries.entry(key.entry()).or_default().push(*key);
     }
     let mut replayed = Replayed::default();
+    let mut entries: Vec<(PartKey, Vec<PartKey>)> = entries.into_iter().collect();
+    entries.sort_by_key(|(entry, _)| (state_of(entry), entry.revision));
     let mut begun = None;
     for (entry, parts) in entries.iter().rev().filter(|(entry, _)| entry.full) {
         if let Some(parts) = read_entry(store, entry, parts, &mut replayed.flaws).await? {
             replayed.apply(parts);
-            begun = Some(*entry);
+            begun = Some(state_of(entry));
             break;
         }
     }
-    let Some(begun) = begun else {
+    let Some(mut reached_state) = begun else {
         replayed.flaws.push(Flaw::NoFull);
         return Ok(replayed);
     };
-    for (entry, parts) in entries.range(begun..).skip(1).filter(|(entry, _)| !entry.full) {
+    for (entry, parts) in entries.iter().filter(|(entry, _)| !entry.full) {
+        if state_of(entry) <= reached_state {
+            continue;
+        }
         let Some(parts) = read_entry(store, entry, parts, &mut replayed.flaws).await? else { continue };
         let reached = replayed.sequence();
         let previous = parts.first().map_or(Sequence(0), |part| part.previous);
@@ -84,8 +91,14 @@ pub async fn replay(store: &Arc<Store>, parts: &BTreeSet<PartKey>) -> Result<Rep
             break;
         }
         replayed.apply(parts);
+        reached_state = state_of(entry);
     }
     Ok(replayed)
+}
+
+/// Which state of its database an entry leads to, in the order of states.
+fn state_of(entry: &PartKey) -> (Sequence, i64) {
+    (entry.sequence, entry.definitions_version)
 }
 
 /// The parts of an entry, if all are there and can be read.

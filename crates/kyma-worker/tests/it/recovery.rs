@@ -519,3 +519,37 @@ async fn disorder_is_found_and_repaired() {
     database.execute(&format!("UPDATE extents SET id = gen_random_uuid() WHERE id = '{id}'")).await;
     assert!(codes(&world.verify(Level::Quick, false).await).contains(&"journal_mismatch"));
 }
+
+/// A writer died after the first part of an entry, and collection forgot extents that it told of: what comes next lies in other
+/// parts now. The next writer must not take that first part for its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_another_began_is_not_continued() {
+    let world = World::new().await;
+    world.write("t", None, &lines(0, 1)).await;
+    world.write("t", None, &lines(1, 1)).await;
+    world.compact("t").await;
+    let journal = world.journal(JournalSettings::default()).in_pages_of(1);
+    let stop = CancellationToken::new();
+    journal.catch_up(false, &stop).await.unwrap();
+    let parts = async || {
+        let (catalogs, _) = kyma_worker::journal::list(&world.store).await.unwrap();
+        catalogs.into_values().flat_map(|databases| databases.into_values()).flatten().collect::<BTreeSet<_>>()
+    };
+    for part in parts().await.iter().filter(|part| part.part > 0) {
+        world.store.delete(&part.to_string()).await.unwrap();
+    }
+    world.database.execute("DELETE FROM journals").await;
+    world.catalog.doom_removed(Duration::ZERO, 100).await.unwrap();
+    for object in world.catalog.doomed(100).await.unwrap() {
+        world.store.delete(&object.key).await.unwrap();
+        world.catalog.forget(&object.key).await.unwrap();
+    }
+
+    journal.catch_up(false, &stop).await.unwrap();
+
+    let replayed = kyma_worker::journal::replay::replay(&world.store, &parts().await).await.unwrap();
+    let told: Vec<ExtentId> = replayed.extents.into_keys().collect();
+    let there: Vec<ExtentId> = world.extents("t").await.iter().map(|extent| extent.id).collect();
+    assert_eq!(told, there);
+    assert!(!there.is_empty());
+}

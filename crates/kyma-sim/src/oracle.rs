@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Int64Type, TimestampNanosecondType};
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use kyma_core::clock::Clock;
@@ -343,7 +342,7 @@ impl Oracle {
         if end > object.bytes.len() {
             return Err("its object is too short".to_owned());
         }
-        let source: Arc<dyn RangeReader> = Arc::new(InMemory(object.bytes.slice(start..end)));
+        let source: Arc<dyn RangeReader> = Arc::new(object.bytes.slice(start..end));
         let read = read_rows(&self.formats, extent, source).now_or_never().ok_or("its format waits")?;
         read.map_err(|error| error.chain())
     }
@@ -558,19 +557,4 @@ pub async fn read_rows(formats: &Formats, extent: &NewExtent, source: Arc<dyn Ra
         rows.extend(numbers.values().iter().copied().zip(times.values().iter().copied()));
     }
     Ok(rows)
-}
-
-#[derive(Debug)]
-struct InMemory(Bytes);
-
-#[async_trait]
-impl RangeReader for InMemory {
-    async fn read(&self, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
-        let part = |range: &std::ops::Range<u64>| {
-            let (start, end) = (range.start as usize, range.end as usize);
-            let is_within = start <= end && end <= self.0.len();
-            is_within.then(|| self.0.slice(start..end)).ok_or_else(|| Error::corrupt("a range lies outside"))
-        };
-        ranges.iter().map(part).collect()
-    }
 }

@@ -19,7 +19,7 @@ use kyma_core::clock::Clock;
 use kyma_core::extent::NewExtent;
 use kyma_core::format::{Formats, OpenOptions, RangeReader, ReadColumn};
 use kyma_core::time::TimeRange;
-use kyma_core::{DatabaseId, Error, ExtentId, NodeId, ReservationId, Result, Sequence, TableId, TaskId, Type};
+use kyma_core::{DatabaseId, ExtentId, NodeId, ReservationId, Result, Sequence, TableId, TaskId, Type};
 use kyma_ingest::IngestAnswer;
 use parking_lot::Mutex;
 

@@ -59,6 +59,8 @@ const TASK: &str = "delete";
 pub(crate) const OPERATION: &str = "TableDeleteRecords";
 /// Attempts before the task is parked; the last one ends the operation.
 const ATTEMPTS_MAX: i32 = 50;
+/// Attempts that find damaged bytes, some two minutes in all.
+const CORRUPT_ATTEMPTS_MAX: i32 = 8;
 /// Rounds of one attempt: each follows a conflict with compaction.
 const ROUNDS_MAX: usize = 100;
 /// Extents after which the operation shows how far it is.
@@ -284,7 +286,7 @@ impl TaskHandler for DeleteRecords {
                 tracing::info!(operation = %id, database = deletion.database, receipt = total.json(), "rows were deleted");
                 self.end(id, None).await
             }
-            Err(error) if is_final(&error) || task.attempt >= ATTEMPTS_MAX => {
+            Err(error) if is_final(&error, task.attempt) => {
                 tracing::warn!(operation = %id, error = %error.chain(), "rows could not be deleted");
                 self.end(id, Some(&error.chain())).await
             }
@@ -293,10 +295,15 @@ impl TaskHandler for DeleteRecords {
     }
 }
 
-/// Whether another attempt would fail alike. An extent or a sequence that was collected meanwhile is none of these.
-fn is_final(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Invalid | Kind::Corrupt)
-        || matches!(error.code(), "table.unknown" | "catalog.table_unknown" | "query.unknown_table")
+/// Whether the deletion is given up: another attempt would fail alike. An extent or a sequence that was collected meanwhile is no
+/// reason, and bytes that were damaged on their way are not damaged the next time.
+fn is_final(error: &Error, attempt: i32) -> bool {
+    let attempts_max = match (error.kind(), error.code()) {
+        (_, "table.unknown" | "catalog.table_unknown" | "query.unknown_table") | (Kind::Invalid, _) => 1,
+        (Kind::Corrupt, _) => CORRUPT_ATTEMPTS_MAX,
+        _ => ATTEMPTS_MAX,
+    };
+    attempt >= attempts_max
 }
 
 fn stopped() -> Error {

@@ -58,12 +58,11 @@ impl Cell {
 /// At which reach a point fails, so that something is stored already, and what must happen for it to be reached at all.
 fn reach(point: Point) -> (u32, &'static str) {
     match point {
-        Point::IngestTableMade | Point::DeleteBeforeReplace | Point::DeleteAfterReplace | Point::DeleteBeforeEnd => {
-            (1, "")
-        }
+        Point::IngestTableMade => (1, ""),
         Point::OutcomeBeforeAsk | Point::OutcomeAfterAsk => (1, "commit.after_commit=error@4;"),
         // A lease is renewed when work takes longer than a third of it.
         Point::TaskBeforeRenew => (1, "garbage.before_doom=pause@1;garbage.after_doom=pause@1;"),
+        point if point.name().starts_with("delete.") => (1, ""),
         point if point.name().starts_with("ingest.") => (5, ""),
         point if point.name().starts_with("store.") || point.name().starts_with("commit.") => (5, ""),
         _ => (2, ""),

@@ -347,9 +347,9 @@ fn row_as_json(batch: &RecordBatch, row: usize) -> BTreeMap<String, serde_json::
     found
 }
 
-/// Equal but for the last bits, which serde_json's parser gets wrong, of small and subnormal numbers too.
+/// Equal but for the last bits, which serde_json's parser gets wrong; subnormal numbers have as few as the smallest normal one.
 fn near(a: Option<f64>, b: Option<f64>) -> bool {
-    a.zip(b).is_some_and(|(a, b)| a == b || a.to_bits().abs_diff(b.to_bits()) <= 8)
+    a.zip(b).is_some_and(|(a, b)| a == b || (a - b).abs() <= 1e-15 * a.abs().max(f64::MIN_POSITIVE))
 }
 
 /// Numbers of either kind compare by value.

@@ -19,8 +19,7 @@ pub async fn chaos(world: Arc<World>) {
         return;
     }
     for _ in 0..world.plan.chaos {
-        let gap = world.draw(|rng| rng.below(world.plan.horizon.as_millis() as u64 / world.plan.chaos as u64 + 1));
-        sleep(Duration::from_millis(gap)).await;
+        world.gap(world.plan.chaos).await;
         if world.is_calm() {
             return;
         }

@@ -54,9 +54,7 @@ struct Sent {
 /// Sends writes, each until it is answered.
 pub async fn writer(world: Arc<World>, place: usize) {
     for round in 0..world.plan.writes_each {
-        let gap =
-            world.draw(|rng| rng.below(world.plan.horizon.as_millis() as u64 / world.plan.writes_each as u64 + 1));
-        sleep(Duration::from_millis(gap)).await;
+        world.gap(world.plan.writes_each).await;
         let (is_keyed, table) =
             world.draw(|rng| (rng.chance(world.plan.keyed), table_name(rng.below(world.plan.tables as u64))));
         let key = is_keyed.then(|| format!("key-{place}-{round}"));
@@ -232,15 +230,21 @@ async fn take(world: Arc<World>, node: Arc<SimNode>, sent: Sent) -> Result<Inges
     answer
 }
 
+/// Does something so many times, spread over the run, each time on any node; it may fail, or end with its node.
+pub async fn now_and_then<W>(world: &Arc<World>, times: usize, work: impl Fn(Arc<World>, Arc<SimNode>) -> W)
+where
+    W: Future<Output = Result<()>> + Send + 'static,
+{
+    for _ in 0..times {
+        world.gap(times).await;
+        let Some(node) = world.any_node() else { continue };
+        let _ = node.run(world, work(Arc::clone(world), Arc::clone(&node))).await;
+    }
+}
+
 /// Pins a snapshot, reads it, holds it, and reads it again.
 pub async fn reader(world: Arc<World>) {
-    for _ in 0..3 {
-        let gap = world.draw(|rng| rng.below(world.plan.horizon.as_millis() as u64 / 3 + 1));
-        sleep(Duration::from_millis(gap)).await;
-        let Some(node) = world.any_node() else { continue };
-        let (own, of) = (Arc::clone(&world), Arc::clone(&node));
-        let _ = node.run(&world, async move { read_twice(&own, &of).await }).await;
-    }
+    now_and_then(&world, 3, |world, node| async move { read_twice(&world, &node).await }).await;
 }
 
 async fn read_twice(world: &World, node: &SimNode) -> Result<()> {
@@ -333,13 +337,7 @@ async fn read_snapshot(
 
 /// Puts some extents together, as compaction and commands do.
 pub async fn rewriter(world: Arc<World>) {
-    for _ in 0..3 {
-        let gap = world.draw(|rng| rng.below(world.plan.horizon.as_millis() as u64 / 3 + 1));
-        sleep(Duration::from_millis(gap)).await;
-        let Some(node) = world.any_node() else { continue };
-        let (own, of) = (Arc::clone(&world), Arc::clone(&node));
-        let _ = node.run(&world, async move { rewrite(&own, &of).await }).await;
-    }
+    now_and_then(&world, 3, |world, node| async move { rewrite(&world, &node).await }).await;
 }
 
 async fn rewrite(world: &World, node: &SimNode) -> Result<()> {
@@ -378,13 +376,7 @@ async fn read_batches(world: &World, node: &SimNode, extent: &Extent) -> Result<
 
 /// Removes extents, as a command does.
 pub async fn remover(world: Arc<World>) {
-    for _ in 0..world.plan.removals {
-        let gap = world.draw(|rng| rng.below(world.plan.horizon.as_millis() as u64 / world.plan.removals as u64 + 1));
-        sleep(Duration::from_millis(gap)).await;
-        let Some(node) = world.any_node() else { continue };
-        let (own, of) = (Arc::clone(&world), Arc::clone(&node));
-        let _ = node.run(&world, async move { remove(&own, &of).await }).await;
-    }
+    now_and_then(&world, world.plan.removals, |world, node| async move { remove(&world, &node).await }).await;
 }
 
 async fn remove(world: &World, node: &SimNode) -> Result<()> {

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kyma_core::catalog::{JournalState, Recovery};
 use kyma_core::{ExtentId, Result};
 use kyma_worker::journal::replay::{Flaw, Replayed, replay};
 use kyma_worker::journal::{has_moved, list};
-use tokio::time::sleep;
 
 use crate::node::sound_store;
 use crate::world::World;
@@ -17,8 +15,7 @@ use crate::world::World;
 /// Looks at the journal now and then.
 pub async fn auditor(world: Arc<World>) {
     for _ in 0..3 {
-        let horizon = world.plan.horizon.as_millis() as u64;
-        sleep(Duration::from_millis(world.draw(|rng| rng.below(horizon / 2 + 1)))).await;
+        world.gap(2).await;
         judge_journal(&world).await;
     }
 }

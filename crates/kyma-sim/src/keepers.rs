@@ -7,7 +7,7 @@ use kyma_core::time::TimeRange;
 use kyma_core::{Error, Result};
 use tokio::time::sleep;
 
-use crate::clients::{DATABASE, check_snapshot, pinned};
+use crate::clients::{DATABASE, check_snapshot, now_and_then, pinned};
 use crate::node::SimNode;
 use crate::world::World;
 
@@ -18,12 +18,7 @@ const UNDROPS_MAX: usize = 4;
 
 /// Long queries: each holds a snapshot for longer than removed extents are kept, and reads all of it now and then.
 pub async fn holder(world: Arc<World>) {
-    for _ in 0..2 {
-        gap(&world, 2).await;
-        let Some(node) = world.any_node() else { continue };
-        let (own, of) = (Arc::clone(&world), Arc::clone(&node));
-        let _ = node.run(&world, async move { read_for_long(&own, &of).await }).await;
-    }
+    now_and_then(&world, 2, |world, node| async move { read_for_long(&world, &node).await }).await;
 }
 
 async fn read_for_long(world: &World, node: &SimNode) -> Result<()> {
@@ -41,7 +36,7 @@ async fn read_for_long(world: &World, node: &SimNode) -> Result<()> {
 /// Drops tables, and undoes most of it.
 pub async fn dropper(world: Arc<World>) {
     for _ in 0..world.plan.drops {
-        gap(&world, world.plan.drops).await;
+        world.gap(world.plan.drops).await;
         let Some(node) = world.any_node() else { continue };
         let (own, of) = (Arc::clone(&world), Arc::clone(&node));
         let _ = node.run(&world, async move { drop_one(&own, &of).await }).await;
@@ -85,9 +80,4 @@ async fn undrop_one(world: &World, node: &SimNode) -> Result<()> {
     let undone = node.catalog.undrop_table(table.id, name).await.map(drop);
     node.ingester.forget_table(DATABASE, name);
     undone
-}
-
-async fn gap(world: &World, parts: usize) {
-    let horizon = world.plan.horizon.as_millis() as u64;
-    sleep(Duration::from_millis(world.draw(|rng| rng.below(horizon / parts.max(1) as u64 + 1)))).await;
 }

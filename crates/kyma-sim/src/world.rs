@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kyma_core::format::Formats;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::bucket::Bucket;
@@ -173,6 +173,12 @@ impl World {
     /// The node at a place, if it is up.
     pub fn node(&self, slot: usize) -> Option<Arc<SimNode>> {
         self.nodes.lock().get(slot)?.clone()
+    }
+
+    /// Waits for a while: a part of the run at most, as one of so many things that are spread over it.
+    pub async fn gap(&self, parts: usize) {
+        let horizon = self.plan.horizon.as_millis() as u64;
+        sleep(Duration::from_millis(self.draw(|rng| rng.below(horizon / parts.max(1) as u64 + 1)))).await;
     }
 
     /// Any node that is up.

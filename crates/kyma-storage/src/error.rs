@@ -8,6 +8,12 @@ pub(crate) fn is_transient(error: &StoreError) -> bool {
     matches!(error, StoreError::Generic { .. } | StoreError::JoinError { .. })
 }
 
+/// An answer with fewer bytes than were asked for, where there are more. It may pass.
+pub(crate) fn short(received: usize, wanted: u64) -> StoreError {
+    let source = format!("the answer has {received} of {wanted} bytes").into();
+    StoreError::Generic { store: "kyma", source }
+}
+
 /// Whether the store says that it cannot do what was asked, ever.
 pub(crate) fn is_unsupported(error: &StoreError) -> bool {
     matches!(error, StoreError::NotSupported { .. } | StoreError::NotImplemented { .. })

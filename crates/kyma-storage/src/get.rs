@@ -5,6 +5,7 @@
 //! 3. An attempt that is slow, as `hedge` says, is asked a second time if the gate has room: a busy node never hedges.
 //! 4. The first answer that settles it wins; the other request is dropped with its connection. An error that may pass
 //!    settles nothing while the other request is under way.
+//! 5. An answer with less than was asked for is such an error, unless the object ends there.
 //!
 //! Dropping the call drops its requests and gives its place back.
 
@@ -18,7 +19,7 @@ use kyma_core::profile::IoCounters;
 use object_store::{ObjectStoreExt, Result, path::Path};
 use tokio::time::{Instant, timeout};
 
-use crate::error::is_transient;
+use crate::error::{is_transient, short};
 use crate::gate::{Permit, QueryId};
 use crate::retry::{Failure, call};
 use crate::store::Store;
@@ -38,9 +39,14 @@ impl Get<'_> {
         self.store.gate.enter(self.query(), self.bytes()).await
     }
 
-    /// What the store has of the range; the permit is held meanwhile.
+    /// What the store has of the range: all of it, or less where the object ends before. The permit is held meanwhile.
     pub(crate) async fn run(&self, _permit: &Permit) -> Result<Bytes, Failure> {
-        let (found, _) = call(self.store.policy, &self.store.budget, || self.attempt()).await?;
+        let whole = || async {
+            let found = self.attempt().await?;
+            let settled = found.len() as u64 == self.bytes() || self.ends_early().await;
+            if settled { Ok(found) } else { Err(short(found.len(), self.bytes())) }
+        };
+        let (found, _) = call(self.store.policy, &self.store.budget, whole).await?;
         self.counters.received(found.len() as u64);
         self.store.metrics.get_bytes.inc_by(found.len() as u64);
         Ok(found)
@@ -49,6 +55,11 @@ impl Get<'_> {
     /// How many bytes are asked for.
     pub(crate) fn bytes(&self) -> u64 {
         self.range.end - self.range.start
+    }
+
+    /// Whether the store says that the object ends before the range does.
+    async fn ends_early(&self) -> bool {
+        self.store.inner.head(self.path).await.is_ok_and(|meta| meta.size < self.range.end)
     }
 
     fn query(&self) -> QueryId {

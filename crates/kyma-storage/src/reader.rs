@@ -34,6 +34,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::cache::{Cost, RangeKey};
+use crate::error::{explain, short};
 use crate::flights::{Claim, Flight, Theirs};
 use crate::gate::Permit;
 use crate::get::Get;
@@ -45,8 +46,6 @@ use crate::store::Store;
 const GAP_BYTES_MAX: u64 = 64 * 1024;
 /// Largest request made of several ranges.
 const REQUEST_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Answers with fewer bytes than asked before a range is given up.
-const SHORT_ANSWERS_MAX: usize = 4;
 /// Requests of one call that run at a time.
 const REQUESTS_IN_FLIGHT: usize = 8;
 
@@ -120,31 +119,13 @@ impl Extent {
 
     /// One request of one range, with retries.
     async fn fetch(&self, get: &Get<'_>, permit: Permit) -> Result<Bytes> {
-        let mut received = 0;
-        for _ in 0..SHORT_ANSWERS_MAX {
-            let found = match get.run(&permit).await {
-                Ok(found) => found,
-                Err(failure) => {
-                    let error = match failure {
-                        Failure::Said(cause @ StoreError::NotFound { .. }, _) => self.missing(cause),
-                        failure => failure.explain("read a range", &self.object),
-                    };
-                    return Err(self.store.count(self.too_short(&get.range).await.unwrap_or(error)));
-                }
-            };
-            if found.len() as u64 == get.bytes() {
-                return Ok(found);
-            }
-            received = found.len();
-            if let Some(error) = self.too_short(&get.range).await {
-                return Err(self.store.count(error));
-            }
-        }
-        let about = format!("object={:?} range={:?} received={received}", self.object, get.range);
-        Err(self.store.count(Error::unavailable(
-            "store.unavailable",
-            format!("the object store answers with less than it has: {about}"),
-        )))
+        let error = match get.run(&permit).await {
+            Ok(found) if found.len() as u64 == get.bytes() => return Ok(found),
+            Ok(found) => explain("read a range", &self.object, short(found.len(), get.bytes())),
+            Err(Failure::Said(cause @ StoreError::NotFound { .. }, _)) => self.missing(cause),
+            Err(failure) => failure.explain("read a range", &self.object),
+        };
+        Err(self.store.count(self.too_short(&get.range).await.unwrap_or(error)))
     }
 
     /// The error of an extent whose object is not there. Nothing that the reader asked for is wrong: its snapshot may be

@@ -28,7 +28,7 @@ impl World {
         settings.options = proxy.options().clone();
         settings.request_timeout = Duration::from_millis(request_millis);
         settings.attempt_timeout = Duration::from_millis(400);
-        settings.attempts_max = 30;
+        settings.attempts_max = 100;
         settings.hedge_percent_max = 0;
         settings.cache_memory_bytes = 0;
         let store = kyma_storage::open(&settings).await.unwrap();
@@ -48,7 +48,7 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_that_succeeds_is_there_byte_for_byte() {
-    let world = World::new(20_000).await;
+    let world = World::new(60_000).await;
     let faults = [
         Fault::Status(500),
         Fault::Status(503),
@@ -88,7 +88,7 @@ async fn a_put_that_cannot_succeed_says_so_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_is_right_or_says_that_it_cannot_be() {
-    let world = World::new(20_000).await;
+    let world = World::new(60_000).await;
     world.store.put("extents/a", Bytes::from(sample(10_000))).await.unwrap();
     let want = Bytes::from(sample(10_000)).slice(1_000..3_000);
     for fault in [
@@ -107,6 +107,8 @@ async fn a_read_is_right_or_says_that_it_cannot_be() {
             assert_eq!(result.unwrap_or_else(|error| panic!("{fault:?}: {error:?}")), want, "{fault:?}");
         }
     }
+    world.proxy.set(&[Rule::new(&[Method::GET], Fault::Shorten).times(8)]);
+    assert_eq!(world.read("extents/a", 1_000..3_000).await.unwrap(), want, "eight short answers in a row");
     world.proxy.set(&[Rule::new(&[Method::GET], Fault::NotFound)]);
     let error = world.read("extents/a", 0..10).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Unavailable, "store.object_missing"));

@@ -161,13 +161,17 @@ class Node:
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) * 1024
 
+    def series(self):
+        """Value by name and labels."""
+        lines = self.get("/metrics")[1].decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#") and " " in line)
+        return {name: float(value) for name, value in pairs}
+
     def metrics(self):
         """Value by name; of families with labels the sum."""
         values = collections.Counter()
-        for line in self.get("/metrics")[1].decode().splitlines():
-            if not line.startswith("#") and " " in line:
-                name, value = line.rsplit(" ", 1)
-                values[name.split("{")[0]] += float(value)
+        for name, value in self.series().items():
+            values[name.split("{")[0]] += value
         return values
 
     def stop(self):
@@ -329,7 +333,7 @@ class Watch(threading.Thread):
         asking = threading.Thread(target=self.ask, daemon=True)
         asking.start()
         while not self.over.wait(SAMPLE_SECONDS):
-            sample = dict(at=time.monotonic(), rss=self.node.resident_bytes(), extents=self.catalog.live_extents())
+            sample = dict(at=time.monotonic(), rss=self.node.resident_bytes(), extents=self.catalog.live_extents(), series=self.node.series())
             self.samples.append(sample)
             if shutil.disk_usage(self.folder).free < DISK_FREE_BYTES_MIN:
                 say("the disk is almost full: nothing more can be learned here")
@@ -444,6 +448,7 @@ def main():
     parser.add_argument("--max-mb-per-second", type=float, help="never more than this, where the disk is small")
     parser.add_argument("--catalog-url", help="an empty database to use instead of a throw-away PostgreSQL")
     parser.add_argument("--set", action="append", default=[], metavar="KYMA_NAME=VALUE", help="a setting of the node")
+    parser.add_argument("--samples", help="write what was seen of the node there, a line of JSON every two seconds")
     parser.add_argument("--out", help="write the page there, and its picture beside it")
     args = parser.parse_args()
     if not pathlib.Path(args.bin).exists():
@@ -482,6 +487,8 @@ def soak(args, node, catalog, folder):
     watch.over.set()
     watch.join()
     after = node.metrics()
+    if args.samples:
+        pathlib.Path(args.samples).write_text("".join(json.dumps(sample | {"minute": (sample["at"] - begun) / 60}) + "\n" for sample in watch.samples))
     extents_at_the_end = catalog.live_extents()
     say("letting background work come to rest")
     waited, orphans, tasks = settle(node, catalog)

@@ -107,6 +107,13 @@ impl Tasks for PostgresCatalog {
         current(task, failed)
     }
 
+    async fn give_back(&self, task: TaskId, token: i64) -> Result<()> {
+        let sql = "UPDATE tasks SET state = 'queued', attempts = greatest(attempts - 1, 0), run_at = now(), \
+                   lease_until = NULL, changed_at = clock_timestamp() WHERE id = $1 AND token = $2 AND state = 'running'";
+        let given = self.change("give back", sql, &[&task.0, &token]).await?;
+        current(task, given)
+    }
+
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
         let rows = self.rows("recent", RECENT, &[&bounded(limit)]).await?;
         rows.iter().map(read_status).collect()

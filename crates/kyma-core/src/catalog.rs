@@ -494,6 +494,9 @@ pub trait Tasks: Send + Sync {
     /// Gives a task back with an error: retried with backoff, then parked. `Conflict` when the token is not current.
     async fn fail(&self, task: TaskId, token: i64, error: &str) -> Result<()>;
 
+    /// Gives a task back untried, due at once: the attempt does not count. `Conflict` when the token is not current.
+    async fn give_back(&self, task: TaskId, token: i64) -> Result<()>;
+
     /// The latest tasks, newest first.
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>>;
 

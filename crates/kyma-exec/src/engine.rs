@@ -9,7 +9,6 @@
 mod parts;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -115,20 +114,21 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|error| Error::internal("threads for queries do not start").because(error))?;
-        let memory = Arc::new(AtomicUsize::new(0));
+        let snapshots = Snapshots::new(Arc::clone(&parts.catalog));
+        let shared = Arc::new(Shared {
+            store: parts.store,
+            external: parts.settings.external_files()?,
+            formats: parts.formats,
+            manifests: Manifests::new(parts.catalog, parts.settings.manifest_cache_bytes),
+            footers: Footers::new(parts.settings.footer_cache_bytes),
+            settings: parts.settings,
+            memory: Arc::default(),
+            holds: Holds::default(),
+        });
         let work = Work {
-            snapshots: Snapshots::new(Arc::clone(&parts.catalog)),
-            metrics: QueryMetrics::register(parts.registry, Arc::clone(&memory)),
-            shared: Arc::new(Shared {
-                store: parts.store,
-                external: parts.settings.external_files()?,
-                formats: parts.formats,
-                manifests: Manifests::new(parts.catalog, parts.settings.manifest_cache_bytes),
-                footers: Footers::new(parts.settings.footer_cache_bytes),
-                settings: parts.settings,
-                memory,
-                holds: Holds::default(),
-            }),
+            snapshots,
+            metrics: QueryMetrics::register(parts.registry, Arc::clone(&shared)),
+            shared,
             frontends: parts.frontends,
             clock: parts.clock,
         };

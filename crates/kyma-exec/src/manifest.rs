@@ -110,6 +110,11 @@ impl Manifests {
         })
     }
 
+    /// Bytes that the kept lists hold, about.
+    pub fn held_bytes(&self) -> u64 {
+        self.cache.weighted_size()
+    }
+
     /// Whether what was listed as of an earlier sequence was all of it.
     pub async fn check_complete(&self, database: DatabaseId, at: Sequence) -> Result<()> {
         check_complete(&*self.catalog, database, at).await

@@ -1,7 +1,7 @@
 //! What queries cost, as the node's metrics: every profile is added up here, whether its query was answered or not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kyma_core::Kind;
@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::request::QueryError;
+use crate::scope::Shared;
 
 /// The language of a query; one that no frontend speaks is `unknown`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,16 +61,31 @@ pub struct QueryMetrics {
     spilled_bytes: Counter,
 }
 
-/// The memory that queries hold now.
+/// What queries, and caches for them, hold in memory now.
 #[derive(Debug)]
-struct MemoryInUse(Arc<AtomicUsize>);
+struct MemoryInUse(Arc<Shared>);
 
 impl Collector for MemoryInUse {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let gauge = ConstGauge::new(self.0.load(Ordering::Relaxed) as i64);
-        let help = "Bytes of memory that running queries hold";
-        let encoder = encoder.encode_descriptor("kyma_query_memory", help, Some(&Unit::Bytes), gauge.metric_type())?;
-        gauge.encode(encoder)
+        let shared = &self.0;
+        let gauges = [
+            (
+                "kyma_query_memory",
+                "Bytes of memory that running queries hold",
+                shared.memory.load(Ordering::Relaxed) as u64,
+            ),
+            ("kyma_query_footers", "Bytes of memory that cached footers of extents hold", shared.footers.held_bytes()),
+            (
+                "kyma_query_manifests",
+                "Bytes of memory that cached lists of extents hold",
+                shared.manifests.held_bytes(),
+            ),
+        ];
+        for (name, help, bytes) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, Some(&Unit::Bytes), gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 
@@ -94,8 +110,13 @@ impl Default for QueryMetrics {
 }
 
 impl QueryMetrics {
-    /// Metrics in `registry`, with the bytes that queries hold in `memory`.
-    pub fn register(registry: &mut Registry, memory: Arc<AtomicUsize>) -> Self {
+    /// Metrics in `registry`, with what the queries and caches of `shared` hold.
+    pub fn register(registry: &mut Registry, shared: Arc<Shared>) -> Self {
+        registry.register_collector(Box::new(MemoryInUse(shared)));
+        Self::of(registry)
+    }
+
+    fn of(registry: &mut Registry) -> Self {
         let metrics = QueryMetrics::default();
         let help = "Queries, by language and by how they ended: ok, or the kind of the error";
         registry.register("kyma_queries", help, metrics.queries.clone());
@@ -120,7 +141,6 @@ impl QueryMetrics {
         registry.register("kyma_query_considered", help, metrics.considered.clone());
         let help = "Extents or blocks that were not read, by level and reason";
         registry.register("kyma_query_pruned", help, metrics.pruned.clone());
-        registry.register_collector(Box::new(MemoryInUse(memory)));
         metrics
     }
 
@@ -169,7 +189,7 @@ mod tests {
     #[test]
     fn a_profile_becomes_lines_of_prometheus() {
         let mut registry = Registry::default();
-        let metrics = QueryMetrics::register(&mut registry, Arc::new(AtomicUsize::new(77)));
+        let metrics = QueryMetrics::of(&mut registry);
         let mut profile = Profile { store_requests: 3, store_dollars: 0.5, spilled_bytes: 9, ..Profile::default() };
         profile.blocks.considered = 10;
         profile.blocks.pruned.insert(Reason::Terms, 7);
@@ -188,7 +208,6 @@ mod tests {
             "kyma_query_store_requests_total 3",
             "kyma_query_store_dollars_total 0.5",
             "kyma_query_spilled_bytes_total 9",
-            "kyma_query_memory_bytes 77",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }

@@ -4,18 +4,26 @@
 //!    are refused by the kernel, which every client may retry.
 //! 2. Connections taken a moment ago get [`LINGER_TIME`] to send their request and be answered.
 //! 3. Idle connections are closed; each other one after the answer that is under way.
+//!
+//! There are so many connections at once; who comes then waits in the kernel's line until one is closed. A connection is
+//! closed when it sends no whole head of a request for a while, at its start or after an answer (HTTP/1), or no longer
+//! answers pings (HTTP/2).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -24,16 +32,33 @@ const LINGER_TIME: Duration = Duration::from_millis(100);
 /// Pause after the port could not take a connection: mostly no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// What connections may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// So many at once.
+    pub(crate) connections_max: usize,
+    /// So long without a whole head of a request, or an answer to a ping.
+    pub(crate) idle: Duration,
+    /// How many there are.
+    pub(crate) open: Gauge,
+}
+
 /// Serves `router` until `stop`, and then until every connection is closed. Dropped, it breaks them off.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
+    let mut full = false;
     loop {
+        let has_room = connections.len() < limits.connections_max.max(1);
+        if !has_room && !full {
+            tracing::warn!("there is no room for more connections: connections={}", connections.len());
+        }
+        full = !has_room;
         tokio::select! {
             // The port comes first: what has connected when the node stops is answered.
             biased;
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, _from)) => {
-                    connections.spawn(connection(stream, router.clone(), graceful.watcher()));
+                    connections.spawn(connection(stream, router.clone(), limits.idle, graceful.watcher()));
                 }
                 Err(error) => {
                     tracing::warn!("a connection cannot be taken: {error}");
@@ -43,6 +68,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             Some(_ended) = connections.join_next() => {}
             () = stop.cancelled() => break,
         }
+        limits.open.set(connections.len() as i64);
     }
     drop(listener);
     tokio::time::sleep(LINGER_TIME).await;
@@ -50,13 +76,29 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
 }
 
 /// Serves one connection, HTTP/1 or HTTP/2, to its end.
-async fn connection(stream: TcpStream, router: Router, watcher: Watcher) {
+async fn connection(stream: TcpStream, router: Router, idle: Duration, watcher: Watcher) {
     // Answers are small: waiting to fill a packet only adds delay. Not being able to say so is no reason to fail.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.map_request(|request: Request<_>| request.map(Body::new)));
-    let builder = Builder::new(TokioExecutor::new());
+    let asked = Arc::new(Notify::new());
+    let first = Arc::clone(&asked);
+    let service = TowerToHyperService::new(router.map_request(move |request: Request<_>| {
+        asked.notify_one();
+        request.map(Body::new)
+    }));
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(idle).keep_alive_timeout(idle);
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(serving).await {
-        tracing::debug!("a connection broke off: {error}");
+    // Until the protocol is known, nothing else bounds the wait.
+    let silent = async {
+        if timeout(idle, first.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = watcher.watch(serving) => if let Err(error) = ended {
+            tracing::debug!("a connection broke off: {error}");
+        },
+        () = silent => tracing::debug!("a connection was closed: it asked nothing"),
     }
 }

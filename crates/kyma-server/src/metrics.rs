@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     pub(crate) requests: Family<RequestLabels, Counter>,
     pub(crate) seconds: Family<RouteLabels, Histogram>,
     pub(crate) requests_running: Gauge,
+    pub(crate) connections: Gauge,
     pub(crate) queries_running: Gauge,
     pub(crate) queries_waiting: Gauge,
     pub(crate) ready: Gauge,
@@ -86,6 +87,7 @@ impl Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16))),
             requests_running: Gauge::default(),
+            connections: Gauge::default(),
             queries_running: Gauge::default(),
             queries_waiting: Gauge::default(),
             ready: Gauge::default(),
@@ -98,6 +100,7 @@ impl Metrics {
         registry.register_with_unit("kyma_http_request_duration", help, Unit::Seconds, metrics.seconds.clone());
         let help = "HTTP requests whose answer was not sent to its end yet";
         registry.register("kyma_http_requests_running", help, metrics.requests_running.clone());
+        registry.register("kyma_http_connections", "HTTP connections that are open", metrics.connections.clone());
         registry.register("kyma_queries_running", "Queries that run", metrics.queries_running.clone());
         registry.register("kyma_queries_waiting", "Queries that wait for a turn", metrics.queries_waiting.clone());
         registry.register("kyma_ready", "Whether the node is ready: 1 or 0", metrics.ready.clone());

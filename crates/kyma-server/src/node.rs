@@ -184,7 +184,12 @@ impl Node {
         };
         let (mut http_tasks, mut grpc_tasks, mut background) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         grpc_tasks.spawn(serve_grpc(grpc, state.clone(), stop.grpc.clone()));
-        http_tasks.spawn(listen::serve(http, http::router(state.clone()), stop.http.clone()));
+        let limits = listen::Limits {
+            connections_max: state.settings.connections_max,
+            idle: Duration::from_secs(state.settings.idle_seconds.max(1)),
+            open: state.metrics.connections.clone(),
+        };
+        http_tasks.spawn(listen::serve(http, http::router(state.clone()), limits, stop.http.clone()));
         background.spawn(health::watch(state.clone(), stop.heartbeat.clone()));
         let period = Duration::from_secs(state.settings.heartbeat_seconds.max(1));
         let engine = state.engine.clone();

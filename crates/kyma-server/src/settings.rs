@@ -108,6 +108,10 @@ pub struct Settings {
     pub zone: String,
     /// The database of requests that name none.
     pub default_database: String,
+    /// HTTP connections at once; who comes then waits until one is closed.
+    pub connections_max: usize,
+    /// Seconds that a connection may send no whole head of a request before it is closed.
+    pub idle_seconds: u64,
     /// Queries that run at once.
     pub queries_max: usize,
     /// Queries that wait for their turn; more are answered 429.
@@ -140,6 +144,8 @@ impl Default for Settings {
             roles: Role::ALL.to_vec(),
             zone: String::new(),
             default_database: "default".to_owned(),
+            connections_max: 4_096,
+            idle_seconds: 120,
             queries_max: 16,
             queries_waiting_max: 256,
             query_seconds: 60,

@@ -70,6 +70,7 @@ pub async fn catalog_suite(catalog: Arc<dyn Catalog>) {
     queue::tasks_are_claimed_exactly_once(&catalog).await;
     queue::a_stale_token_is_refused(&catalog).await;
     queue::failures_are_retried_then_parked(&catalog).await;
+    queue::a_task_that_is_given_back_was_not_tried(&catalog).await;
     queue::tasks_wait_for_their_time_and_go_by_priority(&catalog).await;
     queue::open_tasks_are_listed_and_parked_ones_are_queued_anew(&catalog).await;
     queue::nodes_come_and_go(&catalog).await;

@@ -111,6 +111,7 @@ counted! {
         fn renew(task: TaskId, token: i64, lease: Duration) -> ();
         fn complete(task: TaskId, token: i64) -> ();
         fn fail(task: TaskId, token: i64, error: &str) -> ();
+        fn give_back(task: TaskId, token: i64) -> ();
         fn recent(limit: usize) -> Vec<TaskStatus>;
         fn open_tasks(kind: &str, parked_within: Duration, limit: usize) -> Vec<TaskStatus>;
         fn task_counts() -> Vec<TaskCount>;

@@ -54,7 +54,19 @@ pub struct Worker {
 /// How the run of a handler ended.
 enum Ended {
     Done(Result<()>),
+    /// The node leaves: the task was not done, and that says nothing against it.
+    Stopped,
     LeaseLost,
+}
+
+impl Ended {
+    /// What the handler says; that it was cancelled counts for an end by `stop` when there was one.
+    fn of(said: Result<Result<()>, tokio::task::JoinError>, stop: &CancellationToken) -> Ended {
+        match said.unwrap_or_else(|error| Err(broken(&error))) {
+            Err(error) if error.kind() == Kind::Cancelled && stop.is_cancelled() => Ended::Stopped,
+            result => Ended::Done(result),
+        }
+    }
 }
 
 impl Worker {
@@ -184,6 +196,10 @@ impl Worker {
                 tracing::warn!(kind = task.kind, task = %task.id, "a task's lease was lost while it ran");
                 return;
             }
+            Ended::Stopped => {
+                self.count(task, "stopped");
+                self.catalog.give_back(task.id, task.token).await
+            }
             Ended::Done(Ok(())) => {
                 self.count(task, "completed");
                 self.complete(task).await
@@ -257,8 +273,8 @@ impl Worker {
         loop {
             tokio::select! {
                 biased;
-                Some(joined) = running.join_next() => return Ended::Done(joined.unwrap_or_else(|error| Err(broken(&error)))),
-                () = &mut given_up => return Ended::Done(Err(Error::cancelled("worker.stopped", "the node stopped"))),
+                Some(joined) = running.join_next() => return Ended::of(joined, &stop),
+                () = &mut given_up => return Ended::Stopped,
                 () = tokio::time::sleep_until(lease_end), if !planted::is(Bug::ZombieContinues) => return Ended::LeaseLost,
                 () = tokio::time::sleep_until(renew_at) => {
                     let asked_at = Instant::now();

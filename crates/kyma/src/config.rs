@@ -101,6 +101,8 @@ pub(crate) enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerConfig {
     pub(crate) default_database: String,
+    pub(crate) connections_max: usize,
+    pub(crate) idle_seconds: u64,
     pub(crate) queries_max: usize,
     pub(crate) queries_waiting_max: usize,
     pub(crate) query_seconds: u64,
@@ -119,6 +121,8 @@ impl Default for ServerConfig {
         let server = kyma_server::Settings::default();
         ServerConfig {
             default_database: server.default_database,
+            connections_max: server.connections_max,
+            idle_seconds: server.idle_seconds,
             queries_max: server.queries_max,
             queries_waiting_max: server.queries_waiting_max,
             query_seconds: server.query_seconds,
@@ -225,6 +229,8 @@ impl Config {
             roles: self.roles.clone(),
             zone: self.zone.clone(),
             default_database: self.server.default_database.clone(),
+            connections_max: self.server.connections_max,
+            idle_seconds: self.server.idle_seconds,
             queries_max: self.server.queries_max,
             queries_waiting_max: self.server.queries_waiting_max,
             query_seconds: self.server.query_seconds,

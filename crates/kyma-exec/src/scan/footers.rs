@@ -59,6 +59,11 @@ impl Footers {
         Ok(Opened { reader, source, facts: ExtentFacts::of(extent) })
     }
 
+    /// Bytes that the cached footers hold, about.
+    pub fn held_bytes(&self) -> u64 {
+        self.cache.weighted_size()
+    }
+
     /// The open extent, if it is at hand.
     pub async fn peek(&self, extent: ExtentId) -> Option<Arc<dyn SegmentReader>> {
         self.cache.get(&extent).await

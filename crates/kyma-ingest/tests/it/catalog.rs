@@ -223,6 +223,9 @@ impl Tasks for FaultyCatalog {
     async fn fail(&self, task: TaskId, token: i64, error: &str) -> Result<()> {
         self.inner.fail(task, token, error).await
     }
+    async fn give_back(&self, task: TaskId, token: i64) -> Result<()> {
+        self.inner.give_back(task, token).await
+    }
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
         self.inner.recent(limit).await
     }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod commands;
+mod connections;
 mod definitions;
 mod drain;
 mod errors;

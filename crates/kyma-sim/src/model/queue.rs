@@ -95,6 +95,15 @@ impl Tasks for Model {
         })
     }
 
+    async fn give_back(&self, task: TaskId, token: i64) -> Result<()> {
+        let now = self.now();
+        self.keep(task, token, |row| {
+            row.state = "queued";
+            row.attempts -= 1;
+            row.run_at = now;
+        })
+    }
+
     async fn recent(&self, limit: usize) -> Result<Vec<TaskStatus>> {
         let state = self.state();
         Ok(state.tasks.iter().rev().take(limit).map(shown).collect())

@@ -65,6 +65,7 @@ pub(super) async fn a_stale_token_is_refused(catalog: &Arc<dyn Catalog>) {
     refused(catalog.renew(stalled.id, stalled.token, LEASE).await, Kind::Conflict, "catalog.token_stale");
     refused(catalog.complete(stalled.id, stalled.token).await, Kind::Conflict, "catalog.token_stale");
     refused(catalog.fail(stalled.id, stalled.token, "late").await, Kind::Conflict, "catalog.token_stale");
+    refused(catalog.give_back(stalled.id, stalled.token).await, Kind::Conflict, "catalog.token_stale");
     catalog.renew(current.id, current.token, LEASE).await.unwrap();
     assert_eq!(catalog.claim(NodeId::generate(), &kinds, LEASE).await.unwrap(), None);
     catalog.complete(current.id, current.token).await.unwrap();
@@ -98,6 +99,19 @@ pub(super) async fn failures_are_retried_then_parked(catalog: &Arc<dyn Catalog>)
         let _ = catalog.fail(again.id, again.token, "given up").await;
     }
     assert_eq!(status(catalog, again.id).await.attempts, 1, "a token fails once");
+}
+
+/// A node that stops gives back what it has: the next one begins at once, with as many attempts.
+pub(super) async fn a_task_that_is_given_back_was_not_tried(catalog: &Arc<dyn Catalog>) {
+    let kinds = [unique("kind")];
+    catalog.enqueue(&NewTask { attempts_max: 1, ..task(&kinds[0], "only") }).await.unwrap();
+    for _ in 0..3 {
+        let claimed = catalog.claim(NodeId::generate(), &kinds, LEASE).await.unwrap().unwrap();
+        assert_eq!(claimed.attempt, 1);
+        catalog.give_back(claimed.id, claimed.token).await.unwrap();
+        let waiting = status(catalog, claimed.id).await;
+        assert_eq!((&*waiting.state, waiting.attempts), ("queued", 0));
+    }
 }
 
 pub(super) async fn tasks_wait_for_their_time_and_go_by_priority(catalog: &Arc<dyn Catalog>) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use kyma_core::catalog::{Catalog, ClaimedTask, NewTask, Tasks};
+use kyma_core::catalog::{Catalog, ClaimedTask, NewTask, TaskStatus, Tasks};
 use kyma_core::{Error, Result};
 use kyma_worker::{TaskHandler, Worker, WorkerSettings};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ enum Does {
     Sleeps(Duration),
     Fails,
     Panics,
+    WaitsForStop,
 }
 
 #[derive(Debug)]
@@ -32,12 +33,16 @@ impl TaskHandler for Handler {
         "test"
     }
 
-    async fn run(&self, _task: &ClaimedTask, _stop: &CancellationToken) -> Result<()> {
+    async fn run(&self, _task: &ClaimedTask, stop: &CancellationToken) -> Result<()> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         match self.does {
             Does::Sleeps(time) => tokio::time::sleep(time).await,
             Does::Fails => return Err(Error::internal("it went wrong")),
             Does::Panics => panic!("a handler's own mistake"),
+            Does::WaitsForStop => {
+                stop.cancelled().await;
+                return Err(Error::cancelled("worker.stopped", "the node stopped"));
+            }
         }
         Ok(())
     }
@@ -72,10 +77,9 @@ async fn enqueue(bench: &Bench, attempts_max: i32) {
     assert!(bench.catalog.enqueue(&task).await.unwrap());
 }
 
-async fn state(bench: &Bench) -> (String, Option<String>) {
+async fn status(bench: &Bench) -> TaskStatus {
     let recent = bench.catalog.recent(1_000).await.unwrap();
-    let status = recent.into_iter().find(|status| status.kind == "test").unwrap();
-    (status.state, status.error)
+    recent.into_iter().find(|status| status.kind == "test").unwrap()
 }
 
 /// The lease is renewed while the handler runs, so no other worker takes the task.
@@ -85,7 +89,7 @@ async fn a_task_longer_than_its_lease_runs_once() {
     let handler = handler(Does::Sleeps(Duration::from_millis(1_500)));
     let workers = [worker(&bench, &handler, 600), worker(&bench, &handler, 600)];
     enqueue(&bench, 3).await;
-    bench.run_until(&workers, until(|| async { state(&bench).await.0 == "done" })).await;
+    bench.run_until(&workers, until(|| async { status(&bench).await.state == "done" })).await;
     assert_eq!(handler.runs.load(Ordering::SeqCst), 1);
 }
 
@@ -96,9 +100,9 @@ async fn failures_and_panics_park_the_task_with_its_error() {
         let handler = handler(does);
         enqueue(&bench, 2).await;
         let workers = [worker(&bench, &handler, 5_000)];
-        bench.run_until(&workers, until(|| async { state(&bench).await.0 == "parked" })).await;
+        bench.run_until(&workers, until(|| async { status(&bench).await.state == "parked" })).await;
         assert_eq!(handler.runs.load(Ordering::SeqCst), 2);
-        let error = state(&bench).await.1.unwrap();
+        let error = status(&bench).await.error.unwrap();
         assert!(error.contains(words), "{error}");
     }
 }
@@ -112,8 +116,20 @@ async fn shutdown_ends_in_time_and_gives_the_task_back() {
     let begun = Instant::now();
     bench.run_until(&workers, until(|| async { handler.runs.load(Ordering::SeqCst) == 1 })).await;
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    let (state, error) = state(&bench).await;
-    assert_eq!(state, "queued", "{error:?}");
+    let given_back = status(&bench).await;
+    assert_eq!((&*given_back.state, given_back.attempts), ("queued", 0), "{given_back:?}");
+}
+
+/// A handler that hears the stop and says that it was cancelled has not failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_ends_because_the_node_stops_has_not_failed() {
+    let bench = Bench::new().await;
+    let handler = handler(Does::WaitsForStop);
+    enqueue(&bench, 1).await;
+    let workers = [worker(&bench, &handler, 60_000)];
+    bench.run_until(&workers, until(|| async { handler.runs.load(Ordering::SeqCst) == 1 })).await;
+    let given_back = status(&bench).await;
+    assert_eq!((&*given_back.state, given_back.attempts), ("queued", 0), "{given_back:?}");
 }
 
 /// Many nodes enqueue a periodic task; it runs once a period, not once a period and node.

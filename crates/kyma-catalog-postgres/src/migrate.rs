@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "add upkeep", include_str!("../../../migrations/0004_add_upkeep.sql")),
     (5, "add journals", include_str!("../../../migrations/0005_add_journals.sql")),
     (6, "add history", include_str!("../../../migrations/0006_add_history.sql")),
+    (7, "add caching", include_str!("../../../migrations/0007_add_caching.sql")),
 ];
 
 pub(crate) async fn run(url: &str, settings: &CatalogSettings) -> Result<()> {

@@ -49,6 +49,39 @@ impl RetentionPolicy {
     }
 }
 
+/// The kind of a caching policy, as the catalog keeps it.
+pub const CACHING: &str = "caching";
+
+/// How young data is that should be near, in Kusto's words: `{"DataHotSpan":"7.00:00:00","IndexHotSpan":"7.00:00:00"}`.
+/// Data and index are one in kyma: the longer span counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachingPolicy {
+    /// Nanoseconds back from now, not negative; what is longer than a datetime can say is `i64::MAX`.
+    pub hot: i64,
+}
+
+impl CachingPolicy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// `Invalid` with code `policy.caching` for anything but an object of one of these properties, or both.
+    pub fn parse(json: &str) -> Result<Self> {
+        let wrong =
+            |why: &str| Error::invalid("policy.caching", format!("the caching policy is not understood: {why}"));
+        let parsed: Json = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
+        let Json::Object(said) = parsed else { return Err(wrong("it is not an object")) };
+        let mut hot = None;
+        for (name, value) in &said {
+            if !matches!(name.as_str(), "DataHotSpan" | "IndexHotSpan") {
+                return Err(wrong(&format!("it has no property '{name}'")));
+            }
+            let span = value.as_str().and_then(period);
+            hot = hot.max(Some(span.ok_or_else(|| wrong(&format!("the value of '{name}' does not fit: {value}")))?));
+        }
+        hot.map(|hot| CachingPolicy { hot }).ok_or_else(|| wrong("it says nothing"))
+    }
+}
+
 /// The kind of a deduplication policy, kyma's own.
 pub const DEDUPLICATION: &str = "deduplication";
 
@@ -122,6 +155,24 @@ mod tests {
             (r#"{"Recoverability":"Perhaps"}"#, None),
             (r#"{"Softdeleteperiod":"1.00:00:00"}"#, None),
             ("{}", Some((None, None))),
+            ("[]", None),
+        ] {
+            assert_eq!(read(json), wanted, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_longer_span_is_hot() {
+        let read = |json: &str| CachingPolicy::parse(json).ok().map(|policy| policy.hot);
+        for (json, wanted) in [
+            (r#"{"DataHotSpan":"1.00:00:00","IndexHotSpan":"2.00:00:00"}"#, Some(2 * time::DAY)),
+            (r#"{"DataHotSpan":"2.00:00:00","IndexHotSpan":"1.00:00:00"}"#, Some(2 * time::DAY)),
+            (r#"{"DataHotSpan":"00:00:00"}"#, Some(0)),
+            (r#"{"IndexHotSpan":"365000.00:00:00"}"#, Some(i64::MAX)),
+            (r#"{"DataHotSpan":"-1.00:00:00"}"#, None),
+            (r#"{"DataHotSpan":1}"#, None),
+            (r#"{"Hot":"1.00:00:00"}"#, None),
+            ("{}", None),
             ("[]", None),
         ] {
             assert_eq!(read(json), wanted, "{json}");

@@ -2,7 +2,7 @@
 //!
 //! 1. One small statement pins every database and tells, for those this node knows, which tables' extents changed since it
 //!    last asked.
-//! 2. Tables and functions are kept by their database's schema version and read after the pin: a schema is never older than the extents it
+//! 2. Tables, functions and caching policies are kept by their database's schema version and read after the pin: a schema is never older than the extents it
 //!    reads, and a table or column that was there before the query began is seen by it.
 //! 3. The first query of a database on this node pins twice: only then it is known whose changes to ask for. What is kept of
 //!    a database is never taken back, so that an answer always continues it; databases beyond the limit are asked in full.
@@ -13,10 +13,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kyma_core::catalog::{Catalog, DatabasePin, StoredFunction, Table, TableChange};
+use kyma_core::catalog::{Catalog, DatabasePin, Policy, StoredFunction, Table, TableChange};
+use kyma_core::extent::Extent;
 use kyma_core::ids::{DatabaseId, Sequence, TableId};
+use kyma_core::policy::{CACHING, CachingPolicy};
 use kyma_core::{Error, Result, Schema, Value};
 use kyma_plan::{SchemaSource, TableSchema};
+use kyma_storage::Warmth;
 use parking_lot::Mutex;
 
 use crate::manifest::{TOO_OLD_HINT, check_complete};
@@ -40,6 +43,8 @@ pub struct PinnedDatabase {
     pub tables: Arc<BTreeMap<String, Table>>,
     /// Its stored functions by name.
     pub functions: Arc<BTreeMap<String, StoredFunction>>,
+    /// How young data of each table is hot, in nanoseconds; those without a caching policy have no entry.
+    pub hot: Arc<BTreeMap<TableId, i64>>,
     /// What changed, as of the pinned sequence or later.
     pub changes: Arc<Changes>,
 }
@@ -79,6 +84,12 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    /// How near an extent's bytes are to be kept: hot as long as its latest event is.
+    pub fn warmth(&self, extent: &Extent, now: i64) -> Warmth {
+        let hot = self.databases.values().find_map(|pinned| pinned.hot.get(&extent.table));
+        warmth(hot.copied(), extent.time.end, now)
+    }
+
     fn given(&self, name: &str) -> Option<&GivenTable> {
         self.given.as_ref().filter(|given| given.name == name)
     }
@@ -157,6 +168,7 @@ pub struct Snapshots {
 struct Schemas {
     tables: Arc<BTreeMap<String, Table>>,
     functions: Arc<BTreeMap<String, StoredFunction>>,
+    hot: Arc<BTreeMap<TableId, i64>>,
 }
 
 /// What this node knows of a database's changes: all of them up to a sequence, and some later ones.
@@ -252,14 +264,16 @@ impl Snapshots {
         let read = async {
             let tables = self.catalog.tables(database.id).await?;
             let functions = self.catalog.functions(database.id).await?;
+            let policies = self.catalog.policies(database.id).await?;
             Ok::<_, Error>(Schemas {
+                hot: Arc::new(hot(&tables.iter().map(|table| table.id).collect::<Vec<_>>(), &policies)),
                 tables: Arc::new(tables.into_iter().map(|table| (table.name.clone(), table)).collect()),
                 functions: Arc::new(functions.into_iter().map(|it| (it.name.clone(), it)).collect()),
             })
         };
-        let Schemas { tables, functions } =
+        let Schemas { tables, functions, hot } =
             self.schemas.try_get_with((database.id, schema_version), read).await.map_err(shared_error)?;
-        Ok(PinnedDatabase { id: database.id, sequence, tables, functions, changes })
+        Ok(PinnedDatabase { id: database.id, sequence, tables, functions, hot, changes })
     }
 
     /// Adds what a pin told. It told all since what was known then, and what is known is never taken back. Answers of
@@ -285,6 +299,27 @@ impl Snapshots {
     }
 }
 
+/// How young data of each table is hot: as its policy says, or its database's. One that is not understood is none.
+fn hot(tables: &[TableId], policies: &[Policy]) -> BTreeMap<TableId, i64> {
+    let span = |of: Option<TableId>| {
+        let policy = policies.iter().find(|policy| policy.kind == CACHING && policy.table == of)?;
+        let read = CachingPolicy::parse(&policy.json);
+        read.inspect_err(|error| tracing::warn!(table = ?of, error = %error.chain(), "a caching policy is not followed"))
+            .ok()
+            .map(|policy| policy.hot)
+    };
+    let of_database = span(None);
+    tables.iter().filter_map(|table| Some((*table, span(Some(*table)).or(of_database)?))).collect()
+}
+
+fn warmth(hot: Option<i64>, latest: i64, now: i64) -> Warmth {
+    match hot {
+        None => Warmth::ByUse,
+        Some(hot) if latest >= now.saturating_sub(hot) => Warmth::Hot,
+        Some(_) => Warmth::Cold,
+    }
+}
+
 /// An error of a time, in the words of a query.
 fn of_time(error: Error) -> Error {
     let code = match error.code() {
@@ -304,4 +339,47 @@ fn not_yet(at: Sequence, latest: Sequence) -> Error {
 fn unknown_database(name: &str) -> Error {
     Error::not_found("query.unknown_database", format!("database does not exist: {name}"))
         .hint("a database is created by its first write")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kyma_core::time::DAY;
+
+    #[test]
+    fn a_policy_says_how_young_is_hot_and_a_table_speaks_before_its_database() {
+        let database = DatabaseId(1);
+        let policy = |table: Option<TableId>, json: &str| Policy {
+            database,
+            table,
+            kind: CACHING.to_owned(),
+            json: json.to_owned(),
+        };
+        let days = |days: i64| format!(r#"{{"DataHotSpan":"{days}.00:00:00"}}"#);
+        let one = Some(TableId(1));
+        let spans = |policies: &[Policy]| {
+            let found = hot(&[TableId(1), TableId(2)], policies);
+            [found.get(&TableId(1)).copied(), found.get(&TableId(2)).copied()]
+        };
+        assert_eq!(spans(&[]), [None, None]);
+        assert_eq!(spans(&[policy(None, &days(7))]), [Some(7 * DAY); 2]);
+        assert_eq!(spans(&[policy(one, &days(3)), policy(None, &days(7))]), [Some(3 * DAY), Some(7 * DAY)]);
+        assert_eq!(spans(&[policy(one, "{}")]), [None, None], "not understood");
+        let other = Policy { kind: "retention".to_owned(), ..policy(None, &days(7)) };
+        assert_eq!(spans(&[other]), [None, None]);
+    }
+
+    #[test]
+    fn data_is_hot_until_its_latest_event_is_too_old() {
+        for (hot, end, wanted) in [
+            (None, 0, Warmth::ByUse),
+            (Some(10), 90, Warmth::Hot),
+            (Some(10), 89, Warmth::Cold),
+            (Some(0), 100, Warmth::Hot),
+            (Some(10), i64::MAX, Warmth::Hot),
+            (Some(i64::MAX), i64::MIN + 1_000, Warmth::Hot),
+        ] {
+            assert_eq!(warmth(hot, end, 100), wanted, "{hot:?} {end}");
+        }
+    }
 }

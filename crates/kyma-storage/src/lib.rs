@@ -41,7 +41,7 @@ mod retry;
 mod settings;
 mod store;
 
-pub use cache::{BlockCache, CacheCounts, Cost, DiskCache, MemoryCache, RangeKey, TieredCache};
+pub use cache::{BlockCache, CacheCounts, Cost, DiskCache, MemoryCache, RangeKey, TieredCache, Warmth, Worth};
 pub use external::ExternalFiles;
 pub use object_store;
 pub use open::open;

@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::cache::{Cost, RangeKey};
+use crate::cache::{Cost, RangeKey, Warmth, Worth};
 use crate::error::{explain, short};
 use crate::flights::{Claim, Flight, Theirs};
 use crate::gate::Permit;
@@ -57,6 +57,7 @@ pub(crate) struct Extent {
     offset: u64,
     length: u64,
     counters: Arc<IoCounters>,
+    warmth: Warmth,
 }
 
 /// A range with its place in the caller's list, and who reads it.
@@ -77,7 +78,18 @@ impl Extent {
             offset: location.offset,
             length: location.length,
             counters,
+            warmth: Warmth::default(),
         }
+    }
+
+    /// The same, whose owner said so.
+    pub(crate) fn with(self, warmth: Warmth) -> Self {
+        Extent { warmth, ..self }
+    }
+
+    /// What a range is worth that came by a request of `bytes`.
+    fn worth(&self, bytes: u64) -> Worth {
+        Worth { cost: Cost::of_request(bytes), warmth: self.warmth }
     }
 
     /// The absolute range, if it lies within the extent.
@@ -171,13 +183,13 @@ impl Extent {
         let whole = self.fetch(&get, permit).await?;
         let mut answers = Vec::with_capacity(group.parts.len());
         let shared = group.parts.len() > 1;
-        let cost = Cost::of_request(whole.len() as u64);
+        let worth = self.worth(whole.len() as u64);
         for (place, flight) in group.parts {
             let from = (flight.key.start - group.range.start) as usize;
             let part = whole.slice(from..from + flight.key.bytes() as usize);
             // A part of a shared request is copied: a kept slice would keep the whole request in memory.
             let part = if shared { Bytes::copy_from_slice(&part) } else { part };
-            self.store.cache.put(flight.key.clone(), part.clone(), cost);
+            self.store.cache.put(flight.key.clone(), part.clone(), worth);
             flight.arrive(&part);
             answers.push((place, part));
         }
@@ -213,7 +225,7 @@ impl Extent {
     }
 
     fn keep(&self, key: &RangeKey, bytes: &Bytes) {
-        self.store.cache.put(key.clone(), bytes.clone(), Cost::of_request(key.bytes()));
+        self.store.cache.put(key.clone(), bytes.clone(), self.worth(key.bytes()));
     }
 
     /// Counts what another reader's request brought.

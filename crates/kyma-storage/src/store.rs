@@ -198,6 +198,16 @@ impl Store {
         Arc::new(Extent::new(Arc::clone(self), location, counters))
     }
 
+    /// Reads ranges of an extent whose owner said how near it is to be kept.
+    pub fn reader_of(
+        self: &Arc<Self>,
+        location: &ObjectRange,
+        counters: Arc<IoCounters>,
+        warmth: Warmth,
+    ) -> Arc<dyn RangeReader> {
+        Arc::new(Extent::new(Arc::clone(self), location, counters).with(warmth))
+    }
+
     /// All bytes of one extent, past the cache: for work that reads everything once.
     pub async fn read_whole(self: &Arc<Self>, location: &ObjectRange, counters: Arc<IoCounters>) -> Result<Bytes> {
         Extent::new(Arc::clone(self), location, counters).read_whole().await

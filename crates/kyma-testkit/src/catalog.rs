@@ -38,7 +38,7 @@ pub async fn catalog_suite(catalog: Arc<dyn Catalog>) {
     tables::names_are_swapped_or_nothing_is(&catalog).await;
     tables::a_dropped_table_is_gone_but_its_past_is_not(&catalog).await;
     definitions::mappings_have_one_name(&catalog).await;
-    definitions::functions_raise_the_schema_version(&catalog).await;
+    definitions::functions_and_policies_raise_the_schema_version(&catalog).await;
     definitions::texts_and_policies_are_kept_as_written(&catalog).await;
     definitions::operations_end_once(&catalog).await;
     extents::what_is_committed_is_read_back(&catalog).await;

@@ -39,7 +39,8 @@ impl Footers {
 
     /// The extent, opened.
     pub async fn open(&self, scope: &QueryScope, extent: &Extent) -> Result<Opened> {
-        let inner = scope.shared.store.reader(&extent.location, Arc::clone(&scope.counters));
+        let warmth = scope.snapshot.warmth(extent, scope.now);
+        let inner = scope.shared.store.reader_of(&extent.location, Arc::clone(&scope.counters), warmth);
         let source: Arc<dyn RangeReader> =
             Arc::new(IoReader { inner, runtime: scope.io.clone(), counters: Arc::clone(&scope.counters) });
         let format = scope.shared.formats.get(&extent.format)?;

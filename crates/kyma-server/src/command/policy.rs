@@ -5,7 +5,7 @@
 //! these, so it can be switched off only, until it is enforced.
 
 use kyma_core::catalog::{Policy, Table};
-use kyma_core::policy::{DEDUPLICATION, DeduplicationPolicy, RETENTION, RetentionPolicy};
+use kyma_core::policy::{CACHING, CachingPolicy, DEDUPLICATION, DeduplicationPolicy, RETENTION, RetentionPolicy};
 use kyma_core::{Error, Result, TableId, Type, time};
 use kyma_plan::PolicyOwner;
 use serde_json::{Map, Value as Json, json};
@@ -21,12 +21,12 @@ const NOT_ENFORCED: &str = "kept, not enforced yet";
 const RETENTION_ENFORCED: &str = "enforced: rows past their time are removed, and stay readable as of earlier for the grace \
                                   period, whatever Recoverability says";
 /// What every answer about caching says.
-const CACHING_ENFORCED_NOT: &str = "kept, not enforced: a node's cache decides by use what stays near";
+const CACHING_ENFORCED: &str = "enforced: what is hot is kept on a node's disk from its first use, what is not never is";
 
 /// Kinds that are kept, each with Kusto's name of the policy.
 const KEPT: [(&str, &str); 5] = [
     ("retention", "RetentionPolicy"),
-    ("caching", "CachingPolicy"),
+    (CACHING, "CachingPolicy"),
     (DEDUPLICATION, "DeduplicationPolicy"),
     ("ingestionbatching", "IngestionBatchingPolicy"),
     ("row_level_security", "RowLevelSecurityPolicy"),
@@ -105,7 +105,7 @@ fn add(shown: &mut SmallTable, owner: &Owner, kind: &str, policy: Option<&Policy
     let remark = match kind {
         RETENTION => RETENTION_ENFORCED,
         DEDUPLICATION => DEDUPLICATION_ENFORCED,
-        "caching" => CACHING_ENFORCED_NOT,
+        CACHING => CACHING_ENFORCED,
         _ => NOT_ENFORCED,
     };
     let (said, remark) = policy.map_or(("null", ""), |policy| (policy.json.as_str(), remark));
@@ -236,7 +236,7 @@ fn read(kind: &str, value: &str) -> Result<Map<String, Json>> {
     }
     match kind {
         RETENTION => retention(value),
-        "caching" => caching(value),
+        CACHING => caching(value),
         "row_level_security" => row_level_security(value),
         _ => Err(wrong(kind, "it is not a JSON object")),
     }
@@ -247,6 +247,7 @@ fn check(kind: &str, said: &Map<String, Json>) -> Result<Option<u32>> {
     let json = || Json::Object(said.clone()).to_string();
     match kind {
         RETENTION => RetentionPolicy::parse(&json()).map(|_| None).map_err(|error| wrong(kind, error.message())),
+        CACHING => CachingPolicy::parse(&json()).map(|_| None).map_err(|error| wrong(kind, error.message())),
         DEDUPLICATION => DeduplicationPolicy::parse(&json())
             .map(|policy| Some(policy.window_seconds))
             .map_err(|error| wrong(kind, error.message())),
@@ -258,7 +259,7 @@ fn check(kind: &str, said: &Map<String, Json>) -> Result<Option<u32>> {
 fn check_property(kind: &str, name: &str, value: &Json) -> Result<()> {
     let is_time = || value.as_str().is_some_and(|text| time::parse_timespan(text).is_some());
     let fits = match (kind, name) {
-        ("caching", "DataHotSpan" | "IndexHotSpan") | ("ingestionbatching", "MaximumBatchingTimeSpan") => is_time(),
+        ("ingestionbatching", "MaximumBatchingTimeSpan") => is_time(),
         ("ingestionbatching", "MaximumNumberOfItems" | "MaximumRawDataSizeMB") => {
             value.as_u64().is_some_and(|count| count > 0)
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use kyma_core::catalog::{Catalog, Garbage, History, Tables};
 use kyma_core::clock::{Clock, SystemClock};
-use kyma_core::time::{HOUR, format_datetime};
+use kyma_core::time::{DAY, HOUR, format_datetime};
 use kyma_ingest::IngestSettings;
 use kyma_server::{Role, Settings};
-use kyma_storage::Store;
+use kyma_storage::object_store::memory::InMemory;
+use kyma_storage::{BlockCache, DiskCache, MemoryCache, Store, StoreSettings, TieredCache};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -62,6 +63,41 @@ async fn a_deletion_touches_only_extents_that_match_and_says_what_it_did() {
         assert_eq!(code(&node, json!({ "query": csl })).await, wanted, "{csl}");
     }
     assert_eq!(node.rows("T | count").await, json!([[2]]));
+    node.stop().await;
+}
+
+/// A caching policy counts from the next query on: what is cold is not kept on disk, what is hot is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caching_policy_says_what_the_disk_keeps() {
+    let (catalog, _database) = kyma_testkit::postgres::catalog().await;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = DiskCache::open(folder.path(), 64 << 20).await.unwrap();
+    let cache = Arc::new(TieredCache::new(MemoryCache::new(0), disk));
+    let settings = StoreSettings::new(url::Url::parse("memory:///").unwrap());
+    let store = Store::with_cache(Arc::new(InMemory::new()), &settings, Arc::clone(&cache) as _);
+    let node = TestNode::over(catalog, store, Settings::default(), IngestSettings::default()).await;
+    let now = SystemClock.now();
+    for (days, text) in [(0, "young"), (30, "old")] {
+        let time = format_datetime(now - days * DAY);
+        node.ingest("T", format!("{{\"Timestamp\":\"{time}\",\"s\":\"{text}\"}}\n")).await;
+    }
+    // How many ranges the disk takes when all of an extent is read.
+    let taken = async |text: &str| {
+        let before = cache.counts()[1].admitted;
+        assert_eq!(node.rows(&format!("T | where s startswith '{}' | project s", &text[..2])).await, json!([[text]]));
+        cache.counts()[1].admitted - before
+    };
+    let policy = async |csl: &str| drop(mgmt(&node, csl).await);
+    policy(".alter table T policy caching hot = 1d").await;
+    assert_eq!(taken("old").await, 0);
+    assert!(taken("young").await > 0);
+    policy(".alter database default policy caching hot = 1d").await;
+    policy(".alter table T policy caching hot = 365d").await;
+    assert!(taken("old").await > 0, "its table speaks first");
+    policy(".delete table T policy caching").await;
+    policy(".alter database default policy caching hot = 0d").await;
+    let (_, shown) = mgmt(&node, ".show database default policy caching").await;
+    assert!(shown[0].to_string().contains("enforced: what is hot"), "{shown}");
     node.stop().await;
 }
 

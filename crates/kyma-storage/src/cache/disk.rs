@@ -7,6 +7,7 @@
 //!
 //! The disk evicts in the order of writing. Pieces of large requests are taken at first sight until half of the room
 //! was taken since the start, and later when they are offered again; so a scan over more than the disk goes past it.
+//! What is hot is taken at once, what is cold never.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,7 @@ use tokio::time::timeout;
 use super::breaker::Breaker;
 use super::counts::Tally;
 use super::sightings::Sightings;
-use super::{BlockCache, CacheCounts, Cost, RangeKey};
+use super::{BlockCache, CacheCounts, Cost, RangeKey, Warmth, Worth};
 
 /// The longest a lookup may take before the store is asked instead.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -95,10 +96,16 @@ impl DiskCache {
         self.ranges.statistics().disk_write_bytes() as u64
     }
 
-    fn admits(&self, key: &RangeKey, bytes: &Bytes, cost: Cost) -> bool {
-        let fits = bytes.len() < BLOCK_BYTES / 2;
-        let again = cost == Cost::RoundTrip || self.sightings.again(key);
-        fits && (again || self.taken.load(Ordering::Relaxed) < self.bytes_max / 2) && self.breaker.allows()
+    fn admits(&self, key: &RangeKey, bytes: &Bytes, worth: Worth) -> bool {
+        let wanted = match worth.warmth {
+            Warmth::Cold => false,
+            Warmth::Hot => true,
+            Warmth::ByUse => {
+                let again = worth.cost == Cost::RoundTrip || self.sightings.again(key);
+                again || self.taken.load(Ordering::Relaxed) < self.bytes_max / 2
+            }
+        };
+        wanted && bytes.len() < BLOCK_BYTES / 2 && self.breaker.allows()
     }
 
     async fn look_up(&self, key: &RangeKey) -> Option<Bytes> {
@@ -136,8 +143,8 @@ impl BlockCache for DiskCache {
         found
     }
 
-    fn put(&self, key: RangeKey, bytes: Bytes, cost: Cost) {
-        let admitted = self.admits(&key, &bytes, cost);
+    fn put(&self, key: RangeKey, bytes: Bytes, worth: Worth) {
+        let admitted = self.admits(&key, &bytes, worth);
         self.tally.offered(admitted);
         if admitted {
             self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed);

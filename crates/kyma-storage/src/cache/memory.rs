@@ -18,7 +18,7 @@ use foyer::{Cache, CacheBuilder, Event, EventListener, EvictionConfig, S3FifoCon
 
 use super::counts::Tally;
 use super::sightings::Sightings;
-use super::{BlockCache, CacheCounts, Cost, RangeKey};
+use super::{BlockCache, CacheCounts, Cost, RangeKey, Worth};
 
 /// Bookkeeping of one entry, roughly, in bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
@@ -95,8 +95,8 @@ impl BlockCache for MemoryCache {
         found
     }
 
-    fn put(&self, key: RangeKey, bytes: Bytes, cost: Cost) {
-        let admitted = self.admits(&key, bytes.len(), cost);
+    fn put(&self, key: RangeKey, bytes: Bytes, worth: Worth) {
+        let admitted = self.admits(&key, bytes.len(), worth.cost);
         self.tally.offered(admitted);
         if admitted {
             self.ranges.insert(key, bytes);

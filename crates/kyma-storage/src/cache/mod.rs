@@ -12,6 +12,9 @@
 //!    (`sightings`), so that one scan over more than the cache does not push out what everybody needs.
 //!
 //! Memory has S3-FIFO besides, which keeps what is asked for again (`memory`).
+//!
+//! Who owns the data may say what the disk is for ([`Warmth`]): what is hot is taken at first sight, what is cold is not
+//! taken. Memory goes by use alone.
 
 mod breaker;
 mod counts;
@@ -75,6 +78,33 @@ impl Cost {
     }
 }
 
+/// What the owner of the data said about keeping it near.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Warmth {
+    /// Nothing: its use decides.
+    #[default]
+    ByUse,
+    /// It is to be near.
+    Hot,
+    /// It may be far: the room is for others.
+    Cold,
+}
+
+/// Why a range may be worth keeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worth {
+    /// What it took to get it.
+    pub cost: Cost,
+    /// What its owner said.
+    pub warmth: Warmth,
+}
+
+impl From<Cost> for Worth {
+    fn from(cost: Cost) -> Worth {
+        Worth { cost, warmth: Warmth::ByUse }
+    }
+}
+
 /// Keeps ranges. Never fails: what cannot be found or kept is a miss.
 #[async_trait]
 pub trait BlockCache: Send + Sync + fmt::Debug {
@@ -82,7 +112,7 @@ pub trait BlockCache: Send + Sync + fmt::Debug {
     async fn get(&self, key: &RangeKey) -> Option<Bytes>;
 
     /// Offers the bytes of a range, which the cache may not take.
-    fn put(&self, key: RangeKey, bytes: Bytes, cost: Cost);
+    fn put(&self, key: RangeKey, bytes: Bytes, worth: Worth);
 
     /// What each tier counted since the start, the one that is asked first before the others.
     fn counts(&self) -> Vec<CacheCounts>;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{BlockCache, CacheCounts, Cost, DiskCache, MemoryCache, RangeKey};
+use super::{BlockCache, CacheCounts, Cost, DiskCache, MemoryCache, RangeKey, Worth};
 
 /// A memory cache in front of a disk cache. What is found on disk is offered to memory; each tier decides for itself
 /// what it takes.
@@ -27,13 +27,13 @@ impl BlockCache for TieredCache {
             return Some(bytes);
         }
         let bytes = self.disk.get(key).await?;
-        self.memory.put(key.clone(), bytes.clone(), Cost::of_request(key.bytes()));
+        self.memory.put(key.clone(), bytes.clone(), Cost::of_request(key.bytes()).into());
         Some(bytes)
     }
 
-    fn put(&self, key: RangeKey, bytes: Bytes, cost: Cost) {
-        self.disk.put(key.clone(), bytes.clone(), cost);
-        self.memory.put(key, bytes, cost);
+    fn put(&self, key: RangeKey, bytes: Bytes, worth: Worth) {
+        self.disk.put(key.clone(), bytes.clone(), worth);
+        self.memory.put(key, bytes, worth);
     }
 
     fn counts(&self) -> Vec<CacheCounts> {

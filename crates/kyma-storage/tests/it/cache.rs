@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use kyma_storage::fault::FaultyStore;
 use kyma_storage::object_store::memory::InMemory;
-use kyma_storage::{BlockCache, Cost, DiskCache, MemoryCache, RangeKey, Store, StoreSettings, TieredCache};
+use kyma_storage::{
+    BlockCache, Cost, DiskCache, MemoryCache, RangeKey, Store, StoreSettings, TieredCache, Warmth, Worth,
+};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use url::Url;
@@ -48,7 +50,7 @@ async fn what_was_read_is_found_after_a_restart() {
     let key = RangeKey { object: "o/1".into(), start: 0, end: 100_000 };
     {
         let disk = DiskCache::open(dir.path(), 64 * MIB).await.unwrap();
-        disk.put(key.clone(), Bytes::from(sample(100_000)), Cost::RoundTrip);
+        disk.put(key.clone(), Bytes::from(sample(100_000)), Cost::RoundTrip.into());
         disk.close().await;
     }
     let disk = DiskCache::open(dir.path(), 64 * MIB).await.unwrap();
@@ -82,6 +84,38 @@ async fn a_cache_hit_needs_no_store() {
     assert_eq!(counted.cache_bytes.load(Ordering::Relaxed), 50);
 }
 
+/// What an owner says decides about the disk, not about memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn cold_ranges_stay_off_the_disk_and_hot_ones_are_taken_at_first_sight() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = DiskCache::open(dir.path(), 64 * MIB).await.unwrap();
+    let admitted = |disk: &DiskCache| disk.counts()[0].admitted;
+    let piece = |at: u64| RangeKey { object: "scan".into(), start: at * MIB, end: (at + 1) * MIB };
+    let put = |at: u64, cost: Cost, warmth: Warmth| {
+        disk.put(piece(at), Bytes::from_static(&CONTENT), Worth { cost, warmth });
+    };
+    put(0, Cost::RoundTrip, Warmth::Cold);
+    put(0, Cost::RoundTrip, Warmth::Cold);
+    assert_eq!(admitted(&disk), 0, "cold at first and at second sight");
+    // Half of the disk: from here on a scan goes past it.
+    (0..40).for_each(|at| put(at, Cost::Transfer, Warmth::ByUse));
+    let by_use = admitted(&disk);
+    assert!(by_use < 40, "{by_use}");
+    (100..140).for_each(|at| put(at, Cost::Transfer, Warmth::Hot));
+    assert_eq!(admitted(&disk), by_use + 40);
+
+    let dir = tempfile::tempdir().unwrap();
+    let (store, cache) = store_with_disk(dir.path(), 1).await;
+    let mut taken = Vec::new();
+    for (at, warmth) in [Warmth::Cold, Warmth::ByUse, Warmth::Hot].into_iter().enumerate() {
+        let at = at as u64;
+        let reader = store.reader_of(&extent("o/0", 0, MIB), counters(), warmth);
+        reader.read(&[at * 10..at * 10 + 10]).await.unwrap();
+        taken.push(cache.counts().into_iter().map(|tier| (tier.tier, tier.admitted)).collect::<Vec<_>>());
+    }
+    assert_eq!(taken, [[("memory", 1), ("disk", 0)], [("memory", 2), ("disk", 1)], [("memory", 3), ("disk", 2)]]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scan_over_more_than_the_disk_leaves_small_ranges_there() {
     let dir = tempfile::tempdir().unwrap();
@@ -89,10 +123,10 @@ async fn a_scan_over_more_than_the_disk_leaves_small_ranges_there() {
     let footer = |extent: u64| RangeKey { object: format!("extent/{extent}").into(), start: 0, end: 20_000 };
     let piece = |at: u64| RangeKey { object: "scan".into(), start: at * MIB, end: (at + 1) * MIB };
     for extent in 0..100 {
-        disk.put(footer(extent), Bytes::from(sample(20_000)), Cost::RoundTrip);
+        disk.put(footer(extent), Bytes::from(sample(20_000)), Cost::RoundTrip.into());
     }
     for at in 0..256 {
-        disk.put(piece(at), Bytes::from_static(&CONTENT), Cost::Transfer);
+        disk.put(piece(at), Bytes::from_static(&CONTENT), Cost::Transfer.into());
         // The scan is as fast as the disk: what foyer's queue drops is not what is tested.
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
@@ -104,7 +138,7 @@ async fn a_scan_over_more_than_the_disk_leaves_small_ranges_there() {
     assert!(found >= 90 && counts.rejected >= 200, "{found} {counts:?}");
     assert_eq!((counts.hits, counts.hit_bytes, counts.misses), (found, found * 20_000, 100 - found));
     let before = counts.admitted;
-    disk.put(piece(255), Bytes::from_static(&CONTENT), Cost::Transfer);
+    disk.put(piece(255), Bytes::from_static(&CONTENT), Cost::Transfer.into());
     assert_eq!(disk.counts()[0].admitted, before + 1, "at second sight");
 }
 

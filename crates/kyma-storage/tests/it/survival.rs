@@ -187,7 +187,7 @@ async fn a_disk_that_fails_is_left_alone_and_tried_again_later() {
     {
         let disk = DiskCache::open(dir.path(), 64 * MIB).await.unwrap();
         for at in 0..40 {
-            disk.put(key(at), Bytes::from(sample(100_000)), Cost::RoundTrip);
+            disk.put(key(at), Bytes::from(sample(100_000)), Cost::RoundTrip.into());
         }
         disk.close().await;
     }
@@ -195,7 +195,7 @@ async fn a_disk_that_fails_is_left_alone_and_tried_again_later() {
     let saved: Vec<_> = files(dir.path()).into_iter().map(|file| (std::fs::read(&file).unwrap(), file)).collect();
     let admits = || {
         let before = disk.counts()[0].admitted;
-        disk.put(key(1_000), Bytes::from(sample(100_000)), Cost::RoundTrip);
+        disk.put(key(1_000), Bytes::from(sample(100_000)), Cost::RoundTrip.into());
         disk.counts()[0].admitted > before
     };
     assert_eq!(disk.get(&key(0)).await.unwrap(), sample(100_000));

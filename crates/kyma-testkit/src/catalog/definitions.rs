@@ -28,7 +28,7 @@ pub(super) async fn mappings_have_one_name(catalog: &Arc<dyn Catalog>) {
     refused(catalog.put_ingestion_mapping(&nowhere, true).await, Kind::NotFound, "catalog.table_unknown");
 }
 
-pub(super) async fn functions_raise_the_schema_version(catalog: &Arc<dyn Catalog>) {
+pub(super) async fn functions_and_policies_raise_the_schema_version(catalog: &Arc<dyn Catalog>) {
     let database = database(catalog).await;
     let version = || async {
         let pins = catalog.pins(&BTreeMap::new()).await.unwrap();
@@ -53,7 +53,22 @@ pub(super) async fn functions_raise_the_schema_version(catalog: &Arc<dyn Catalog
     assert_eq!(catalog.functions(database.id).await.unwrap(), [function("{ 2 }")]);
     assert!(catalog.drop_function(database.id, "f").await.unwrap());
     assert!(!catalog.drop_function(database.id, "f").await.unwrap());
-    assert!(version().await > changed);
+    let mut before = version().await;
+    assert!(before > changed);
+    let policy = |json: &str| Policy {
+        database: database.id,
+        table: None,
+        kind: "caching".to_owned(),
+        json: json.to_owned(),
+    };
+    for json in [r#"{"DataHotSpan":"1.00:00:00"}"#, r#"{"DataHotSpan":"2.00:00:00"}"#] {
+        catalog.put_policy(&policy(json)).await.unwrap();
+        let after = version().await;
+        assert!(after > before, "{json}");
+        before = after;
+    }
+    assert!(catalog.drop_policy(database.id, None, "caching").await.unwrap());
+    assert!(version().await > before);
     let nowhere = kyma_core::DatabaseId(i64::MAX);
     refused(catalog.put_function(nowhere, &function("{ 1 }"), true).await, Kind::NotFound, "catalog.database_unknown");
 }

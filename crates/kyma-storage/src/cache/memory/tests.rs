@@ -93,13 +93,13 @@ async fn stays_within_its_bytes() {
     let cache = MemoryCache::new(100_000);
     for start in 0..1_000_u64 {
         let range = key("o", start, 1_000);
-        cache.put(range.clone(), zeros(&range), Cost::RoundTrip);
+        cache.put(range.clone(), zeros(&range), Cost::RoundTrip.into());
     }
     assert!(cache.bytes() <= 100_000, "{}", cache.bytes());
     let counts = cache.counts().remove(0);
     assert!(counts.admitted == 1_000 && counts.evicted.is_some_and(|evicted| evicted >= 900), "{counts:?}");
     let large = key("o", 0, 50_000);
-    cache.put(large.clone(), zeros(&large), Cost::RoundTrip);
+    cache.put(large.clone(), zeros(&large), Cost::RoundTrip.into());
     assert_eq!(cache.get(&large).await, None);
     assert_eq!(cache.counts()[0].rejected, 1);
 }
@@ -122,7 +122,7 @@ async fn many_threads_get_what_they_put() {
                 let (key, bytes) = (key("o", start, FOOTER), Bytes::from(vec![start as u8; 64]));
                 match futures::executor::block_on(cache.get(&key)) {
                     Some(found) => assert_eq!(found, bytes),
-                    None => cache.put(key, bytes, Cost::RoundTrip),
+                    None => cache.put(key, bytes, Cost::RoundTrip.into()),
                 }
             }
         })

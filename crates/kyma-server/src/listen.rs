@@ -1,8 +1,9 @@
 //! The HTTP port: takes connections until told to stop, then parts with each where no request is lost.
 //!
-//! 1. Told to stop, it still takes what has connected already; then the port is closed, so that clients that come later
-//!    are refused by the kernel, which every client may retry.
-//! 2. Connections taken a moment ago get [`LINGER_TIME`] to send their request and be answered.
+//! 1. Told to stop, it lets nobody connect any more: the kernel is told to ignore who tries (on Linux). What has connected is
+//!    taken still; a port that is closed with somebody in its line breaks that connection.
+//! 2. After [`LINGER_TIME`] the port is closed, so that who tries again is refused by the kernel, which every client may retry.
+//!    Connections taken a moment ago have sent their request by then, and are answered.
 //! 3. Idle connections are closed; each other one after the answer that is under way.
 //!
 //! There are so many connections at once; who comes then waits in the kernel's line until one is closed. A connection is
@@ -27,7 +28,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How long a connection that was just taken may take to send what it has.
+/// How long the port stays open for what has connected, and a connection that was just taken may take to send what it has.
 const LINGER_TIME: Duration = Duration::from_millis(100);
 /// Pause after the port could not take a connection: mostly no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -70,9 +71,37 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
         }
         limits.open.set(connections.len() as i64);
     }
+    ignore_newcomers(&listener);
+    let take_rest = async {
+        while let Ok((stream, _from)) = listener.accept().await {
+            connections.spawn(connection(stream, router.clone(), limits.idle, graceful.watcher()));
+        }
+    };
+    let _ = timeout(LINGER_TIME, take_rest).await;
     drop(listener);
-    tokio::time::sleep(LINGER_TIME).await;
     graceful.shutdown().await;
+}
+
+/// Has the kernel drop what asks the port for a new connection; what has connected goes on. Where that cannot be, newcomers
+/// are served until the port is closed.
+fn ignore_newcomers(listener: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    {
+        use socket2::{SockFilter, SockRef};
+        // Classic BPF over the TCP header: of byte 13, the flags, SYN without ACK drops the packet.
+        let filter = [
+            SockFilter::new(0x30, 0, 0, 13),
+            SockFilter::new(0x54, 0, 0, 0x12),
+            SockFilter::new(0x15, 0, 1, 0x02),
+            SockFilter::new(0x06, 0, 0, 0),
+            SockFilter::new(0x06, 0, 0, u32::MAX),
+        ];
+        if let Err(error) = SockRef::from(listener).attach_filter(&filter) {
+            tracing::debug!("newcomers are not ignored: {error}");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = listener;
 }
 
 /// Serves one connection, HTTP/1 or HTTP/2, to its end.

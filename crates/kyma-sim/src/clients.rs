@@ -263,6 +263,27 @@ async fn read_twice(world: &World, node: &SimNode) -> Result<()> {
     check_snapshot(world, node, &table, at, window, Some(&held)).await
 }
 
+/// Remembers what a table shows, and asks later what it showed then.
+pub async fn traveller(world: Arc<World>) {
+    now_and_then(&world, 2, |world, node| async move { look_back(&world, &node).await }).await;
+}
+
+async fn look_back(world: &World, node: &SimNode) -> Result<()> {
+    let (table, at) = pinned(world, node).await?;
+    let then = world.oracle.expected(table.id, at, TimeRange::ALL).rows;
+    let grace = world.plan.worker.garbage.removed_grace_millis;
+    sleep(Duration::from_millis(world.draw(|rng| rng.below(2 * grace)))).await;
+    let told = read_snapshot(world, node, &table, at, TimeRange::ALL).await?;
+    // As a query as of earlier does: what was listed counts when nothing of that sequence was forgotten by then.
+    let is_complete = node.catalog.oldest(table.database).await? <= at;
+    world.trace.note(&node.name, "look back", u64::from(is_complete), || format!("{} at {at}", table.name));
+    if is_complete && told != then {
+        let seen = format!("{} showed {then:?} at {at}, and now {told:?}", table.name);
+        world.oracle.break_down("what was stays as it was", seen);
+    }
+    Ok(())
+}
+
 /// A snapshot, and some table that it sees: one that was dropped since is seen, too, but not asked for.
 pub async fn pinned(world: &World, node: &SimNode) -> Result<(Table, Sequence)> {
     let missing = || Error::not_found("sim.nothing", "nothing is there yet");

@@ -10,6 +10,7 @@ use kyma_worker::journal::replay::{Flaw, Replayed, replay};
 use kyma_worker::journal::{has_moved, list};
 
 use crate::node::sound_store;
+use crate::rebuild::judge_rebuild;
 use crate::world::World;
 
 /// Looks at the journal now and then.
@@ -17,6 +18,7 @@ pub async fn auditor(world: Arc<World>) {
     for _ in 0..3 {
         world.gap(2).await;
         judge_journal(&world).await;
+        judge_rebuild(&world, false).await;
     }
 }
 

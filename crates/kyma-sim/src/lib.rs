@@ -23,6 +23,7 @@ pub mod node;
 pub mod oracle;
 pub mod panics;
 pub mod plan;
+pub mod rebuild;
 pub mod remote;
 pub mod rng;
 pub mod run;

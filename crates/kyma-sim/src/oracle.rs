@@ -334,6 +334,13 @@ impl Oracle {
         self.state.lock().extents.values().map(|known| (known.database, known.table)).collect()
     }
 
+    /// The numbers of an extent's rows, whether it was committed or not.
+    pub fn rows(&self, extent: &NewExtent) -> Result<Vec<i64>, String> {
+        let known = self.state.lock().extents.get(&extent.id).map(|known| known.rows.clone());
+        let rows = known.map_or_else(|| self.rows_of(extent), Ok)?;
+        Ok(rows.into_iter().map(|(number, _)| number).collect())
+    }
+
     /// Reads the rows of an extent from the bucket: their numbers and times.
     fn rows_of(&self, extent: &NewExtent) -> Result<Vec<(i64, i64)>, String> {
         let object = self.bucket.get(&extent.location.key).ok_or("its object is not there")?;

@@ -65,6 +65,8 @@ pub struct Plan {
     pub bodies_broken: u32,
     /// Clients that read.
     pub readers: usize,
+    /// Clients that look at what was.
+    pub travellers: usize,
     /// Clients that rewrite extents.
     pub rewriters: usize,
     /// Removals of extents.
@@ -128,6 +130,7 @@ impl Plan {
             keyed: rng.pick(&[0, 500, 1_000]),
             bodies_broken: rng.pick(&[0, 0, 100]),
             readers: rng.between(0, 2) as usize,
+            travellers: rng.pick(&[0, 0, 1, 2]),
             rewriters: rng.between(0, 2) as usize,
             removals: rng.pick(&[0, 0, 1, 3]),
             // A table that comes after a dropped one has no policy: contents would not be recognised.

@@ -23,13 +23,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::backlog::drain;
 use crate::chaos::{chaos, heal};
-use crate::clients::{check_snapshot, reader, remover, rewriter, writer};
+use crate::clients::{check_snapshot, reader, remover, rewriter, traveller, writer};
 use crate::furnish::furnish;
 use crate::journal::{auditor, judge_journal};
 use crate::keepers::{dropper, holder};
 use crate::oracle::Broken;
 use crate::panics;
 use crate::plan::Plan;
+use crate::rebuild::judge_rebuild;
 use crate::rng::{Rng, mix};
 use crate::time::SimClock;
 use crate::trace::Trace;
@@ -108,6 +109,7 @@ async fn story(world: &Arc<World>) {
     (0..world.plan.writers).for_each(|place| drop(clients.spawn(writer(Arc::clone(world), place))));
     (0..world.plan.readers).for_each(|_| drop(clients.spawn(reader(Arc::clone(world)))));
     (0..world.plan.rewriters).for_each(|_| drop(clients.spawn(rewriter(Arc::clone(world)))));
+    (0..world.plan.travellers).for_each(|_| drop(clients.spawn(traveller(Arc::clone(world)))));
     clients.spawn(remover(Arc::clone(world)));
     (0..world.plan.holders).for_each(|_| drop(clients.spawn(holder(Arc::clone(world)))));
     clients.spawn(dropper(Arc::clone(world)));
@@ -127,6 +129,7 @@ async fn story(world: &Arc<World>) {
     heal(world).await;
     drain(world).await;
     judge_journal(world).await;
+    judge_rebuild(world, true).await;
     read_all(world).await;
 }
 

@@ -100,7 +100,6 @@ impl Definitions for Model {
         let place = (policy.database, policy.table, policy.kind.clone());
         let mut state = self.state();
         state.policies.insert(place, policy.clone());
-        state.definition_changed(policy.database);
         state.schema_changed(policy.database);
         Ok(())
     }
@@ -109,7 +108,6 @@ impl Definitions for Model {
         let mut state = self.state();
         let dropped = state.policies.remove(&(database, table, kind.to_owned())).is_some();
         if dropped {
-            state.definition_changed(database);
             state.schema_changed(database);
         }
         Ok(dropped)

@@ -1,4 +1,5 @@
-//! What a journal is written from. Nothing is imported here: the judge reads what a journal says.
+//! What a journal is written from. Nothing is imported here: the judge reads what a journal says, and what a rebuild makes
+//! of the bucket ([`crate::rebuild`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::{Model, TableRow};
 pub(super) const NO_MARK: JournalMark =
     JournalMark { revision: 0, sequence: Sequence(0), definitions_version: 0, full_revision: 0 };
 
-fn not_simulated<T>() -> Result<T> {
+pub(crate) fn not_simulated<T>() -> Result<T> {
     Err(Error::internal("this is not simulated"))
 }
 

@@ -41,6 +41,8 @@ pub enum Bug {
     JournalMarkBeforePut,
     JournalOmitsRemovals,
     JournalContinuesOthers,
+    RebuildTrustsWriters,
+    RebuildKeepsReplaced,
 }
 
 impl Bug {
@@ -80,6 +82,8 @@ impl Bug {
         Bug::JournalMarkBeforePut,
         Bug::JournalOmitsRemovals,
         Bug::JournalContinuesOthers,
+        Bug::RebuildTrustsWriters,
+        Bug::RebuildKeepsReplaced,
     ];
 
     /// Its name on the command line, and what is wrong with it.
@@ -148,6 +152,12 @@ impl Bug {
                 "journal-continues-others",
                 "an entry of the journal goes on from the parts that a writer left who died",
             ),
+            Bug::RebuildTrustsWriters => {
+                ("rebuild-trusts-writers", "a rebuild tells old objects from new ones by the clocks of nodes")
+            }
+            Bug::RebuildKeepsReplaced => {
+                ("rebuild-keeps-replaced", "a rebuild keeps what an extent replaced that only the bucket tells of")
+            }
         }
     }
 

@@ -72,6 +72,7 @@ mod tests {
             sequence: Sequence(sequence),
             tables: Arc::default(),
             functions: Arc::default(),
+            hot: Arc::default(),
             changes: Arc::default(),
         };
         Snapshot { databases: BTreeMap::from([("d".to_owned(), pinned)]), ..Snapshot::default() }

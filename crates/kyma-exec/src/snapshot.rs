@@ -304,9 +304,11 @@ fn hot(tables: &[TableId], policies: &[Policy]) -> BTreeMap<TableId, i64> {
     let span = |of: Option<TableId>| {
         let policy = policies.iter().find(|policy| policy.kind == CACHING && policy.table == of)?;
         let read = CachingPolicy::parse(&policy.json);
-        read.inspect_err(|error| tracing::warn!(table = ?of, error = %error.chain(), "a caching policy is not followed"))
-            .ok()
-            .map(|policy| policy.hot)
+        read.inspect_err(
+            |error| tracing::warn!(table = ?of, error = %error.chain(), "a caching policy is not followed"),
+        )
+        .ok()
+        .map(|policy| policy.hot)
     };
     let of_database = span(None);
     tables.iter().filter_map(|table| Some((*table, span(Some(*table)).or(of_database)?))).collect()

@@ -34,7 +34,7 @@ use kyma_core::catalog::{Catalog, Commit, Committed, Receipt, Reservation, Table
 use kyma_core::clock::Clock;
 use kyma_core::failpoint::{self, Point};
 use kyma_core::format::{Formats, write_hash};
-use kyma_core::limits::EXTENT_WRITES_MAX;
+use kyma_core::limits::{EXTENT_REPLACES_MAX, EXTENT_WRITES_MAX};
 use kyma_core::object::{self, DirectoryEntry};
 use kyma_core::planted::{self, Bug};
 use kyma_core::{DatabaseId, Error, ExtentId, Kind, NodeId, Result, Sequence, TableId};
@@ -103,7 +103,11 @@ impl Committer {
         let count = rows.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
         let raw_bytes = rows.iter().map(|(_, raw_bytes)| raw_bytes).sum();
         let marked = rows.into_iter().map(|(batch, raw_bytes)| (batch, raw_bytes, ())).collect();
-        let pieces = pieces(&table, marked, self.settings.extent_bytes, EXTENT_CELLS_MAX);
+        let mut pieces = pieces(&table, marked, self.settings.extent_bytes, EXTENT_CELLS_MAX);
+        // Whoever makes the catalog again from the bucket goes by it: any extent of the object may name any source.
+        for ((piece, _), named) in pieces.iter_mut().zip(sources.chunks(EXTENT_REPLACES_MAX)) {
+            piece.replaces = named.to_vec();
+        }
         let sealing = pieces.into_iter().map(|(piece, _)| self.seal_piece(piece));
         let sealed = join_all(sealing).await.into_iter().collect::<Result<Vec<_>>>()?;
         let extents: Vec<ExtentId> = sealed.iter().map(|sealed| sealed.extent.id).collect();

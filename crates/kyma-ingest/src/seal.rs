@@ -27,6 +27,8 @@ pub(crate) struct Piece {
     pub(crate) table: Arc<Table>,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) raw_bytes: u64,
+    /// As in [`EncodeOptions::replaces`].
+    pub(crate) replaces: Vec<ExtentId>,
     /// As in [`EncodeOptions::writes`].
     pub(crate) writes: Vec<u128>,
 }
@@ -54,8 +56,8 @@ pub(crate) struct Provenance {
 /// Sorts and encodes one piece as the extent `id`.
 pub(crate) fn seal(piece: &Piece, id: ExtentId, format: &dyn SegmentFormat) -> Result<Sealed> {
     let rows = sort(merge(&piece.batches)?, &piece.table)?;
-    let (raw_bytes, writes) = (piece.raw_bytes, piece.writes.clone());
-    encode(id, &rows, &piece.table, &Provenance { raw_bytes, writes, ..Provenance::default() }, format)
+    let (raw_bytes, replaces, writes) = (piece.raw_bytes, piece.replaces.clone(), piece.writes.clone());
+    encode(id, &rows, &piece.table, &Provenance { raw_bytes, replaces, writes, ..Provenance::default() }, format)
 }
 
 /// Encodes rows that are in the table's order as the extent `id`.
@@ -253,7 +255,8 @@ pub(crate) fn pieces<M: Copy>(
         if full {
             rows = batch.num_rows();
             columns = batch.schema_ref().fields().iter().map(|field| (field.name().clone(), ())).collect();
-            let piece = Piece { table: Arc::clone(table), batches: Vec::new(), raw_bytes: 0, writes: Vec::new() };
+            let (replaces, writes) = (Vec::new(), Vec::new());
+            let piece = Piece { table: Arc::clone(table), batches: Vec::new(), raw_bytes: 0, replaces, writes };
             pieces.push((piece, Vec::new()));
         }
         if let Some((piece, marks)) = pieces.last_mut() {

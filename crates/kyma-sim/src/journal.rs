@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kyma_core::catalog::{JournalState, Recovery};
 use kyma_core::{ExtentId, Result};
 use kyma_worker::journal::replay::{Flaw, Replayed, replay};
-use kyma_worker::journal::{has_moved, list};
+use kyma_worker::journal::{ListedParts, has_moved, list};
 
 use crate::node::sound_store;
 use crate::rebuild::judge_rebuild;
@@ -46,7 +46,7 @@ async fn replayed(world: &Arc<World>, state: &JournalState) -> Result<Replayed> 
     let identity = world.model.identity().await?.id;
     let (catalogs, _) = list(&store).await?;
     let parts = catalogs.get(&identity).and_then(|databases| databases.get(&state.database.id));
-    replay(&store, parts.unwrap_or(&BTreeSet::new())).await
+    replay(&store, parts.unwrap_or(&ListedParts::new())).await
 }
 
 fn judge(world: &World, state: &JournalState, replayed: &Replayed) {

@@ -9,7 +9,7 @@ mod extents;
 mod garbage;
 mod history;
 mod queue;
-mod recovery;
+pub(crate) mod recovery;
 mod tables;
 mod upkeep;
 

@@ -10,7 +10,7 @@ use kyma_core::clock::Clock;
 use kyma_core::scope::{self, Scope};
 use kyma_core::{NodeId, Result};
 use kyma_ingest::{AppendChannel, IngestParts, IngestRouter, Ingester};
-use kyma_storage::{BlockCache, CacheCounts, Cost, RangeKey, Store};
+use kyma_storage::{BlockCache, CacheCounts, RangeKey, Store, Worth};
 use kyma_worker::{Journal, TaskHandler, Worker};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -60,7 +60,7 @@ impl BlockCache for NoCache {
         None
     }
 
-    fn put(&self, _key: RangeKey, _bytes: bytes::Bytes, _cost: Cost) {}
+    fn put(&self, _key: RangeKey, _bytes: bytes::Bytes, _worth: Worth) {}
 
     fn counts(&self) -> Vec<CacheCounts> {
         Vec::new()

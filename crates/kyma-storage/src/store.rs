@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
 use crate::budget::Budget;
-use crate::cache::{BlockCache, MemoryCache};
+use crate::cache::{BlockCache, MemoryCache, Warmth};
 use crate::distrust::Distrusted;
 use crate::error::{explain, is_unsupported, timed_out};
 use crate::flights::Flights;

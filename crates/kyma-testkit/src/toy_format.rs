@@ -4,7 +4,8 @@
 //! a plug, and is the yardstick that others are compared with. It reads a whole block for any column.
 //!
 //! ```text
-//! extent = IPC stream*, footer        footer = JSON, crc32 of the JSON as 8 hex digits
+//! extent = IPC stream*, footer        footer = JSON, tail
+//! tail = crc32 of the JSON and the footer's length, 8 hex digits each, "toy!"
 //! ```
 
 use std::collections::BTreeMap;
@@ -34,7 +35,13 @@ use kyma_core::types::Type;
 use kyma_core::value::Value;
 use serde::{Deserialize, Serialize};
 
-const CRC_BYTES: usize = 8;
+const MARK: &str = "toy!";
+const TAIL_BYTES: usize = 8 + 8 + MARK.len();
+
+/// The end of a footer.
+fn tail(json: &[u8]) -> String {
+    format!("{:08x}{:08x}{MARK}", crc32(json), json.len() + TAIL_BYTES)
+}
 
 /// The toy format.
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,12 +134,12 @@ impl SegmentFormat for ToyFormat {
         let crc32c = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes) as u32;
         let checksum = DataChecksum { bytes: bytes.len() as u64, crc32c };
         let footer = Footer { schema, blocks, owner: Owner::new(options), checksum };
-        let mut tail = serde_json::to_vec(&footer).map_err(|error| Error::internal("footer").because(error))?;
-        tail.extend(format!("{:08x}", crc32(&tail)).bytes());
-        bytes.extend_from_slice(&tail);
+        let json = serde_json::to_vec(&footer).map_err(|error| Error::internal("footer").because(error))?;
+        bytes.extend_from_slice(&json);
+        bytes.extend_from_slice(tail(&json).as_bytes());
         let columns = columns(&footer);
         Ok(Encoded {
-            footer_length: tail.len() as u32,
+            footer_length: (json.len() + TAIL_BYTES) as u32,
             rows: footer.blocks.iter().map(|block| u64::from(block.rows)).sum(),
             blocks: footer.blocks.len() as u32,
             time: time_range(&columns, &options.time_column),
@@ -140,6 +147,14 @@ impl SegmentFormat for ToyFormat {
             paths: None,
             bytes: Bytes::from(bytes),
         })
+    }
+
+    async fn find_footer(&self, source: &dyn RangeReader, length: u64) -> Result<Option<u32>> {
+        let Some(start) = length.checked_sub(TAIL_BYTES as u64) else { return Ok(None) };
+        let end = source.read(std::slice::from_ref(&(start..length))).await?.remove(0);
+        let digits = std::str::from_utf8(&end).ok().and_then(|end| end.strip_suffix(MARK)?.get(8..));
+        let footer = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        Ok(footer.filter(|footer| u64::from(*footer) <= length))
     }
 
     async fn open(&self, source: Arc<dyn RangeReader>, options: &OpenOptions) -> Result<Arc<dyn SegmentReader>> {
@@ -152,11 +167,12 @@ impl SegmentFormat for ToyFormat {
                 source.read(std::slice::from_ref(&range)).await?.remove(0)
             }
         };
-        let at = bytes.len().checked_sub(CRC_BYTES).ok_or_else(|| corrupt("too short"))?;
-        if format!("{:08x}", crc32(&bytes[..at])).as_bytes() != &bytes[at..] {
+        let at = bytes.len().checked_sub(TAIL_BYTES).ok_or_else(|| corrupt("too short"))?;
+        let (json, end) = bytes.split_at(at);
+        if tail(json).as_bytes() != end {
             return Err(corrupt("checksum"));
         }
-        let footer: Footer = serde_json::from_slice(&bytes[..at]).map_err(|error| corrupt("json").because(error))?;
+        let footer: Footer = serde_json::from_slice(json).map_err(|error| corrupt("json").because(error))?;
         let block_rows = footer.blocks.iter().map(|block| block.rows).collect();
         Ok(Arc::new(Reader { footer, block_rows, memory_bytes: bytes.len() * 4 }))
     }

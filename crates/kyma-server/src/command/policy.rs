@@ -21,7 +21,8 @@ const NOT_ENFORCED: &str = "kept, not enforced yet";
 const RETENTION_ENFORCED: &str = "enforced: rows past their time are removed, and stay readable as of earlier for the grace \
                                   period, whatever Recoverability says";
 /// What every answer about caching says.
-const CACHING_ENFORCED: &str = "enforced: what is hot is kept on a node's disk from its first use, what is not never is";
+const CACHING_ENFORCED: &str =
+    "enforced: what is hot is kept on a node's disk from its first use, what is not never is";
 
 /// Kinds that are kept, each with Kusto's name of the policy.
 const KEPT: [(&str, &str); 5] = [

@@ -120,6 +120,10 @@ impl Oracle {
                 self.break_down("a live extent has its object", format!("{key} of extent {id} was doomed"));
                 continue;
             };
+            // Of an object that is gone, what swept it may come late.
+            if state.deleted.contains(key) {
+                continue;
+            }
             if now - at < self.grace {
                 let seen =
                     format!("{key} of extent {id} was doomed {} s after its removal", (now - at) / 1_000_000_000);

@@ -55,12 +55,8 @@ pub(super) async fn functions_and_policies_raise_the_schema_version(catalog: &Ar
     assert!(!catalog.drop_function(database.id, "f").await.unwrap());
     let mut before = version().await;
     assert!(before > changed);
-    let policy = |json: &str| Policy {
-        database: database.id,
-        table: None,
-        kind: "caching".to_owned(),
-        json: json.to_owned(),
-    };
+    let policy =
+        |json: &str| Policy { database: database.id, table: None, kind: "caching".to_owned(), json: json.to_owned() };
     for json in [r#"{"DataHotSpan":"1.00:00:00"}"#, r#"{"DataHotSpan":"2.00:00:00"}"#] {
         catalog.put_policy(&policy(json)).await.unwrap();
         let after = version().await;

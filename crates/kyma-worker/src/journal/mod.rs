@@ -23,7 +23,7 @@
 pub mod entry;
 pub mod replay;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -346,17 +346,21 @@ impl TaskHandler for Journal {
     }
 }
 
-/// Every part in the bucket, by catalog and database, in order; and the keys below the folder that are none.
+/// Parts of one database's journal in order, each with when it was put, in nanoseconds by the store's clock.
+pub type ListedParts = BTreeMap<PartKey, i64>;
+
+/// Every part in the bucket, by catalog and database; and the keys below the folder that are none.
 pub async fn list(
     store: &Store,
-) -> Result<(BTreeMap<Uuid, BTreeMap<kyma_core::DatabaseId, BTreeSet<PartKey>>>, Vec<String>)> {
-    let mut catalogs: BTreeMap<Uuid, BTreeMap<_, BTreeSet<PartKey>>> = BTreeMap::new();
+) -> Result<(BTreeMap<Uuid, BTreeMap<kyma_core::DatabaseId, ListedParts>>, Vec<String>)> {
+    let mut catalogs: BTreeMap<Uuid, BTreeMap<_, ListedParts>> = BTreeMap::new();
     let mut foreign = Vec::new();
     let mut listed = store.list(PREFIX);
     while let Some(object) = listed.try_next().await? {
         match PartKey::parse(&object.key) {
             Some(key) => {
-                catalogs.entry(key.catalog).or_default().entry(key.database).or_default().insert(key);
+                let parts = catalogs.entry(key.catalog).or_default().entry(key.database).or_default();
+                parts.insert(key, object.modified_nanos);
             }
             None => foreign.push(object.key),
         }

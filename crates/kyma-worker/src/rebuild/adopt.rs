@@ -3,9 +3,11 @@
 //! A commit is all or nothing, and one object holds all extents of one commit, so whole objects are judged:
 //!
 //! 1. An object is *certain* when one of its extents is known or replaced by another object (only what was committed is read),
-//!    or when an extent that it replaces is neither known nor found (only what a commit replaced is deleted).
+//!    or when an extent that it replaces was collected since the journals' end (only what a commit replaced is deleted). So it is
+//!    when that is neither known nor found, and the object came after the journals.
 //! 2. An object is an *orphan* when a write in it has a receipt (the commit of that receipt is known, and is not this object's),
-//!    or when what it replaces was removed by others (its commit would have been refused).
+//!    or when what it replaces was removed by others (its commit would have been refused). So it is when it was put before the
+//!    journals' end and that is neither known nor found: what its commit would have replaced was gone by then.
 //! 3. Of objects that share writes at most one was committed, and others were put before a crash or a refusal: an object whose
 //!    writes are all in others is left out, whichever is left. Where writes overlap only in part, both stay, and that is told: a
 //!    row that was acknowledged is never dropped.
@@ -27,6 +29,8 @@ const KEY_MILLIS_MAX: u64 = 12 * 3_600_000;
 pub(crate) struct Known {
     pub(crate) live: HashSet<ExtentId>,
     pub(crate) removed: HashSet<ExtentId>,
+    /// Told, and their objects are not there: collected after a commit that came after the journals replaced them.
+    pub(crate) collected: HashSet<ExtentId>,
     /// With when they were stored, in milliseconds: a key may be used again when its receipt is forgotten.
     pub(crate) writes: HashMap<u128, u64>,
 }
@@ -41,6 +45,8 @@ pub(crate) struct Candidate {
     pub(crate) writes: Option<BTreeSet<u128>>,
     /// When it was made, in milliseconds.
     pub(crate) made: u64,
+    /// Whether journals that are whole go further than to when it was put.
+    pub(crate) is_past: bool,
 }
 
 /// What became of the candidates.
@@ -62,9 +68,11 @@ pub(crate) fn judge(known: &Known, candidates: &[Candidate]) -> Judged {
     let found: HashSet<ExtentId> = candidates.iter().flat_map(|candidate| candidate.extents.iter().copied()).collect();
     let is_known = |extent: &ExtentId| known.live.contains(extent) || known.removed.contains(extent);
     let read: HashSet<ExtentId> = candidates.iter().flat_map(|candidate| candidate.replaces.iter().copied()).collect();
+    let is_gone = |source: &ExtentId| !is_known(source) && !known.collected.contains(source) && !found.contains(source);
     let is_certain = |candidate: &Candidate| {
         candidate.extents.iter().any(|extent| is_known(extent) || read.contains(extent))
-            || candidate.replaces.iter().any(|source| !is_known(source) && !found.contains(source))
+            || candidate.replaces.iter().any(|source| known.collected.contains(source))
+            || !candidate.is_past && candidate.replaces.iter().any(is_gone)
     };
     let certain: Vec<bool> = candidates.iter().map(is_certain).collect();
 
@@ -76,6 +84,8 @@ pub(crate) fn judge(known: &Known, candidates: &[Candidate]) -> Judged {
             judged.orphans.insert(at, "its writes were stored by another commit");
         } else if candidate.replaces.iter().any(|source| known.removed.contains(source)) {
             judged.orphans.insert(at, "what it replaces was removed by another commit");
+        } else if candidate.is_past && candidate.replaces.iter().any(is_gone) {
+            judged.orphans.insert(at, "what it replaces was gone before the journal's end");
         }
     }
     drop_doubles(candidates, &certain, &mut judged);
@@ -159,6 +169,7 @@ mod tests {
             replaces: replaces.iter().copied().map(id).collect(),
             writes: (!writes.is_empty()).then(|| writes.iter().copied().collect()),
             made: 1_000,
+            is_past: false,
         }
     }
 
@@ -184,6 +195,20 @@ mod tests {
         let known = Known { writes: HashMap::from([(1, 900)]), ..Known::default() };
         let late = Candidate { made: 1_000 + 24 * 3_600_000, ..candidate("a", &[1], &[], &[1]) };
         check(&known, &[late], &["a"], &[]);
+    }
+
+    /// Its commit would be in the journal, or what it would have replaced still there: another one replaced that, was replaced
+    /// itself, and is gone, too.
+    #[test]
+    fn what_is_older_than_the_journal_and_replaces_nothing_known_was_never_committed() {
+        let old = |candidate: Candidate| Candidate { is_past: true, ..candidate };
+        check(&Known::default(), &[old(candidate("a", &[2], &[1], &[]))], &[], &[]);
+        check(&Known::default(), &[candidate("a", &[2], &[1], &[])], &["a"], &[]);
+        let known = Known { live: HashSet::from([id(1), id(2)]), ..Known::default() };
+        check(&known, &[old(candidate("a", &[3], &[1], &[]))], &["a"], &[]);
+        check(&known, &[old(candidate("a", &[2], &[9], &[]))], &["a"], &[]);
+        let known = Known { collected: HashSet::from([id(1)]), ..Known::default() };
+        check(&known, &[old(candidate("a", &[2], &[1, 9], &[]))], &["a"], &[]);
     }
 
     #[test]

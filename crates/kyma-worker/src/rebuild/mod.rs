@@ -3,11 +3,12 @@
 //! 1. List the journals. One catalog's are used: the one that is named, or the only one that no other was made again from.
 //! 2. Replay each database of it ([`crate::journal::replay`]). What a journal says was removed stays removed.
 //! 3. List the extents' objects. Those that may be newer than the journals are opened, up to
-//!    [`RebuildOptions::in_flight`] at a time: their footers say whose they are. An object that is far older than the journals'
-//!    end, and that none knows, was never committed.
-//! 4. Judge them ([`adopt`]), and add what was committed after its database's last sequence, in the order in which it
+//!    [`RebuildOptions::in_flight`] at a time: their footers say whose they are. An object that is far older than the end of its
+//!    databases' journals, and that none knows, was never committed. Old and new are by the store's clock alone.
+//! 4. Leave out what is not in the bucket any more, and what was put for tables that were dropped.
+//! 5. Judge the objects ([`adopt`]), and add what was committed after its database's last sequence, in the order in which it
 //!    was put. Tables and columns that came after the journal are made from the footers.
-//! 5. Fill the empty catalog, all or nothing.
+//! 6. Fill the empty catalog, all or nothing.
 //!
 //! Without journals all of it comes from footers. What they cannot tell is in the report: extents that were deleted or
 //! dropped and whose objects are still there come back; functions, policies, mappings and receipts are gone.
@@ -18,7 +19,7 @@
 mod adopt;
 mod find;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use futures::{StreamExt, TryStreamExt};
 use kyma_core::catalog::{Database, DatabaseDefinition, NumberedReceipt, Recovery, Table, TableDefinition};
 use kyma_core::extent::Extent;
 use kyma_core::format::{Formats, write_hash};
+use kyma_core::planted::{self, Bug};
 use kyma_core::schema::HIDDEN_MARK;
 use kyma_core::stats::can_promote;
 use kyma_core::{DatabaseId, Error, ExtentId, Result, Schema, Sequence, TableId};
@@ -44,6 +46,8 @@ const PAGE: usize = 2_000;
 /// Sequences that are passed over after a rebuild: the lost catalog may have given out some that nothing in the bucket tells of,
 /// and whoever remembers one must not miss what comes now.
 const SEQUENCES_SKIPPED: i64 = 1_000_000;
+/// Why an object is an orphan.
+const TOO_OLD: &str = "it is older than the journal, which does not know it";
 /// Notes of one code that are kept word by word.
 const NOTES_MAX: usize = 1_000;
 
@@ -116,6 +120,15 @@ pub struct RebuildReport {
     pub notes: Vec<Note>,
 }
 
+/// An object that was opened.
+#[derive(Debug)]
+struct FoundObject {
+    key: String,
+    extents: Vec<FoundExtent>,
+    /// Whether it was put before the ends of its databases' journals, which are whole.
+    is_past: bool,
+}
+
 /// A database while it is put together.
 #[derive(Debug)]
 struct Model {
@@ -126,6 +139,14 @@ struct Model {
     /// Tables that are not in the definition and not above this were dropped.
     tables_known: TableId,
     adopted: usize,
+}
+
+impl Model {
+    /// Whether a table was there and is not any more.
+    fn dropped(&self, table: TableId) -> bool {
+        let is_there = self.definition.tables.iter().any(|definition| definition.table.id == table);
+        !is_there && table <= self.tables_known
+    }
 }
 
 /// Makes the catalog again.
@@ -144,8 +165,10 @@ pub async fn rebuild(
     drop(recovery.begin_import(None).await?);
     let mut report = RebuildReport::default();
     progress.begin("reading journals", 0);
-    let (mut models, mut known, end) = replay_all(store, options, &mut report, progress).await?;
-    let found = open_objects(store, formats, options, &known, end, &mut report, progress).await?;
+    let (mut models, mut known, ends) = replay_all(store, options, &mut report, progress).await?;
+    let (listed, mut found) = open_objects(store, formats, options, &known, &ends, &mut report, progress).await?;
+    leave_out_gone(store, options, &mut models, &mut known, &listed, &mut report).await?;
+    leave_out_dropped(&models, &known, &mut found, &mut report);
     let judged = judge_objects(&known.ids, &found, &mut report);
     add_adopted(&mut models, &mut known, found, &judged, &mut report);
     import(recovery, models, &mut report, progress).await?;
@@ -159,13 +182,41 @@ struct KnownObjects {
     keys: HashSet<String>,
 }
 
-/// Steps 1 and 2. Gives the databases, what is known, and until when journals were kept.
+/// Until when journals tell all, in nanoseconds by the store's clock.
+#[derive(Debug, Default)]
+struct Ends {
+    /// Of each database that has a journal.
+    of: BTreeMap<DatabaseId, i64>,
+    /// The earliest of those that are not whole.
+    flawed: Option<i64>,
+}
+
+impl Ends {
+    /// Objects that were put since may hold what some journal does not tell, whether one knows them or not.
+    fn all_since(&self, unknown_age: i64) -> i64 {
+        let latest = self.of.values().max().copied().unwrap_or(i64::MIN);
+        self.flawed.map_or(latest, |flawed| latest.min(flawed)).saturating_sub(unknown_age)
+    }
+
+    /// Objects that no journal knows and that were put since may be of a database whose journal is behind the others.
+    fn unknown_since(&self, unknown_age: i64) -> i64 {
+        self.of.values().min().copied().unwrap_or(i64::MIN).saturating_sub(unknown_age)
+    }
+
+    /// Whether all of an object, put at `modified`, would be told by now if it had been committed.
+    fn would_tell(&self, extents: &[FoundExtent], modified: i64, unknown_age: i64) -> bool {
+        let end = |extent: &FoundExtent| self.of.get(&extent.identity.database).copied().unwrap_or(i64::MIN);
+        extents.iter().all(|extent| modified < end(extent).saturating_sub(unknown_age))
+    }
+}
+
+/// Steps 1 and 2. Gives the databases, what is known, and until when.
 async fn replay_all(
     store: &Arc<Store>,
     options: &RebuildOptions,
     report: &mut RebuildReport,
     progress: &Progress,
-) -> Result<(BTreeMap<DatabaseId, Model>, KnownObjects, i64)> {
+) -> Result<(BTreeMap<DatabaseId, Model>, KnownObjects, Ends)> {
     let (catalogs, foreign) = journal::list(store).await?;
     if !foreign.is_empty() {
         report
@@ -185,18 +236,18 @@ async fn replay_all(
             "no_journal",
             "without a journal, what was deleted or dropped may be back, and functions, policies, mappings, texts and receipts are lost",
         ));
-        return Ok((BTreeMap::new(), known, i64::MIN));
+        return Ok((BTreeMap::new(), known, Ends::default()));
     };
     report.journal_of = Some(chosen);
-    let mut models = BTreeMap::new();
-    let (mut end, mut flawed_end) = (i64::MIN, i64::MAX);
+    let (mut models, mut ends) = (BTreeMap::new(), Ends::default());
     let databases = replayed.remove(&chosen).unwrap_or_default();
     let chosen_from = databases.values().find_map(|database| database.rebuilt_from);
     for (database, replayed) in databases {
-        end = end.max(replayed.written_at);
         let is_whole = replayed.definition.is_some() && !replayed.flaws.iter().any(is_loss);
+        let end = if replayed.definition.is_some() { replayed.written_at } else { i64::MIN };
+        ends.of.insert(database, end);
         if !is_whole {
-            flawed_end = flawed_end.min(if replayed.definition.is_some() { replayed.written_at } else { i64::MIN });
+            ends.flawed = Some(ends.flawed.map_or(end, |other| other.min(end)));
         }
         for flaw in &replayed.flaws {
             report.notes.push(Note::new("journal_flaw", format!("database={database}: {flaw:?}")));
@@ -206,7 +257,7 @@ async fn replay_all(
         }
     }
     add_ancestors(replayed, chosen_from, &mut known);
-    Ok((models, known, end.min(flawed_end)))
+    Ok((models, known, ends))
 }
 
 /// What the catalogs before this one removed and left in the bucket stays removed.
@@ -313,24 +364,28 @@ async fn open_objects(
     formats: &Formats,
     options: &RebuildOptions,
     known: &KnownObjects,
-    end: i64,
+    ends: &Ends,
     report: &mut RebuildReport,
     progress: &Progress,
-) -> Result<Vec<(String, Vec<FoundExtent>)>> {
+) -> Result<(HashSet<String>, Vec<FoundObject>)> {
     progress.begin("listing objects", 0);
     let unknown_age = i64::try_from(options.unknown_age.as_nanos()).unwrap_or(i64::MAX);
-    let oldest = end.saturating_sub(unknown_age);
+    let (all_since, unknown_since) = (ends.all_since(unknown_age), ends.unknown_since(unknown_age));
     let mut wanted: Vec<StoredObject> = Vec::new();
     let mut foreign = 0_u64;
-    let mut listed = store.list(garbage::PREFIX);
-    while let Some(object) = listed.try_next().await? {
+    let mut listed = HashSet::new();
+    let mut listing = store.list(garbage::PREFIX);
+    while let Some(object) = listing.try_next().await? {
         progress.add(1);
+        listed.insert(object.key.clone());
         if !garbage::is_ours(&object.key) {
             foreign += 1;
-        } else if object.modified_nanos >= oldest {
+        } else if object.modified_nanos >= all_since
+            || object.modified_nanos >= unknown_since && !known.keys.contains(&object.key)
+        {
             wanted.push(object);
         } else if !known.keys.contains(&object.key) {
-            report.orphans.insert(object.key, "it is older than the journal, which does not know it".to_owned());
+            report.orphans.insert(object.key, TOO_OLD.to_owned());
         }
     }
     if foreign > 0 {
@@ -341,13 +396,20 @@ async fn open_objects(
     let opening = futures::stream::iter(wanted).map(|object| async move {
         let found = find::find(store, formats, &object).await?;
         progress.add(1);
-        Ok::<_, Error>((object.key, found))
+        Ok::<_, Error>((object, found))
     });
     let mut opened = opening.buffer_unordered(options.in_flight.max(1));
     let mut all = Vec::new();
-    while let Some((key, found)) = opened.try_next().await? {
+    while let Some((object, found)) = opened.try_next().await? {
+        let (key, modified) = (object.key, object.modified_nanos);
         match found {
-            Ok(extents) => all.push((key, extents)),
+            Ok(extents) if !known.keys.contains(&key) && ends.would_tell(&extents, modified, unknown_age) => {
+                report.orphans.insert(key, TOO_OLD.to_owned());
+            }
+            Ok(extents) => {
+                let is_past = ends.flawed.is_none() && ends.would_tell(&extents, modified, 0);
+                all.push(FoundObject { key, extents, is_past });
+            }
             // The journal has the rows of what it knows; what is only in the object is lost, and that is told.
             Err(why) if !known.keys.contains(&key) => {
                 report.notes.push(Note::new("unreadable_object", format!("object={key}: {why}")))
@@ -355,12 +417,73 @@ async fn open_objects(
             Err(_) => {}
         }
     }
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(all)
+    all.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok((listed, all))
 }
 
-fn judge_objects(known: &Known, found: &[(String, Vec<FoundExtent>)], report: &mut RebuildReport) -> Judged {
-    let candidate = |(key, extents): &(String, Vec<FoundExtent>)| Candidate {
+/// Step 4: what a journal tells and the bucket does not have. It was replaced and collected after the journal's end, which
+/// the extent tells that took its place; or it is lost.
+async fn leave_out_gone(
+    store: &Arc<Store>,
+    options: &RebuildOptions,
+    models: &mut BTreeMap<DatabaseId, Model>,
+    known: &mut KnownObjects,
+    listed: &HashSet<String>,
+    report: &mut RebuildReport,
+) -> Result<()> {
+    let told = models.values().flat_map(|model| model.extents.values()).map(|extent| &extent.location.key);
+    let missing: BTreeSet<String> = told.filter(|key| !listed.contains(*key)).cloned().collect();
+    let asked = futures::stream::iter(missing).map(|key| async move { Ok::<_, Error>((store.size(&key).await?, key)) });
+    let asked = asked.buffer_unordered(options.in_flight.max(1));
+    let gone: BTreeSet<String> =
+        asked.try_filter_map(async |(size, key)| Ok(size.is_none().then_some(key))).try_collect().await?;
+    for (database, model) in models {
+        let before = model.extents.len();
+        let collected = model.extents.extract_if(.., |_, extent| gone.contains(&extent.location.key));
+        for (id, _) in collected {
+            known.ids.live.remove(&id);
+            known.ids.collected.insert(id);
+        }
+        if model.extents.len() < before {
+            let extents = before - model.extents.len();
+            report.notes.push(Note::new("object_gone", format!("database={database}, extents={extents}")));
+        }
+    }
+    Ok(())
+}
+
+/// Step 4: what was put for a table that its journal knows to be dropped. No commit can have added it since.
+fn leave_out_dropped(
+    models: &BTreeMap<DatabaseId, Model>,
+    known: &KnownObjects,
+    found: &mut Vec<FoundObject>,
+    report: &mut RebuildReport,
+) {
+    let mut left_out: BTreeMap<(DatabaseId, TableId), u64> = BTreeMap::new();
+    for object in found.iter_mut() {
+        object.extents.retain(|FoundExtent { identity, .. }| {
+            let is_dropped = models.get(&identity.database).is_some_and(|model| model.dropped(identity.table));
+            let is_kept = !is_dropped || known.ids.removed.contains(&identity.extent);
+            if !is_kept {
+                *left_out.entry((identity.database, identity.table)).or_default() += 1;
+            }
+            is_kept
+        });
+    }
+    found.retain(|FoundObject { key, extents, .. }| {
+        if extents.is_empty() {
+            report.orphans.insert(key.clone(), "its tables were dropped".to_owned());
+        }
+        !extents.is_empty()
+    });
+    for ((database, table), extents) in left_out {
+        report.notes.push(Note::new("dropped_table", format!("database={database}, table={table}, extents={extents}")));
+    }
+}
+
+fn judge_objects(known: &Known, found: &[FoundObject], report: &mut RebuildReport) -> Judged {
+    let candidate = |FoundObject { key, extents, is_past }: &FoundObject| Candidate {
+        is_past: *is_past,
         key: key.clone(),
         extents: extents.iter().map(|extent| extent.identity.extent).collect(),
         replaces: extents.iter().flat_map(|extent| extent.identity.replaces.iter().copied()).collect(),
@@ -380,19 +503,18 @@ fn judge_objects(known: &Known, found: &[(String, Vec<FoundExtent>)], report: &m
     judged
 }
 
-/// Step 4.
+/// Step 5.
 fn add_adopted(
     models: &mut BTreeMap<DatabaseId, Model>,
     known: &mut KnownObjects,
-    found: Vec<(String, Vec<FoundExtent>)>,
+    found: Vec<FoundObject>,
     judged: &Judged,
     report: &mut RebuildReport,
 ) {
-    for model in models.values_mut() {
+    for model in models.values_mut().filter(|_| !planted::is(Bug::RebuildKeepsReplaced)) {
         model.extents.retain(|id, _| !judged.replaced.contains(id));
     }
-    let mut found: Vec<Option<Vec<FoundExtent>>> = found.into_iter().map(|(_, extents)| Some(extents)).collect();
-    let mut gone: HashMap<(DatabaseId, TableId), u64> = HashMap::new();
+    let mut found: Vec<Option<Vec<FoundExtent>>> = found.into_iter().map(|object| Some(object.extents)).collect();
     for at in &judged.adopted {
         let mut touched: BTreeMap<DatabaseId, Sequence> = BTreeMap::new();
         for extent in found.get_mut(*at).and_then(Option::take).unwrap_or_default() {
@@ -403,10 +525,7 @@ fn add_adopted(
             }
             let database = extent.identity.database;
             let model = models.entry(database).or_insert_with(|| new_model(&extent));
-            if !ensure_table(model, &extent) {
-                *gone.entry((database, extent.identity.table)).or_default() += 1;
-                continue;
-            }
+            ensure_table(model, &extent);
             let added = *touched.entry(database).or_insert_with(|| {
                 model.definition.sequence.0 += 1;
                 model.definition.sequence
@@ -414,9 +533,6 @@ fn add_adopted(
             model.adopted += 1;
             model.extents.insert(id, Extent { new: extent.row, added, removed: None });
         }
-    }
-    for ((database, table), extents) in gone {
-        report.notes.push(Note::new("dropped_table", format!("database={database}, table={table}, extents={extents}")));
     }
     for model in models.values_mut() {
         name_apart(model, report);
@@ -445,8 +561,8 @@ fn new_model(extent: &FoundExtent) -> Model {
     }
 }
 
-/// The extent's table, made or grown so that it has the extent's columns; false when it was dropped.
-fn ensure_table(model: &mut Model, extent: &FoundExtent) -> bool {
+/// Sees to it that the extent's table is there and has the extent's columns.
+fn ensure_table(model: &mut Model, extent: &FoundExtent) {
     let identity = &extent.identity;
     let definition = &mut model.definition;
     if let Some(known) = definition.tables.iter_mut().find(|table| table.table.id == identity.table) {
@@ -459,10 +575,7 @@ fn ensure_table(model: &mut Model, extent: &FoundExtent) -> bool {
             // The newest name counts.
             known.table.name.clone_from(&identity.table_name);
         }
-        return true;
-    }
-    if identity.table <= model.tables_known {
-        return false;
+        return;
     }
     let sort_key = identity.sorted_by.iter().filter(|column| **column != identity.time_column).cloned().collect();
     let mut schema = grown(&Schema::default(), &extent.schema);
@@ -483,7 +596,6 @@ fn ensure_table(model: &mut Model, extent: &FoundExtent) -> bool {
     };
     definition.tables_max = definition.tables_max.max(table.id);
     definition.tables.push(TableDefinition { table, texts: None, mappings: Vec::new() });
-    true
 }
 
 /// The columns of both that people see, each with the wider type.

@@ -213,7 +213,7 @@ impl Verifier {
         for state in self.recovery.journal_states().await? {
             let (database, mark) = (&state.database, state.mark);
             let listed = parts.remove(&database.id).unwrap_or_default();
-            let listed = listed.into_iter().filter(|part| part.revision <= mark.revision).collect();
+            let listed = listed.into_iter().filter(|(part, _)| part.revision <= mark.revision).collect();
             let replayed = replay(&self.store, &listed).await?;
             progress.add(1);
             let name = &database.name;

@@ -31,7 +31,7 @@ async fn read(cache: &MemoryCache, ranges: &[RangeKey], cost: Cost) -> usize {
     for key in ranges {
         match cache.get(key).await {
             Some(bytes) => found += usize::from(bytes == zeros(key)),
-            None => cache.put(key.clone(), zeros(key), cost),
+            None => cache.put(key.clone(), zeros(key), cost.into()),
         }
     }
     found

@@ -1,6 +1,6 @@
 //! The catalog is lost, and made again from the bucket; what is damaged is found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -121,7 +121,7 @@ async fn a_repeated_question_asks_the_catalog_one_thing() {
         assert_eq!(listed.list(&manifests, &snapshot, window).await.len(), expected);
     }
     // The first query of a node learns of the database: one pin more, its tables, and the list.
-    assert_eq!(listed.asked(), [("functions", 1), ("list", 1), ("pins", 5), ("tables", 1)]);
+    assert_eq!(listed.asked(), [("functions", 1), ("list", 1), ("pins", 5), ("policies", 1), ("tables", 1)]);
     listed.list(&manifests, &listed.pinned().await, seconds(0, 5)).await;
     assert_eq!(listed.asked(), [("pins", 1)]);
 

@@ -128,7 +128,7 @@ async fn policies_say_whether_they_are_enforced() {
     ]]);
     assert_eq!((names[5].as_str(), &kept), ("Remark", &wanted));
     let near = rows(&node, ".alter table T policy caching hot = 3d").await;
-    assert_eq!(near[0][5], "kept, not enforced: a node's cache decides by use what stays near");
+    assert_eq!(near[0][5], "enforced: what is hot is kept on a node's disk from its first use, what is not never is");
     rows(&node, ".delete table T policy caching").await;
     rows(&node, ".alter table T policy retention '{\"SoftDeletePeriod\":\"365000.00:00:00\"}'").await;
     rows(&node, ".alter table T policy retention '{\"SoftDeletePeriod\":\"10.00:00:00\"}'").await;

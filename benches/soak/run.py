@@ -52,6 +52,8 @@ GRACE = {
     "KYMA_WORKER__GARBAGE__UNKNOWN_AGE_MILLIS": "60000",
     "KYMA_WORKER__GARBAGE__CLOCK_DIFFERENCE_MILLIS": "1000",
 }
+# What caches say that they hold in memory.
+CACHES = ['kyma_store_cache_held_bytes{tier="memory"}', "kyma_query_footers_bytes", "kyma_query_manifests_bytes"]
 QUERIES = [
     "Soak | where Timestamp > ago(1m) | count",
     "Soak | where Timestamp > ago(2m) and Level == 'Error' | summarize n = count() by Service",
@@ -429,10 +431,12 @@ def panels(begun, seconds, load, watch):
     line = lambda share: [(minute(bucket), percentile(values, share)) for bucket, values in sorted(buckets.items())]
     rate = [(minute(bucket), len(values) * load.bytes_per_write / step / 1e6) for bucket, values in sorted(buckets.items())]
     over_time = lambda key, unit: [((sample["at"] - begun) / 60, sample[key] / unit) for sample in watch.samples if sample["at"] >= begun]
+    cached = lambda sample: sum(sample["series"].get(name, 0) for name in CACHES) / (1 << 20)
+    caches = [((sample["at"] - begun) / 60, cached(sample)) for sample in watch.samples if sample["at"] >= begun]
     return [
         ("time to ack, seconds", [("p99", "#c0392b", line(0.99)), ("p50", "#2c7fb8", line(0.5))]),
         ("acked, MB/s of input", [("MB/s", "#2c7fb8", rate)]),
-        ("resident memory, MiB", [("RSS", "#6a3d9a", over_time("rss", 1 << 20))]),
+        ("memory, MiB", [("RSS", "#6a3d9a", over_time("rss", 1 << 20)), ("of it caches", "#e67e22", caches)]),
         ("live extents", [("extents", "#33a02c", over_time("extents", 1))]),
     ]
 
@@ -527,7 +531,9 @@ def soak(args, node, catalog, folder):
         *[(name, f"{value:g} when the load ended") for name, value in sorted(after.items()) if re.search("backlog|amplification", name)],
         ("machine", f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}; node, writers, PostgreSQL and store share it"),
     ]
-    page = render(holds, facts)
+    shown = [f"--{name.replace('_', '-')} {value}" for name, value in vars(args).items()
+             if name in ("minutes", "warm_up_minutes", "share", "writers", "max_mb_per_second") and value is not None]
+    page = render(holds, facts, " ".join(shown + [f"--set {pair}" for pair in args.set]))
     print(page)
     for detail in (load.errors[:5] + watch.query_errors[:5] + orphans[:5] + tasks[:5]):
         say(f"  {detail}")
@@ -538,9 +544,9 @@ def soak(args, node, catalog, folder):
     return not all(good for _, _, good in holds)
 
 
-def render(holds, facts):
+def render(holds, facts, arguments):
     lines = ["# A soak", "", "A node at a share of its maximum, with queries, compaction and collection: what it took, and what was left.", "",
-             "Made by `python3 benches/soak/run.py --out docs/benchmarks-soak.md`; the script says how.", "",
+             f"Made by `python3 benches/soak/run.py {arguments} --out docs/benchmarks-soak.md`; the script says how.", "",
              "| what must hold | measured | |", "|---|---|---|"]
     lines += [f"| {name} | {value} | {'holds' if good else '**does not hold**'} |" for name, value, good in holds]
     lines += ["", "| | |", "|---|---|"] + [f"| {name} | {value} |" for name, value in facts] + ["", "(picture)", ""]

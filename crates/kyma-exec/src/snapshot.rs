@@ -2,8 +2,8 @@
 //!
 //! 1. One small statement pins every database and tells, for those this node knows, which tables' extents changed since it
 //!    last asked.
-//! 2. Tables, functions and caching policies are kept by their database's schema version and read after the pin: a schema is never older than the extents it
-//!    reads, and a table or column that was there before the query began is seen by it.
+//! 2. Tables, functions and caching policies are kept by their database's schema version and read after the pin: a schema is
+//!    never older than the extents it reads, and a table or column that was there before the query began is seen by it.
 //! 3. The first query of a database on this node pins twice: only then it is known whose changes to ask for. What is kept of
 //!    a database is never taken back, so that an answer always continues it; databases beyond the limit are asked in full.
 //! 4. A query as of earlier pins like any other; then each database's sequence is put back, and its tables are those that this

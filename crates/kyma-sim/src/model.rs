@@ -9,7 +9,7 @@ mod extents;
 mod garbage;
 mod history;
 mod queue;
-pub(crate) mod recovery;
+mod recovery;
 mod tables;
 mod upkeep;
 
@@ -73,6 +73,7 @@ pub struct Model {
     created: i64,
     identity: Uuid,
     state: Mutex<State>,
+    imported: Arc<Mutex<Vec<Extent>>>,
     observer: OnceLock<Arc<dyn Observer>>,
 }
 
@@ -179,12 +180,24 @@ impl Model {
     /// An empty catalog.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Model> {
         let (created, identity) = (clock.now(), clock.new_id());
-        Arc::new(Model { clock, created, identity, state: Mutex::default(), observer: OnceLock::new() })
+        Arc::new(Model {
+            clock,
+            created,
+            identity,
+            state: Mutex::default(),
+            imported: Arc::default(),
+            observer: OnceLock::new(),
+        })
     }
 
     /// Tells `observer` from now on. Only the first one counts.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
         let _ = self.observer.set(observer);
+    }
+
+    /// The extents that a rebuild filled it with. They are not visible: nothing else becomes of an import.
+    pub fn imported(&self) -> MutexGuard<'_, Vec<Extent>> {
+        self.imported.lock()
     }
 
     fn observer(&self) -> &dyn Observer {

@@ -3,23 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use kyma_core::catalog::{
-    Audit, CatalogIdentity, DatabaseDefinition, ExtentPage, Import, JournalMark, JournalState, NumberedReceipt,
-    ObjectState, ReceiptPage, Recovery,
-};
-use kyma_core::extent::Extent;
 use kyma_core::time::TimeRange;
-use kyma_core::{DatabaseId, Result, Sequence, TableId};
+use kyma_core::{DatabaseId, Sequence, TableId};
 use kyma_worker::Progress;
 use kyma_worker::rebuild::{RebuildOptions, rebuild};
-use parking_lot::Mutex;
-use uuid::Uuid;
 
-use crate::model::TableRow;
-use crate::model::recovery::not_simulated;
+use crate::model::{Model, TableRow};
 use crate::node::sound_store;
 use crate::world::World;
 
@@ -30,10 +20,8 @@ type Rows = BTreeMap<String, Vec<i64>>;
 pub async fn judge_rebuild(world: &Arc<World>, is_calm: bool) {
     let is_exact = is_calm && world.plan.has_journal;
     let before = visible(world, is_calm, is_exact);
-    let filled = Arc::new(Mutex::new(Vec::new()));
-    let options = RebuildOptions::default();
-    let scratch = Scratch(Arc::clone(&filled));
-    let made = rebuild(&scratch, &sound_store(world), &world.formats, &options, &Progress::default()).await;
+    let (empty, options) = (Model::new(world.clock.clone()), RebuildOptions::default());
+    let made = rebuild(&*empty, &sound_store(world), &world.formats, &options, &Progress::default()).await;
     let broken = |seen: String| world.oracle.break_down("the bucket tells all", seen);
     let report = match made {
         Ok(report) => report,
@@ -45,7 +33,7 @@ pub async fn judge_rebuild(world: &Arc<World>, is_calm: bool) {
     }
     let names = names(world, is_exact);
     let mut told = Rows::new();
-    for extent in filled.lock().iter() {
+    for extent in empty.imported().iter() {
         // Of a table that was given up, objects may be left that others need.
         let Some(name) = names.get(&extent.table) else { continue };
         match world.oracle.rows(extent) {
@@ -68,8 +56,8 @@ pub async fn judge_rebuild(world: &Arc<World>, is_calm: bool) {
             false => holds(found, rows) && (!is_told_once || found.is_sorted_by(|one, next| one < next)),
         };
         if !is_right {
-            let (filled, notes) = (filled.lock(), &report.notes);
-            let told: Vec<_> = filled.iter().map(|extent| (extent.id, &*extent.location.key, extent.added)).collect();
+            let (extents, notes) = (empty.imported(), &report.notes);
+            let told: Vec<_> = extents.iter().map(|extent| (extent.id, &*extent.location.key, extent.added)).collect();
             return broken(format!("{table} shows {rows:?}, made again {found:?}; {notes:?}; {told:?}"));
         }
     }
@@ -105,76 +93,4 @@ fn visible(world: &World, is_calm: bool, is_exact: bool) -> Rows {
 fn holds(found: &[i64], wanted: &[i64]) -> bool {
     let mut rest = found.iter();
     wanted.iter().all(|row| rest.any(|other| other == row))
-}
-
-/// An empty catalog that a rebuild fills. Nothing else is asked of it.
-struct Scratch(Arc<Mutex<Vec<Extent>>>);
-
-struct Filling(Arc<Mutex<Vec<Extent>>>);
-
-#[async_trait]
-impl Import for Filling {
-    async fn database(&mut self, _definition: &DatabaseDefinition) -> Result<()> {
-        Ok(())
-    }
-
-    async fn extents(&mut self, extents: &[Extent]) -> Result<()> {
-        self.0.lock().extend_from_slice(extents);
-        Ok(())
-    }
-
-    async fn receipts(&mut self, _receipts: &[NumberedReceipt]) -> Result<()> {
-        Ok(())
-    }
-
-    async fn finish(self: Box<Self>, _databases_max: DatabaseId, _tables_max: TableId) -> Result<()> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Recovery for Scratch {
-    async fn identity(&self) -> Result<CatalogIdentity> {
-        not_simulated()
-    }
-
-    async fn journal_states(&self) -> Result<Vec<JournalState>> {
-        not_simulated()
-    }
-
-    async fn advance_journal(&self, _database: DatabaseId, _from: i64, _to: &JournalMark) -> Result<bool> {
-        not_simulated()
-    }
-
-    async fn definition(&self, _database: DatabaseId) -> Result<DatabaseDefinition> {
-        not_simulated()
-    }
-
-    async fn extent_page(&self, _page: &ExtentPage) -> Result<Vec<Extent>> {
-        not_simulated()
-    }
-
-    async fn receipt_page(&self, _page: &ReceiptPage) -> Result<Vec<NumberedReceipt>> {
-        not_simulated()
-    }
-
-    async fn begin_import(&self, _rebuilt_from: Option<Uuid>) -> Result<Box<dyn Import>> {
-        Ok(Box::new(Filling(Arc::clone(&self.0))))
-    }
-
-    async fn audit(&self, _database: DatabaseId, _limit: usize) -> Result<Audit> {
-        not_simulated()
-    }
-
-    async fn repair_totals(&self, _database: DatabaseId) -> Result<u64> {
-        not_simulated()
-    }
-
-    async fn object_states(&self, _keys: &[String]) -> Result<BTreeMap<String, ObjectState>> {
-        not_simulated()
-    }
-
-    async fn overdue(&self, _age: Duration, _limit: usize) -> Result<Vec<String>> {
-        not_simulated()
-    }
 }

@@ -26,6 +26,8 @@ use crate::cli::{Cli, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Calls of the operating system that block, at a time: files of a local store and of the disk cache, names of hosts.
+const BLOCKING_THREADS_MAX: usize = 64;
 /// A command that failed.
 const FAILED: u8 = 1;
 /// A command that could not start: the command line or the configuration is wrong.
@@ -38,7 +40,9 @@ fn main() -> ExitCode {
         eprintln!("kyma: a TLS provider was installed twice");
         return ExitCode::from(FAILED);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("kyma-io").build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().thread_name("kyma-io").max_blocking_threads(BLOCKING_THREADS_MAX);
+    let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("kyma: the runtime does not start: {error}");

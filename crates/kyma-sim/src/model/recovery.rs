@@ -1,7 +1,7 @@
-//! What a journal is written from. Nothing is imported here: the judge reads what a journal says, and what a rebuild makes
-//! of the bucket ([`crate::rebuild`]).
+//! What a journal is written from. What is imported is only collected, for the judge of rebuilds ([`crate::rebuild`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use kyma_core::catalog::{
 };
 use kyma_core::extent::Extent;
 use kyma_core::{DatabaseId, Error, Result, Sequence, TableId};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{Model, TableRow};
@@ -19,8 +20,31 @@ use super::{Model, TableRow};
 pub(super) const NO_MARK: JournalMark =
     JournalMark { revision: 0, sequence: Sequence(0), definitions_version: 0, full_revision: 0 };
 
-pub(crate) fn not_simulated<T>() -> Result<T> {
+fn not_simulated<T>() -> Result<T> {
     Err(Error::internal("this is not simulated"))
+}
+
+/// Takes the extents of an import.
+struct Collected(Arc<Mutex<Vec<Extent>>>);
+
+#[async_trait]
+impl Import for Collected {
+    async fn database(&mut self, _definition: &DatabaseDefinition) -> Result<()> {
+        Ok(())
+    }
+
+    async fn extents(&mut self, extents: &[Extent]) -> Result<()> {
+        self.0.lock().extend_from_slice(extents);
+        Ok(())
+    }
+
+    async fn receipts(&mut self, _receipts: &[NumberedReceipt]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>, _databases_max: DatabaseId, _tables_max: TableId) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -103,7 +127,7 @@ impl Recovery for Model {
     }
 
     async fn begin_import(&self, _rebuilt_from: Option<Uuid>) -> Result<Box<dyn Import>> {
-        not_simulated()
+        Ok(Box::new(Collected(Arc::clone(&self.imported))))
     }
 
     async fn audit(&self, _database: DatabaseId, _limit: usize) -> Result<Audit> {

@@ -4,7 +4,7 @@
 //! 2. Replay each database of it ([`crate::journal::replay`]). What a journal says was removed stays removed.
 //! 3. List the extents' objects. Those that may be newer than the journals are opened, up to
 //!    [`RebuildOptions::in_flight`] at a time: their footers say whose they are. An object that is far older than the end of its
-//!    databases' journals, and that none knows, was never committed. Old and new are by the store's clock alone.
+//!    databases' journals, and that none knows, was never committed. Old and new are by the clock of the store, which put them both.
 //! 4. Leave out what is not in the bucket any more, and what was put for tables that were dropped.
 //! 5. Judge the objects ([`adopt`]), and add what was committed after its database's last sequence, in the order in which it
 //!    was put. Tables and columns that came after the journal are made from the footers.

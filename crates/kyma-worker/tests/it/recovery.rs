@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, TimestampNanosecondArray};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -13,12 +13,12 @@ use kyma_core::catalog::{
     Commit, Database, Definitions, ExtentOrder, ExtentQuery, Extents, Garbage, IngestionMapping, Policy,
     StoredFunction, Table, Tables,
 };
-use kyma_core::clock::{Clock, SystemClock};
+use kyma_core::clock::{Clock, ManualClock, SystemClock};
 use kyma_core::extent::Extent;
 use kyma_core::format::{EncodeOptions, Formats, OpenOptions, ReadColumn, SegmentFormat, write_hash};
 use kyma_core::profile::IoCounters;
 use kyma_core::schema::{Column, HIDDEN_MARK, Schema};
-use kyma_core::time::TimeRange;
+use kyma_core::time::{DAY, TimeRange};
 use kyma_core::{ExtentId, NodeId, Type};
 use kyma_format_parquet::Parquet;
 use kyma_format_tlm::Tlm;
@@ -102,14 +102,7 @@ impl World {
     }
 
     async fn write(&self, table: &str, key: Option<&str>, body: &str) -> IngestAnswer {
-        let request = IngestRequest {
-            database: "d".into(),
-            table: table.into(),
-            format: BodyFormat::NdJson,
-            encoding: Encoding::Identity,
-            idempotency_key: key.map(str::to_owned),
-            source: "test".into(),
-        };
+        let request = request(table, key);
         let body = Bytes::copy_from_slice(body.as_bytes());
         self.ingester.ingest(&request, futures::stream::iter([Ok(body)]).boxed()).await.unwrap()
     }
@@ -172,7 +165,7 @@ impl World {
     async fn put_orphan(&self, table: &Table, replaces: Vec<ExtentId>, writes: Vec<u128>) -> String {
         let schema = Schema::new(vec![Column::new(&table.time_column, Type::Datetime)]).arrow();
         let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![1, 2]));
-        let rows = arrow::array::RecordBatch::try_new(schema, vec![times]).unwrap();
+        let rows = RecordBatch::try_new(schema, vec![times]).unwrap();
         let options = EncodeOptions {
             extent: ExtentId::generate(),
             database: table.database,
@@ -213,6 +206,17 @@ impl World {
 
     async fn overwrite(&self, key: &str, bytes: Vec<u8>) {
         self.s3.object_store().put(&Path::from(key), PutPayload::from(bytes)).await.unwrap();
+    }
+}
+
+fn request(table: &str, key: Option<&str>) -> IngestRequest {
+    IngestRequest {
+        database: "d".into(),
+        table: table.into(),
+        format: BodyFormat::NdJson,
+        encoding: Encoding::Identity,
+        idempotency_key: key.map(str::to_owned),
+        source: "test".into(),
     }
 }
 
@@ -353,6 +357,35 @@ async fn footers_alone_give_the_rows() {
     let error = world.rebuild().await.unwrap_err();
     assert_eq!(error.code(), "catalog.not_empty");
     assert_eq!(world.rows("t").await.len(), 40, "a refused rebuild changes nothing");
+}
+
+/// A journal was written by a node whose clock runs a day ahead. What came after it is found all the same: a write, rows that a
+/// command put in the place of others, and, by the extent that took its place, that one was merged and collected.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_after_a_journal_is_told_by_the_bucket() {
+    let world = World::new().await;
+    world.write("merged", None, &lines(0, 3)).await;
+    let replaced = world.write("replaced", None, &lines(10, 3)).await.extents;
+    let ahead = Arc::new(ManualClock::at(SystemClock.now() + DAY));
+    let (catalog, store) = (world.catalog.clone(), Arc::clone(&world.store));
+    let journal = Journal::new(catalog.clone(), catalog, store, JournalSettings::default(), ahead);
+    journal.catch_up(false, &CancellationToken::new()).await.unwrap();
+
+    world.write("merged", None, &lines(20, 3)).await;
+    let sources = world.extents("merged").await;
+    world.compact("merged").await;
+    world.store.delete(&sources[0].location.key).await.unwrap();
+    let schema = Schema::new(vec![Column::new("n", Type::Long)]).arrow();
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![99]));
+    let batch = RecordBatch::try_new(schema, vec![numbers]).unwrap();
+    world.ingester.replace_batches(&request("replaced", None), &replaced, vec![batch]).await.unwrap();
+
+    let rows = async |world: &World| [world.rows("merged").await, world.rows("replaced").await];
+    let before = rows(&world).await;
+    assert_eq!(before.each_ref().map(Vec::len), [6, 1]);
+    let (rebuilt, report) = world.rebuilt().await;
+    assert_eq!(rows(&rebuilt).await, before);
+    assert_eq!((notes(&report), report.databases[0].adopted), (vec!["object_gone"], 2));
 }
 
 /// A gap in the journal is told, and what is behind it is found by footers.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kyma_core::time::TimeRange;
 use kyma_core::{DatabaseId, Sequence, TableId};
@@ -13,6 +14,9 @@ use crate::model::{Model, TableRow};
 use crate::node::sound_store;
 use crate::world::World;
 
+/// Longer than any write here takes from its put to its commit, and less than clocks jump.
+const UNKNOWN_AGE: Duration = Duration::from_secs(1_800);
+
 /// Rows of tables, sorted: of each one by itself when all is told by a journal, or of all that have or had a name.
 type Rows = BTreeMap<String, Vec<i64>>;
 
@@ -20,7 +24,8 @@ type Rows = BTreeMap<String, Vec<i64>>;
 pub async fn judge_rebuild(world: &Arc<World>, is_calm: bool) {
     let is_exact = is_calm && world.plan.has_journal;
     let before = visible(world, is_calm, is_exact);
-    let (empty, options) = (Model::new(world.clock.clone()), RebuildOptions::default());
+    let empty = Model::new(world.clock.clone());
+    let options = RebuildOptions { unknown_age: UNKNOWN_AGE, ..RebuildOptions::default() };
     let made = rebuild(&*empty, &sound_store(world), &world.formats, &options, &Progress::default()).await;
     let broken = |seen: String| world.oracle.break_down("the bucket tells all", seen);
     let report = match made {

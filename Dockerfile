@@ -12,6 +12,8 @@ RUN find crates benches -type f ! -name Cargo.toml -delete \
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
+# Kernels for arm64 have pages of 4, 16 or 64 KiB: the allocator must know the largest that it may meet.
+RUN [ "$(uname -m)" != aarch64 ] || printf '[env]\nJEMALLOC_SYS_WITH_LG_PAGE = "16"\n' >> /usr/local/cargo/config.toml
 COPY --from=manifests /src .
 RUN cargo build --release --locked -p kyma
 COPY migrations migrations

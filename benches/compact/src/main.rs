@@ -38,7 +38,7 @@ use kyma_worker::compact::plan;
 
 /// The allocator of the kyma binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Lines of one body: what a quarter of a second brings of a busy table.
 const BODY_BYTES: usize = 1 << 20;

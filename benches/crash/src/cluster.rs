@@ -80,7 +80,7 @@ impl Cluster {
 
     /// Starts a node with these failpoints, without waiting until it is ready.
     pub fn spawn(&self, name: &str, failpoints: &str) -> Result<Node> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = kyma_testkit::ports::free_port();
         let log = self.folder.path().join(format!("{name}.log"));
         let mut command = self.command();
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);

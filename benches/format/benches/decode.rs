@@ -17,7 +17,7 @@ use kyma_format_tlm::Tlm;
 
 /// The allocator of the kyma binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const LEVELS: [u8; 2] = [0, 1];
 const COLUMN: &str = "c";

@@ -28,7 +28,7 @@ use serde_json::json;
 
 /// The allocator of the kyma binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What the command line says.
 #[derive(Debug, Default)]

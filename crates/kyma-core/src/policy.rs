@@ -1,9 +1,16 @@
 //! Policies as the work that enforces them reads them. Commands keep nothing that is not read here.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
+use crate::TableId;
+use crate::catalog::Policy;
 use crate::error::{Error, Result};
 use crate::time;
+
+/// What a database keeps of this kind for a table, or, for no table, for itself.
+pub fn of<'a>(policies: &'a [Policy], kind: &str, table: Option<TableId>) -> Option<&'a Policy> {
+    policies.iter().find(|policy| policy.kind == kind && policy.table == table)
+}
 
 /// The kind of a retention policy, as the catalog keeps it.
 pub const RETENTION: &str = "retention";
@@ -26,15 +33,13 @@ impl RetentionPolicy {
     /// # Errors
     /// `Invalid` with code `policy.retention` for anything but an object of these two properties.
     pub fn parse(json: &str) -> Result<Self> {
-        let parsed: Json = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
-        let Json::Object(said) = parsed else { return Err(wrong("it is not an object")) };
         let mut policy = RetentionPolicy::default();
-        for (name, value) in &said {
-            let misfit = || wrong(&format!("the value of '{name}' does not fit: {value}"));
+        for (name, value) in &properties(RETENTION, json)? {
+            let misfit = || misfit(RETENTION, name, value);
             match name.as_str() {
-                "SoftDeletePeriod" => policy.period = Some(value.as_str().and_then(period).ok_or_else(misfit)?),
+                "SoftDeletePeriod" => policy.period = Some(period(value).ok_or_else(misfit)?),
                 "Recoverability" => policy.recoverable = Some(recoverable(value).ok_or_else(misfit)?),
-                _ => return Err(wrong(&format!("it has no property '{name}'"))),
+                _ => return Err(unknown(RETENTION, name)),
             }
         }
         Ok(policy)
@@ -66,19 +71,14 @@ impl CachingPolicy {
     /// # Errors
     /// `Invalid` with code `policy.caching` for anything but an object of one of these properties, or both.
     pub fn parse(json: &str) -> Result<Self> {
-        let wrong =
-            |why: &str| Error::invalid("policy.caching", format!("the caching policy is not understood: {why}"));
-        let parsed: Json = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
-        let Json::Object(said) = parsed else { return Err(wrong("it is not an object")) };
         let mut hot = None;
-        for (name, value) in &said {
+        for (name, value) in &properties(CACHING, json)? {
             if !matches!(name.as_str(), "DataHotSpan" | "IndexHotSpan") {
-                return Err(wrong(&format!("it has no property '{name}'")));
+                return Err(unknown(CACHING, name));
             }
-            let span = value.as_str().and_then(period);
-            hot = hot.max(Some(span.ok_or_else(|| wrong(&format!("the value of '{name}' does not fit: {value}")))?));
+            hot = hot.max(Some(period(value).ok_or_else(|| misfit(CACHING, name, value))?));
         }
-        hot.map(|hot| CachingPolicy { hot }).ok_or_else(|| wrong("it says nothing"))
+        hot.map(|hot| CachingPolicy { hot }).ok_or_else(|| wrong(CACHING, "it says nothing"))
     }
 }
 
@@ -98,24 +98,45 @@ impl DeduplicationPolicy {
     /// # Errors
     /// `Invalid` with code `policy.deduplication` for anything but an object of this property.
     pub fn parse(json: &str) -> Result<Self> {
-        let wrong = |why: &str| {
-            Error::invalid("policy.deduplication", format!("the deduplication policy is not understood: {why}"))
-        };
-        let parsed: Json = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
-        let window = match parsed.as_object().filter(|said| said.len() == 1).and_then(|said| said.get("Window")) {
-            Some(window) => window.as_str().and_then(period),
-            None => return Err(wrong("it has one property, Window")),
-        };
-        let seconds = window.map(|nanos| nanos / 1_000_000_000).filter(|seconds| *seconds > 0);
-        let window_seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok());
-        window_seconds
+        let mut window = None;
+        for (name, value) in &properties(DEDUPLICATION, json)? {
+            if name != "Window" {
+                return Err(unknown(DEDUPLICATION, name));
+            }
+            window = Some(period(value).ok_or_else(|| misfit(DEDUPLICATION, name, value))?);
+        }
+        let window = window.ok_or_else(|| wrong(DEDUPLICATION, "it says nothing"))?;
+        let seconds = u32::try_from(window / 1_000_000_000).ok().filter(|seconds| *seconds > 0);
+        seconds
             .map(|window_seconds| DeduplicationPolicy { window_seconds })
-            .ok_or_else(|| wrong("Window is a timespan of a second at least"))
+            .ok_or_else(|| wrong(DEDUPLICATION, "its window is not between a second and 136 years"))
     }
 }
 
-fn wrong(why: &str) -> Error {
-    Error::invalid("policy.retention", format!("the retention policy is not understood: {why}"))
+/// The properties of a policy, which is an object.
+fn properties(kind: &str, json: &str) -> Result<Map<String, Json>> {
+    match serde_json::from_str(json) {
+        Ok(Json::Object(said)) => Ok(said),
+        Ok(_) => Err(wrong(kind, "it is not an object")),
+        Err(error) => Err(wrong(kind, &error.to_string())),
+    }
+}
+
+fn misfit(kind: &str, name: &str, value: &Json) -> Error {
+    wrong(kind, &format!("the value of '{name}' does not fit: {value}"))
+}
+
+fn unknown(kind: &str, name: &str) -> Error {
+    wrong(kind, &format!("it has no property '{name}'"))
+}
+
+fn wrong(kind: &str, why: &str) -> Error {
+    let code = match kind {
+        RETENTION => "policy.retention",
+        CACHING => "policy.caching",
+        _ => "policy.deduplication",
+    };
+    Error::invalid(code, format!("the {kind} policy is not understood: {why}"))
 }
 
 fn recoverable(value: &Json) -> Option<bool> {
@@ -127,7 +148,8 @@ fn recoverable(value: &Json) -> Option<bool> {
 }
 
 /// A timespan that is not negative. Kusto's default, 365000 days, is more than nanoseconds can say.
-fn period(text: &str) -> Option<i64> {
+fn period(value: &Json) -> Option<i64> {
+    let text = value.as_str()?;
     if let Some((days, rest)) = text.trim().split_once('.')
         && days.parse::<i64>().is_ok_and(|days| days > i64::MAX / time::DAY)
     {

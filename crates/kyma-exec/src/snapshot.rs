@@ -16,7 +16,7 @@ use std::sync::Arc;
 use kyma_core::catalog::{Catalog, DatabasePin, Policy, StoredFunction, Table, TableChange};
 use kyma_core::extent::Extent;
 use kyma_core::ids::{DatabaseId, Sequence, TableId};
-use kyma_core::policy::{CACHING, CachingPolicy};
+use kyma_core::policy::{self, CACHING, CachingPolicy};
 use kyma_core::{Error, Result, Schema, Value};
 use kyma_plan::{SchemaSource, TableSchema};
 use kyma_storage::Warmth;
@@ -302,8 +302,7 @@ impl Snapshots {
 /// How young data of each table is hot: as its policy says, or its database's. One that is not understood is none.
 fn hot(tables: &[TableId], policies: &[Policy]) -> BTreeMap<TableId, i64> {
     let span = |of: Option<TableId>| {
-        let policy = policies.iter().find(|policy| policy.kind == CACHING && policy.table == of)?;
-        let read = CachingPolicy::parse(&policy.json);
+        let read = CachingPolicy::parse(&policy::of(policies, CACHING, of)?.json);
         read.inspect_err(
             |error| tracing::warn!(table = ?of, error = %error.chain(), "a caching policy is not followed"),
         )

@@ -94,17 +94,21 @@ impl Role {
     }
 }
 
-/// Settings of a node's ports and of its life.
+/// Settings of a node's ports and of its life. A configuration says what is skipped here at its top level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where HTTP listens.
+    #[serde(skip)]
     pub listen: SocketAddr,
     /// Where the internal gRPC services listen. Keep it on loopback or a private network.
+    #[serde(skip)]
     pub grpc_listen: SocketAddr,
     /// What the node does.
+    #[serde(skip)]
     pub roles: Vec<Role>,
     /// Its availability zone, or "".
+    #[serde(skip)]
     pub zone: String,
     /// The database of requests that name none.
     pub default_database: String,

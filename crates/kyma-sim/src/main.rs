@@ -8,7 +8,7 @@ use kyma_sim::campaign::{Campaign, Report, arm, bar};
 use kyma_sim::run::run;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const HELP: &str = "\
 Runs kyma's write path and background work in simulated worlds, one per seed, and checks every step.

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod counted;
 pub mod format;
+pub mod ports;
 #[cfg(feature = "servers")]
 pub mod postgres;
 #[cfg(feature = "servers")]

@@ -21,7 +21,7 @@ use kyma_core::catalog::{Catalog, ClaimedTask, Commit, Database, ExpiryQuery, Po
 use kyma_core::clock::Clock;
 use kyma_core::failpoint::{self, Point};
 use kyma_core::planted::{self, Bug};
-use kyma_core::policy::{RETENTION, RetentionPolicy};
+use kyma_core::policy::{self, RETENTION, RetentionPolicy};
 use kyma_core::{Error, Result, TableId};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::{Registry, Unit};
@@ -161,11 +161,11 @@ impl Retention {
 
 /// How long the rows of a table are kept; `None` is for ever.
 fn period_of(policies: &[Policy], table: TableId) -> Result<Option<i64>> {
-    let policy = |of: Option<TableId>| {
-        let kept = policies.iter().find(|policy| policy.kind == RETENTION && policy.table == of);
+    let read = |of: Option<TableId>| {
+        let kept = policy::of(policies, RETENTION, of);
         kept.map_or(Ok(RetentionPolicy::default()), |policy| RetentionPolicy::parse(&policy.json))
     };
-    Ok(policy(Some(table))?.or(policy(None)?).period.filter(|period| *period < i64::MAX))
+    Ok(read(Some(table))?.or(read(None)?).period.filter(|period| *period < i64::MAX))
 }
 
 #[async_trait]

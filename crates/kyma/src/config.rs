@@ -74,8 +74,8 @@ pub(crate) struct Config {
     pub(crate) otlp_endpoint: Option<String>,
     /// Share of the traces that begin here which is sent, from 0 to 1; a trace that came in is sent as its beginner says.
     pub(crate) otlp_sample_ratio: f64,
-    /// Settings of the ports.
-    pub(crate) server: ServerConfig,
+    /// Settings of the ports and of the node's life.
+    pub(crate) server: kyma_server::Settings,
     /// Settings of ingest.
     pub(crate) ingest: IngestSettings,
     /// Settings of queries.
@@ -96,56 +96,14 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Settings of the HTTP edge, without those that stand at the top level.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ServerConfig {
-    pub(crate) default_database: String,
-    pub(crate) connections_max: usize,
-    pub(crate) idle_seconds: u64,
-    pub(crate) queries_max: usize,
-    pub(crate) queries_waiting_max: usize,
-    pub(crate) query_seconds: u64,
-    pub(crate) query_seconds_max: u64,
-    pub(crate) heartbeat_seconds: u64,
-    pub(crate) hold_seconds: u64,
-    pub(crate) ready_period_millis: u64,
-    pub(crate) unready_failures: u32,
-    pub(crate) unready_millis: u64,
-    pub(crate) drain_seconds: u64,
-    pub(crate) lame_duck_millis: u64,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        let server = kyma_server::Settings::default();
-        ServerConfig {
-            default_database: server.default_database,
-            connections_max: server.connections_max,
-            idle_seconds: server.idle_seconds,
-            queries_max: server.queries_max,
-            queries_waiting_max: server.queries_waiting_max,
-            query_seconds: server.query_seconds,
-            query_seconds_max: server.query_seconds_max,
-            heartbeat_seconds: server.heartbeat_seconds,
-            hold_seconds: server.hold_seconds,
-            ready_period_millis: server.ready_period_millis,
-            unready_failures: server.unready_failures,
-            unready_millis: server.unready_millis,
-            drain_seconds: server.drain_seconds,
-            lame_duck_millis: server.lame_duck_millis,
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         let server = kyma_server::Settings::default();
         Config {
             listen: server.listen,
             grpc_listen: server.grpc_listen,
-            roles: server.roles,
-            zone: server.zone,
+            roles: server.roles.clone(),
+            zone: server.zone.clone(),
             catalog_url: None,
             migrate: true,
             store_url: None,
@@ -162,7 +120,7 @@ impl Default for Config {
             log_format: LogFormat::Auto,
             otlp_endpoint: None,
             otlp_sample_ratio: 1.0,
-            server: ServerConfig::default(),
+            server,
             ingest: IngestSettings::default(),
             query: ExecSettings::default(),
             worker: WorkerSettings::default(),
@@ -228,20 +186,7 @@ impl Config {
             grpc_listen: self.grpc_listen,
             roles: self.roles.clone(),
             zone: self.zone.clone(),
-            default_database: self.server.default_database.clone(),
-            connections_max: self.server.connections_max,
-            idle_seconds: self.server.idle_seconds,
-            queries_max: self.server.queries_max,
-            queries_waiting_max: self.server.queries_waiting_max,
-            query_seconds: self.server.query_seconds,
-            query_seconds_max: self.server.query_seconds_max,
-            heartbeat_seconds: self.server.heartbeat_seconds,
-            hold_seconds: self.server.hold_seconds,
-            ready_period_millis: self.server.ready_period_millis,
-            unready_failures: self.server.unready_failures,
-            unready_millis: self.server.unready_millis,
-            drain_seconds: self.server.drain_seconds,
-            lame_duck_millis: self.server.lame_duck_millis,
+            ..self.server.clone()
         }
     }
 

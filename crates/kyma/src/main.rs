@@ -24,7 +24,7 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Calls of the operating system that block, at a time: files of a local store and of the disk cache, names of hosts.
 const BLOCKING_THREADS_MAX: usize = 64;
@@ -34,6 +34,7 @@ const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
+    without_huge_pages();
     let cli = Cli::parse();
     // Once per process, before the first TLS connection: everything that speaks TLS here uses this provider.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
@@ -60,6 +61,16 @@ fn main() -> ExitCode {
             ExitCode::from(if misused { MISUSED } else { FAILED })
         }
     }
+}
+
+/// Keeps the kernel from making huge pages of the process's memory where every process has them unasked.
+///
+/// What is freed goes back in small pieces, most of them in the middle of 2 MiB that are used otherwise. In the background the
+/// kernel makes huge pages of these again, so that resident memory rises for as long as a node is busy.
+fn without_huge_pages() {
+    #[cfg(target_os = "linux")]
+    // Where this is forbidden, memory is larger and nothing is wrong.
+    let _forbidden = nix::sys::prctl::set_thp_disable(true);
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {

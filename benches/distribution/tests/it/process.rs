@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use kyma_testkit::ports::free_port;
 use kyma_testkit::postgres::TestDatabase;
 use kyma_testkit::s3::TestS3;
 use serde_json::{Value, json};
@@ -126,11 +127,6 @@ impl Cluster {
         let node = Node { child, url: format!("http://127.0.0.1:{port}"), cache, log, client: reqwest::Client::new() };
         node.ready().await
     }
-}
-
-/// A port that nobody has.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
 }
 
 /// One running kyma process, killed when dropped.

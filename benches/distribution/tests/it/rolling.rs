@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kyma_testkit::ports::free_port;
 use serde_json::{Value, json};
 
-use crate::process::{Cluster, free_port};
+use crate::process::Cluster;
 
 const WRITERS: u64 = 6;
 const READERS: usize = 2;

@@ -5,7 +5,7 @@
 //! these, so it can be switched off only, until it is enforced.
 
 use kyma_core::catalog::{Policy, Table};
-use kyma_core::policy::{CACHING, CachingPolicy, DEDUPLICATION, DeduplicationPolicy, RETENTION, RetentionPolicy};
+use kyma_core::policy::{self, CACHING, CachingPolicy, DEDUPLICATION, DeduplicationPolicy, RETENTION, RetentionPolicy};
 use kyma_core::{Error, Result, TableId, Type, time};
 use kyma_plan::PolicyOwner;
 use serde_json::{Map, Value as Json, json};
@@ -133,8 +133,7 @@ pub(super) async fn show(state: &Shared, current: &str, of: &PolicyOwner, kind: 
     for owner in owners {
         let policies = state.catalog.policies(owner.database.id).await?;
         for kind in &kinds {
-            let found = policies.iter().find(|policy| policy.table == owner.table_id() && policy.kind == *kind);
-            add(&mut listed, &owner, kind, found);
+            add(&mut listed, &owner, kind, policy::of(&policies, kind, owner.table_id()));
         }
     }
     Ok(listed)
@@ -174,7 +173,7 @@ pub(super) async fn put(
     let mut said = read(kind, value)?;
     if merge {
         let policies = state.catalog.policies(owner.database.id).await?;
-        let before = policies.iter().find(|policy| policy.table == owner.table_id() && policy.kind == kind);
+        let before = policy::of(&policies, kind, owner.table_id());
         if let Some(Ok(Json::Object(before))) = before.map(|policy| serde_json::from_str(&policy.json)) {
             said = before.into_iter().chain(said).collect();
         }

@@ -16,7 +16,7 @@ use url::Url;
 use crate::cli::DevArgs;
 use crate::client::Client;
 use crate::components::{self, ExecSettings, PrivateCatalog};
-use crate::config::{Config, LogFormat, ServerConfig};
+use crate::config::{Config, LogFormat};
 use crate::sample;
 use crate::signals::Signals;
 use crate::telemetry;
@@ -91,7 +91,7 @@ fn config(args: &DevArgs, data_dir: &Path, private: Option<&PrivateCatalog>) -> 
         catalog_url: args.catalog_url.clone().or_else(|| private.map(PrivateCatalog::url)),
         store_url: Some(store.to_string()),
         // Nobody balances between a laptop's nodes.
-        server: ServerConfig { lame_duck_millis: 0, ..ServerConfig::default() },
+        server: kyma_server::Settings { lame_duck_millis: 0, ..kyma_server::Settings::default() },
         query: ExecSettings { spill_dir: Some(data_dir.join("spill")), ..ExecSettings::default() },
         ..Config::default()
     })

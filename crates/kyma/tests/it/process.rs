@@ -165,7 +165,7 @@ impl Drop for Dev {
 }
 
 fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", kyma_testkit::ports::free_port())
 }
 
 pub(crate) fn pause() {

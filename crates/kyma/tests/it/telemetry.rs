@@ -1,7 +1,9 @@
 //! Log lines, and traces and log records at a collector: a real one, as far as OTLP over gRPC goes.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use kyma_testkit::ports::free_port;
 use kyma_testkit::postgres::TestDatabase;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
@@ -160,7 +162,7 @@ async fn spans_and_records_reach_a_collector_in_the_clients_trace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_or_hangs_is_no_concern_of_requests() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     // Connections are taken by the kernel, and nobody ever answers.
     for address in [silent.local_addr().unwrap(), away] {
         let node = Node::start(&[("KYMA_OTLP_ENDPOINT", &format!("http://{address}"))]).await;

@@ -7,10 +7,10 @@
 2. The same catalog and objects with workers, for --seconds.
 3. The same with workers that close everything at once, until nothing is left to be merged.
 
-After each step --processes nodes without workers, one after the other, are asked Q1, Q2 and Q7 of benches/peers (ten runs to warm up, then
-the median of --repeat; what counts is the median of the nodes),
-and the answers are compared with those of the first step. The exit code is 1 when one differs, or is slower after step 2 than
-1.3 times what it is after step 3. Needs a release build (cargo build --release -p kyma).
+After each step --processes nodes without workers, one after the other, are asked Q1, Q2 and Q7 of benches/peers (ten runs to warm
+up, then the median of --repeat; what counts is the median of the nodes), and the answers are compared with those of the first
+step. The exit code is 1 when one differs, or is slower after step 2 than 1.3 times what it is after step 3. Needs a release build
+(cargo build --release -p kyma).
 """
 import argparse
 import importlib.util

@@ -326,21 +326,26 @@ def run_all(work, count):
 class Watch(threading.Thread):
     """Samples the node, and asks it queries, until stopped."""
 
-    def __init__(self, node, catalog, folder):
+    def __init__(self, node, catalog, folder, begun):
         super().__init__(daemon=True)
-        self.node, self.catalog, self.folder, self.over = node, catalog, folder, threading.Event()
+        self.node, self.catalog, self.folder, self.begun, self.over = node, catalog, folder, begun, threading.Event()
         self.samples, self.queries, self.query_errors = [], [], []
 
     def run(self):
         asking = threading.Thread(target=self.ask, daemon=True)
         asking.start()
         while not self.over.wait(SAMPLE_SECONDS):
-            sample = dict(at=time.monotonic(), rss=self.node.resident_bytes(), extents=self.catalog.live_extents(), series=self.node.series())
-            self.samples.append(sample)
+            minute, series = (time.monotonic() - self.begun) / 60, self.node.series()
+            cached = sum(series.get(name, 0) for name in CACHES)
+            self.samples.append(dict(minute=minute, rss=self.node.resident_bytes(), cached=cached, extents=self.catalog.live_extents(), series=series))
             if shutil.disk_usage(self.folder).free < DISK_FREE_BYTES_MIN:
                 say("the disk is almost full: nothing more can be learned here")
                 os._exit(1)
         asking.join()
+
+    def over_time(self, key, unit=1):
+        """What was seen of one thing, as (minute, value)."""
+        return [(sample["minute"], sample[key] / unit) for sample in self.samples]
 
     def ask(self):
         turn = 0
@@ -440,14 +445,11 @@ def panels(begun, seconds, load, watch):
     minute = lambda bucket: bucket * step / 60
     line = lambda share: [(minute(bucket), percentile(values, share)) for bucket, values in sorted(buckets.items())]
     rate = [(minute(bucket), len(values) * load.bytes_per_write / step / 1e6) for bucket, values in sorted(buckets.items())]
-    over_time = lambda key, unit: [((sample["at"] - begun) / 60, sample[key] / unit) for sample in watch.samples if sample["at"] >= begun]
-    cached = lambda sample: sum(sample["series"].get(name, 0) for name in CACHES) / (1 << 20)
-    caches = [((sample["at"] - begun) / 60, cached(sample)) for sample in watch.samples if sample["at"] >= begun]
     return [
         ("time to ack, seconds", [("p99", "#c0392b", line(0.99)), ("p50", "#2c7fb8", line(0.5))]),
         ("acked, MB/s of input", [("MB/s", "#2c7fb8", rate)]),
-        ("memory, MiB", [("RSS", "#6a3d9a", over_time("rss", 1 << 20)), ("of it caches", "#e67e22", caches)]),
-        ("live extents", [("extents", "#33a02c", over_time("extents", 1))]),
+        ("memory, MiB", [("RSS", "#6a3d9a", watch.over_time("rss", 1 << 20)), ("of it caches", "#e67e22", watch.over_time("cached", 1 << 20))]),
+        ("live extents", [("extents", "#33a02c", watch.over_time("extents"))]),
     ]
 
 
@@ -494,14 +496,14 @@ def soak(args, node, catalog, folder):
         rate = min(rate, args.max_mb_per_second * 1e6)
     say(f"{maximum / 1e6:.1f} MB/s; now {rate / 1e6:.1f} MB/s for {args.minutes:g} minutes")
     seconds, begun = args.minutes * 60, time.monotonic()
-    watch = Watch(node, catalog, folder)
+    watch = Watch(node, catalog, folder, begun)
     watch.start()
     load.steady(rate, seconds)
     watch.over.set()
     watch.join()
     after = node.metrics()
     if args.samples:
-        pathlib.Path(args.samples).write_text("".join(json.dumps(sample | {"minute": (sample["at"] - begun) / 60}) + "\n" for sample in watch.samples))
+        pathlib.Path(args.samples).write_text("".join(json.dumps(sample) + "\n" for sample in watch.samples))
     extents_at_the_end = catalog.live_extents()
     say("letting background work come to rest")
     waited, orphans, tasks = settle(node, catalog)
@@ -511,7 +513,7 @@ def soak(args, node, catalog, folder):
 
     acks = [latency for at, latency in load.latencies if begun <= at]
     warm = args.warm_up_minutes if args.warm_up_minutes is not None else args.minutes / 5
-    resident = [((sample["at"] - begun) / 60, sample["rss"] / (1 << 20)) for sample in watch.samples if sample["at"] < begun + seconds]
+    resident = [(minute, value) for minute, value in watch.over_time("rss", 1 << 20) if minute < args.minutes]
     # Of means over a minute: samples two seconds apart see the same merge.
     rise, rise_error = slope(means([point for point in resident if point[0] >= warm], 1))
     query_seconds = [took for _, took in watch.queries]
